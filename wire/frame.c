@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The part of decoding that is the same for every verb: header, lengths,
+ * extensions. The verbs' own fields: frame_hello.c, frame_consent.c,
+ * frame_send.c, frame_relay.c, frame_blob.c, frame_error.c.
+ */
+#include "wire/build.h"
+
+static const struct verb_info {
+	const char *name;
+	uint8_t body;	  /* bytes */
+	uint8_t flags;	  /* those it may have */
+	bool payload;	  /* may it have one? */
+	bool unversioned; /* accepted under any version, and longer than WIRE_MAX_FRAME */
+} verbs[VERB_COUNT] = {
+	[VERB_HELLO] = {"HELLO", sizeof(struct wire_hello), WIRE_AUTH, true, true},
+	[VERB_WELCOME] = {"WELCOME", sizeof(struct wire_welcome), WIRE_AUTH, true, true},
+	[VERB_LISTEN] = {"LISTEN", sizeof(struct wire_listen), WIRE_AUTH, false, false},
+	[VERB_LISTENING] = {"LISTENING", sizeof(struct wire_listening), WIRE_AUTH, false, false},
+	[VERB_SEND] = {"SEND", sizeof(struct wire_send), WIRE_AUTH, false, false},
+	[VERB_STATUS] = {"STATUS", sizeof(struct wire_status), WIRE_AUTH, false, false},
+	[VERB_QUERY] = {"QUERY", sizeof(struct wire_query), WIRE_AUTH | WIRE_LEASED, false, false},
+	[VERB_ANSWER] = {"ANSWER", sizeof(struct wire_answer), WIRE_AUTH, false, false},
+	[VERB_OFFER] = {"OFFER", sizeof(struct wire_offer), WIRE_AUTH | WIRE_INLINE, true, false},
+	[VERB_PULL] = {"PULL", sizeof(struct wire_pull), WIRE_AUTH | WIRE_UPLOAD, false, false},
+	[VERB_DATA] = {"DATA", sizeof(struct wire_data), WIRE_AUTH | WIRE_UPLOAD, true, false},
+	[VERB_RECEIPT] = {"RECEIPT", sizeof(struct wire_receipt), WIRE_AUTH, false, false},
+	[VERB_NOTICE] = {"NOTICE", sizeof(struct wire_notice), WIRE_AUTH | WIRE_ACK, false, false},
+	[VERB_STOP] = {"STOP", sizeof(struct wire_stop), WIRE_AUTH, false, false},
+	[VERB_ERROR] = {"ERROR", sizeof(struct wire_error), WIRE_AUTH, false, false},
+};
+
+#define MAX_UDP_PAYLOAD 65507
+
+const char *verb_name(uint8_t verb)
+{
+	return verb > 0 && verb < VERB_COUNT ? verbs[verb].name : "unknown";
+}
+
+size_t verb_body_size(uint8_t verb)
+{
+	return verb < VERB_COUNT ? verbs[verb].body : 0;
+}
+
+static enum drop ext_retry_after(const uint8_t *value, uint8_t len, struct frame *f)
+{
+	be32 v;
+
+	if (len != sizeof(v))
+		return DROP_EXT;
+	memcpy(&v, value, sizeof(v));
+	f->retry_after = get32(v);
+	return DROP_NONE;
+}
+
+static enum drop ext_holder(const uint8_t *value, uint8_t len, struct frame *f)
+{
+	const struct addr *a = (const struct addr *)value;
+
+	if (len != sizeof(*a))
+		return DROP_EXT;
+	if (!addr_valid(a))
+		return DROP_FIELD;
+	f->holder = a;
+	return DROP_NONE;
+}
+
+static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struct frame *f)
+{
+	switch (type) {
+	case EXT_META:
+		f->meta = len ? value : NULL;
+		f->meta_len = len;
+		return DROP_NONE;
+	case EXT_VERSIONS:
+		f->versions = len ? value : NULL;
+		f->versions_len = len;
+		return DROP_NONE;
+	case EXT_RETRY_AFTER:
+		return ext_retry_after(value, len, f);
+	case EXT_HOLDER:
+		return ext_holder(value, len, f);
+	default:
+		return type & 0x80 ? DROP_EXT_CRITICAL : DROP_NONE;
+	}
+}
+
+/* `left` is a multiple of 4. */
+static enum drop ext_walk(const uint8_t *p, size_t left, struct frame *f)
+{
+	uint8_t last = 0;
+
+	while (left > 0) {
+		uint8_t type = p[0], len = p[1];
+		size_t size = EXT_BYTES(len);
+		enum drop d;
+
+		if (size > left || type < last || (type == last && type != EXT_PAD))
+			return DROP_EXT;
+		if (!field_is_zero(p + 2 + len, size - 2 - len))
+			return DROP_EXT;
+		d = ext_take(type, p + 2, len, f);
+		if (d != DROP_NONE)
+			return d;
+		last = type;
+		p += size;
+		left -= size;
+	}
+	return DROP_NONE;
+}
+
+enum drop frame_parse(const void *buf, size_t len, struct frame *f)
+{
+	const struct wire_header *h = buf;
+	const struct verb_info *v;
+	const uint8_t *p;
+	size_t left, ext;
+	enum drop d;
+
+	*f = (struct frame){.start = buf, .len = len};
+	if (len < sizeof(*h))
+		return DROP_SHORT;
+	f->verb = h->verb;
+	f->flags = h->flags;
+	f->key = get32(h->key);
+	f->conn = get64(h->conn);
+	v = h->verb < VERB_COUNT ? &verbs[h->verb] : &verbs[0];
+	if (h->version != WIRE_VERSION && !v->unversioned)
+		return DROP_VERSION;
+	if (!v->name)
+		return DROP_VERB;
+	if (len > (v->unversioned ? MAX_UDP_PAYLOAD : WIRE_MAX_FRAME))
+		return DROP_OVERLONG;
+	if (h->flags & ~v->flags)
+		return DROP_FLAGS;
+
+	left = len - sizeof(*h);
+	if (left < v->body + (h->flags & WIRE_AUTH ? (size_t)TRAILER_SIZE : 0))
+		return DROP_SHORT;
+	if (h->flags & WIRE_AUTH) {
+		left -= TRAILER_SIZE;
+		f->trailer = f->start + len - TRAILER_SIZE;
+	}
+	f->body = f->start + sizeof(*h);
+	p = f->body + v->body;
+	left -= v->body;
+
+	ext = h->ext * 4u;
+	if (ext > left)
+		return DROP_EXT;
+	d = ext_walk(p, ext, f);
+	if (d != DROP_NONE)
+		return d;
+	left -= ext;
+	if (left > 0 && !v->payload)
+		return DROP_OVERLONG;
+	f->payload = p + ext;
+	f->payload_len = (uint16_t)left;
+	return DROP_NONE;
+}

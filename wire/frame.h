@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The whole wire format. docs/protocol.md describes the same bytes in words.
+ *
+ * A frame is one UDP payload:
+ *
+ *   struct wire_header | body of the verb | extensions (TLVs) | payload | trailer
+ *
+ * Only DATA and OFFER have a payload (HELLO and WELCOME may: probe filler).
+ * The trailer is there if WIRE_AUTH is set.
+ *
+ * frame_parse() checks everything that can be checked without a key; after it
+ * no length needs to be looked at again. X_decode() then gives the verb's
+ * fields in host order, with pointers into the frame for whatever is longer
+ * than an integer. X_encode() is its inverse; it returns the frame's length,
+ * or 0 if it does not fit in `cap` or a field is out of range.
+ */
+#ifndef WIRE_FRAME_H
+#define WIRE_FRAME_H
+
+#include "wire/addr.h"
+#include "wire/drop.h"
+#include "wire/ident.h"
+#include "wire/token.h"
+
+#define WIRE_VERSION 1
+#define WIRE_PORT 4870	      /* default UDP port of a relay */
+#define WIRE_TARGET_PORT 4871 /* default UDP port of a target */
+#define WIRE_MAX_FRAME 1232   /* UDP payload: the IPv6 minimum MTU less headers */
+#define CHUNK_SIZE 1152
+#define PULL_MAX_CHUNKS 32
+#define BLOB_MAX_LENGTH (UINT64_C(1) << 36) /* 64 GiB: chunk numbers stay far below 2^32 */
+#define META_MAX 255
+#define TRANSFER_SIZE 16
+#define DEADLINE_MAX 3600 /* seconds a transfer may take, at most */
+#define SEND_MIN 384	  /* a SEND is padded to this plus its META extension */
+
+enum verb {
+	VERB_HELLO = 1,
+	VERB_WELCOME,
+	VERB_LISTEN,
+	VERB_LISTENING,
+	VERB_SEND,
+	VERB_STATUS,
+	VERB_QUERY,
+	VERB_ANSWER,
+	VERB_OFFER,
+	VERB_PULL,
+	VERB_DATA,
+	VERB_RECEIPT,
+	VERB_NOTICE,
+	VERB_STOP,
+	VERB_ERROR,
+	VERB_COUNT
+};
+
+/* "HELLO"; never NULL. */
+const char *verb_name(uint8_t verb);
+
+/* Header flags. */
+#define WIRE_AUTH 0x80	 /* a 16-byte trailer ends the frame */
+#define WIRE_ACK 0x01	 /* NOTICE: this acknowledges one */
+#define WIRE_INLINE 0x01 /* OFFER: the payload is the whole blob */
+#define WIRE_UPLOAD 0x01 /* PULL, DATA: towards a relay; the token fields are zero */
+#define WIRE_LEASED 0x01 /* QUERY: private holds a lease of the target */
+
+struct wire_header {
+	uint8_t version;
+	uint8_t verb;
+	uint8_t flags;
+	uint8_t ext; /* bytes of extensions / 4 */
+	be32 key;    /* 0 = open; else id of a domain or pair << 8 | key generation */
+	be64 conn;   /* random, chosen by the receiver; the sender's own before it knows one.
+		      * A stateless relay adopts its client's number: the cookie binds it. */
+};
+_Static_assert(sizeof(struct wire_header) == 16, "wire layout");
+
+/* Extensions: type, length of value, value, zeros up to a multiple of 4.
+ * Ascending by type; only PAD may repeat. Top bit: who does not know it must
+ * drop the frame. */
+enum ext_type {
+	EXT_META = 0x01,     /* SEND, QUERY, OFFER: file name, NUL, MIME type; opaque to relays */
+	EXT_META_MAC = 0x02, /* reserved */
+	EXT_VERSIONS = 0x04, /* HELLO, WELCOME: one byte a version spoken */
+	EXT_DOMAIN_PROOF = 0x05, /* reserved */
+	EXT_MAX_FRAME = 0x06,	 /* reserved */
+	EXT_PUSH_CREDIT = 0x07,	 /* reserved */
+	EXT_CHALLENGE = 0x08,	 /* reserved */
+	EXT_PROOF = 0x09,	 /* reserved */
+	EXT_MAILBOX = 0x0b,	 /* reserved */
+	EXT_HAVE_RANGES = 0x0c,	 /* reserved */
+	EXT_RETRY_AFTER = 0x0d,	 /* STATUS, ERROR: be32 milliseconds */
+	EXT_PAD = 0x0e,		 /* zeros, ignored */
+	EXT_HOLDER = 0x83,	 /* OFFER: struct addr of the relay to pull from */
+	EXT_SEALED_KEY = 0x8a,	 /* reserved: a frame with it is dropped until it is defined */
+};
+
+/* A parsed frame. Pointers lead into the buffer that was parsed. */
+struct frame {
+	const uint8_t *start;
+	size_t len; /* all of it, trailer included */
+	uint8_t verb;
+	uint8_t flags;
+	uint32_t key;
+	uint64_t conn;
+	const uint8_t *body;
+	const uint8_t *payload;
+	uint16_t payload_len;
+	const uint8_t *trailer; /* NULL without WIRE_AUTH; else the frame's last 16 bytes */
+	/* extensions that are known, NULL or 0 when absent */
+	const uint8_t *meta;
+	uint8_t meta_len;
+	const struct addr *holder; /* valid */
+	const uint8_t *versions;
+	uint8_t versions_len;
+	uint32_t retry_after; /* milliseconds */
+};
+
+/* Checks version, verb, flags, lengths and extensions. On anything but
+ * DROP_NONE `f` holds what was read so far: after DROP_EXT_CRITICAL and
+ * DROP_VERB the header's fields, for an ERROR to a valid cookie. `start` and
+ * `len` are always set. HELLO and WELCOME are accepted under any version. */
+enum drop frame_parse(const void *buf, size_t len, struct frame *f);
+
+/* Bytes of body for a verb; 0 for one that does not exist. */
+size_t verb_body_size(uint8_t verb);
+
+/* ---- HELLO, WELCOME: stateless address validation. Never change layout ---- */
+
+struct wire_hello {
+	be64 nonce;
+};
+struct hello {
+	uint64_t nonce; /* WELCOME returns it */
+};
+/* A HELLO is padded to the size of a WELCOME. */
+#define HELLO_SIZE 96
+size_t hello_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct hello *h);
+enum drop hello_decode(const struct frame *f, struct hello *h);
+
+struct wire_welcome {
+	be64 nonce;
+	struct cookie cookie;
+	struct echo echo;
+	struct addr seen; /* the client, as the relay sees it */
+	struct addr self; /* this instance of the relay: speak to it from now on */
+	be32 lifetime;	  /* seconds the cookie surely lives */
+};
+struct welcome {
+	uint64_t nonce;
+	const struct cookie *cookie;
+	const struct echo *echo;
+	const struct addr *seen;
+	const struct addr *self;
+	uint32_t lifetime;
+};
+size_t welcome_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
+		      const struct welcome *w);
+enum drop welcome_decode(const struct frame *f, struct welcome *w);
+
+/* ---- LISTEN, LISTENING, STOP: a target's consent ---- */
+
+struct wire_listen {
+	struct cookie cookie;
+	be64 number;  /* rises with every LISTEN and STOP of this target */
+	be32 seconds; /* lease wanted */
+};
+struct listen {
+	const struct cookie *cookie;
+	uint64_t number;
+	uint32_t seconds;
+};
+size_t listen_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct listen *l);
+enum drop listen_decode(const struct frame *f, struct listen *l);
+
+struct wire_listening {
+	be64 number;  /* of the LISTEN or STOP that this answers */
+	be32 seconds; /* lease granted; 0: none */
+};
+struct listening {
+	uint64_t number;
+	uint32_t seconds;
+};
+size_t listening_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
+			const struct listening *l);
+enum drop listening_decode(const struct frame *f, struct listening *l);
+
+struct wire_stop {
+	struct cookie cookie;
+	be64 number;
+};
+struct stop {
+	const struct cookie *cookie;
+	uint64_t number;
+};
+/* Answered by a LISTENING of 0 seconds. */
+size_t stop_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct stop *s);
+enum drop stop_decode(const struct frame *f, struct stop *s);
+
+/* ---- SEND, STATUS: a source's request and what becomes of it ---- */
+
+struct wire_send {
+	struct cookie cookie;
+	uint8_t transfer[TRANSFER_SIZE];
+	be16 leg;
+	uint8_t rule;
+	uint8_t zero;
+	be32 deadline;
+	struct ident id;
+	be64 length;
+	struct target target;
+};
+struct send {
+	const struct cookie *cookie;
+	const uint8_t *transfer; /* TRANSFER_SIZE random bytes: repeats are idempotent */
+	const struct ident *id;
+	const struct addr *target; /* valid: listener keys are reserved */
+	const uint8_t *meta;
+	uint8_t meta_len;
+	uint16_t leg;
+	uint8_t rule;
+	uint32_t deadline; /* seconds from now, 1..DEADLINE_MAX */
+	uint64_t length;   /* <= BLOB_MAX_LENGTH */
+};
+/* Padded to SEND_MIN plus the META extension; a shorter one is DROP_SHORT. */
+size_t send_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct send *s);
+enum drop send_decode(const struct frame *f, struct send *s);
+
+/* Order matters only to people: later is nearer to the end. */
+enum status_code {
+	STATUS_WORKING = 1,	/* taken; central is being asked, or the data is being stored */
+	STATUS_WAITING,		/* another source is uploading the same blob */
+	STATUS_UPLOAD,		/* upload wanted: PULLs follow; bytes = received so far */
+	STATUS_STORED,		/* the upload is verified and stored */
+	STATUS_SERVING_PRIVATE, /* a hit in the private relay's store */
+	STATUS_SERVING_CENTRAL, /* a hit in the central relay's store */
+	STATUS_DELIVERING,	/* bytes = what the target has so far */
+	STATUS_DELIVERED,	/* the target verified the blob */
+	STATUS_REFUSED,		/* reason; final */
+	STATUS_CODE_COUNT
+};
+/* Why. Also in ANSWER, RECEIPT and NOTICE. */
+#define REFUSE_REASONS(X)                                                           \
+	X(TARGET_POLICY, "target address not allowed by the relay's configuration") \
+	X(TARGET_UNREACHABLE, "no route to the target")                             \
+	X(TARGET_DECLINED, "the target declined")                                   \
+	X(TARGET_FAILED, "the target could not store the data")                     \
+	X(TOO_LARGE, "larger than the relay accepts")                               \
+	X(STORE_FULL, "the relay's store is full")                                  \
+	X(BUSY, "the relay is at its limit of concurrent uploads")                  \
+	X(RULE, "the relay does not accept this identifier rule")                   \
+	X(WRONG_IDENTIFIER, "the uploaded data does not match the identifier")      \
+	X(UPLOAD_TIMEOUT, "the upload stopped making progress")                     \
+	X(INTERNAL, "internal error of the relay")
+enum refuse_reason {
+	REFUSE_NONE = 0,
+#define X(symbol, text) REFUSE_##symbol,
+	REFUSE_REASONS(X)
+#undef X
+		REFUSE_COUNT
+};
+/* Human text; never NULL. */
+const char *refuse_text(uint8_t reason);
+
+struct wire_status {
+	uint8_t transfer[TRANSFER_SIZE];
+	be16 leg;
+	uint8_t code;
+	uint8_t reason;
+	be32 zero;
+	be64 bytes;
+	uint8_t meta_digest[8]; /* DELIVERED: of what the target got */
+};
+struct status {
+	const uint8_t *transfer;
+	const uint8_t *meta_digest; /* NULL encodes zeros */
+	uint16_t leg;
+	uint8_t code;
+	uint8_t reason;
+	uint64_t bytes;
+	uint32_t retry_after; /* milliseconds; 0: absent */
+};
+size_t status_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct status *s);
+enum drop status_decode(const struct frame *f, struct status *s);
+
+/* ---- QUERY, ANSWER, NOTICE: private <-> central; always WIRE_AUTH ---- */
+
+struct wire_query {
+	be64 nonce; /* rises with every frame of this peer */
+	be64 time;  /* Unix milliseconds */
+	uint8_t transfer[TRANSFER_SIZE];
+	be16 leg;
+	uint8_t rule;
+	uint8_t zero;
+	be32 deadline;
+	be32 send_size; /* IP bytes of the SEND: the OFFER may not be larger */
+	be32 domain;
+	struct ident id;
+	be64 length;
+	struct target target;
+	struct addr source;
+	be64 source_conn;
+};
+struct query {
+	uint64_t nonce;
+	uint64_t time;
+	const uint8_t *transfer;
+	const struct ident *id;
+	const struct addr *target;
+	const struct addr *source;
+	const uint8_t *meta;
+	uint8_t meta_len;
+	uint16_t leg;
+	uint8_t rule;
+	bool leased; /* WIRE_LEASED */
+	uint32_t deadline;
+	uint32_t send_size;
+	uint32_t domain;
+	uint64_t length;
+	uint64_t source_conn;
+};
+size_t query_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct query *q,
+		    const uint8_t pair_key[PAIR_KEY_SIZE]);
+enum drop query_decode(const struct frame *f, struct query *q);
+
+enum answer_code {
+	ANSWER_SERVING = 1, /* hit: central has sent the OFFER itself */
+	ANSWER_FAILED,	    /* "query failed": central does not have it */
+	ANSWER_OFFER,	    /* hit: private, which holds the lease, is to send the OFFER */
+	ANSWER_REFUSED,	    /* reason */
+	ANSWER_CODE_COUNT
+};
+struct wire_answer {
+	be64 nonce; /* of this frame */
+	be64 time;
+	be64 query_nonce;
+	uint8_t transfer[TRANSFER_SIZE];
+	be16 leg;
+	uint8_t code;
+	uint8_t reason;
+	be32 zero;
+	struct ticket ticket; /* ANSWER_OFFER, else zero */
+};
+struct answer {
+	uint64_t nonce;
+	uint64_t time;
+	uint64_t query_nonce;
+	const uint8_t *transfer;
+	const struct ticket *ticket; /* NULL encodes zeros */
+	uint16_t leg;
+	uint8_t code;
+	uint8_t reason;
+};
+size_t answer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct answer *a,
+		     const uint8_t pair_key[PAIR_KEY_SIZE]);
+enum drop answer_decode(const struct frame *f, struct answer *a);
+
+struct wire_notice {
+	be64 nonce; /* of this frame */
+	be64 time;
+	be64 notice_nonce; /* WIRE_ACK: the nonce that this acknowledges, else zero */
+	uint8_t transfer[TRANSFER_SIZE];
+	be16 leg;
+	uint8_t code; /* enum receipt_code */
+	uint8_t reason;
+	be32 zero;
+	be64 bytes;
+	uint8_t meta_digest[8];
+	struct addr source;
+	be64 source_conn;
+};
+struct notice {
+	uint64_t nonce;
+	uint64_t time;
+	uint64_t notice_nonce;
+	const uint8_t *transfer;
+	const uint8_t *meta_digest;
+	const struct addr *source;
+	bool ack; /* WIRE_ACK */
+	uint16_t leg;
+	uint8_t code;
+	uint8_t reason;
+	uint64_t bytes;
+	uint64_t source_conn;
+};
+size_t notice_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct notice *n,
+		     const uint8_t pair_key[PAIR_KEY_SIZE]);
+enum drop notice_decode(const struct frame *f, struct notice *n);
+
+/* ---- OFFER, PULL, DATA, RECEIPT: moving a blob ---- */
+
+struct wire_offer {
+	struct echo echo; /* bound to the target's conn; zero without a lease */
+	uint8_t transfer[TRANSFER_SIZE];
+	struct ident id;
+	be64 length;
+	be32 deadline;
+	be16 leg;
+	uint8_t rule;
+	uint8_t zero;
+	struct ticket ticket;
+};
+struct offer {
+	const struct echo *echo; /* NULL encodes zeros */
+	const uint8_t *transfer;
+	const struct ident *id;
+	const struct ticket *ticket;
+	const struct addr *holder; /* NULL: the sender of the OFFER holds the blob */
+	const uint8_t *meta;
+	uint8_t meta_len;
+	uint16_t leg;
+	uint8_t rule;
+	bool has_inline; /* WIRE_INLINE: data is the whole blob */
+	uint32_t deadline;
+	uint64_t length;
+	const uint8_t *data; /* decoding an inline OFFER: `length` bytes */
+};
+/* Bytes an OFFER has without metadata, holder and data. */
+#define OFFER_SIZE 184
+/* Pads with PAD extensions up to pad_to bytes (0: no padding; not with inline
+ * data). Inline data is copied behind it when has_inline; with data == NULL the
+ * `length` bytes are left for the caller to fill, at the frame's end. */
+size_t offer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct offer *o,
+		    size_t pad_to);
+enum drop offer_decode(const struct frame *f, struct offer *o);
+
+struct wire_pull {
+	struct cookie cookie;
+	struct echo echo;
+	be64 stream;
+	be32 number;
+	be32 first;
+	be32 mask;
+	uint8_t rule;
+	uint8_t zero[3];
+	struct ident id;
+	be64 length;
+	struct ticket ticket;
+};
+struct pull {
+	const struct cookie *cookie; /* these three: NULL encodes zeros (uploads) */
+	const struct echo *echo;
+	const struct ticket *ticket;
+	const struct ident *id;
+	bool upload; /* WIRE_UPLOAD: from a relay to a source */
+	uint8_t rule;
+	uint64_t stream; /* the puller's name for this blob; DATA returns it */
+	uint32_t number; /* rises; DATA returns it, which times the round trip */
+	uint32_t first;	 /* chunk number */
+	uint32_t mask;	 /* bit i: chunk first + i is wanted; bit 0 is set; none beyond the blob */
+	uint64_t length;
+};
+size_t pull_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct pull *p);
+enum drop pull_decode(const struct frame *f, struct pull *p);
+
+struct wire_data {
+	struct echo echo;
+	be64 stream;
+	be32 number;
+	be32 first;
+};
+struct data {
+	const struct echo *echo; /* NULL encodes zeros (uploads) */
+	bool upload;		 /* WIRE_UPLOAD: from a source to a relay */
+	uint64_t stream;
+	uint32_t number;
+	uint32_t first; /* chunk number; the payload starts with it */
+	const uint8_t *bytes;
+	uint16_t len; /* whole chunks, only the blob's last may be short */
+};
+#define DATA_HEAD 40 /* header and body in front of the payload */
+/* Copies len bytes of payload; with bytes == NULL writes the head only and
+ * returns DATA_HEAD + len, the payload being the caller's. */
+size_t data_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct data *d);
+enum drop data_decode(const struct frame *f, struct data *d);
+
+enum receipt_code {
+	RECEIPT_COMPLETE = 1, /* verified, and stored by the target */
+	RECEIPT_PROGRESS,
+	RECEIPT_REFUSED, /* reason */
+	RECEIPT_CODE_COUNT
+};
+
+/* What a source is told of a RECEIPT. */
+static inline uint8_t receipt_status(uint8_t code)
+{
+	return code == RECEIPT_COMPLETE	  ? STATUS_DELIVERED
+	       : code == RECEIPT_PROGRESS ? STATUS_DELIVERING
+					  : STATUS_REFUSED;
+}
+
+struct wire_receipt {
+	struct cookie cookie;
+	uint8_t code;
+	uint8_t reason;
+	uint8_t rule;
+	uint8_t zero[5];
+	struct ident id;
+	be64 length;
+	be64 bytes;
+	uint8_t meta_digest[8];
+	struct ticket ticket;
+};
+struct receipt {
+	const struct cookie *cookie;
+	const struct ident *id;
+	const uint8_t *meta_digest;
+	const struct ticket *ticket;
+	uint8_t code;
+	uint8_t reason;
+	uint8_t rule;
+	uint64_t length;
+	uint64_t bytes; /* received so far */
+};
+size_t receipt_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
+		      const struct receipt *r);
+enum drop receipt_decode(const struct frame *f, struct receipt *r);
+
+/* ---- ERROR ---- */
+
+enum error_code {
+	ERROR_STALE = 1,   /* the cookie's epoch has passed: say HELLO again */
+	ERROR_FRESH,	   /* the echo is too old: here is a new one */
+	ERROR_TICKET,	   /* bad or expired: wait for the next OFFER */
+	ERROR_GONE,	   /* the blob is not here (any more) */
+	ERROR_UNSUPPORTED, /* unknown verb or critical extension */
+	ERROR_BUSY,	   /* retry after */
+	ERROR_CODE_COUNT
+};
+struct wire_error {
+	uint8_t code;
+	uint8_t verb; /* of the frame this is about */
+	be16 zero;
+	be32 number; /* of the PULL, else 0 */
+	be64 stream; /* of the PULL, else 0 */
+	struct echo echo;
+};
+struct error {
+	const struct echo *echo; /* NULL encodes zeros */
+	uint8_t code;
+	uint8_t verb;
+	uint32_t number;
+	uint64_t stream;
+	uint32_t retry_after; /* milliseconds; 0: absent */
+};
+size_t error_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct error *e);
+enum drop error_decode(const struct frame *f, struct error *e);
+
+/* ---- lengths ---- */
+
+static inline uint32_t chunk_count(uint64_t length)
+{
+	return (uint32_t)((length + CHUNK_SIZE - 1) / CHUNK_SIZE);
+}
+
+/* Bytes in chunk i of a blob; i < chunk_count(length). */
+static inline uint32_t chunk_length(uint64_t length, uint32_t i)
+{
+	uint64_t rest = length - (uint64_t)i * CHUNK_SIZE;
+
+	return rest < CHUNK_SIZE ? (uint32_t)rest : CHUNK_SIZE;
+}
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * HELLO, WELCOME. Their layout never changes.
+ */
+#include "wire/build.h"
+
+static const uint8_t versions[] = {WIRE_VERSION};
+
+/* A spoofed HELLO must not draw more than it cost. */
+_Static_assert(sizeof(struct wire_header) + sizeof(struct wire_welcome) +
+			       EXT_BYTES(sizeof(versions)) ==
+		       HELLO_SIZE,
+	       "a WELCOME is as large as a HELLO");
+
+size_t hello_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct hello *h)
+{
+	struct build b;
+	struct wire_hello *w = build_begin(&b, buf, cap, VERB_HELLO, 0, key, conn);
+
+	if (!w)
+		return 0;
+	w->nonce = put64(h->nonce);
+	build_ext(&b, EXT_VERSIONS, versions, sizeof(versions));
+	build_pad(&b, HELLO_SIZE - b.len);
+	return build_end(&b);
+}
+
+enum drop hello_decode(const struct frame *f, struct hello *h)
+{
+	const struct wire_hello *w = (const struct wire_hello *)f->body;
+
+	if (f->len < HELLO_SIZE)
+		return DROP_SHORT;
+	h->nonce = get64(w->nonce);
+	return DROP_NONE;
+}
+
+static enum drop welcome_check(const struct welcome *w)
+{
+	return addr_valid(w->seen) && addr_valid(w->self) ? DROP_NONE : DROP_FIELD;
+}
+
+size_t welcome_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
+		      const struct welcome *w)
+{
+	struct build b;
+	struct wire_welcome *o = build_begin(&b, buf, cap, VERB_WELCOME, 0, key, conn);
+
+	if (!o || welcome_check(w) != DROP_NONE)
+		return 0;
+	o->nonce = put64(w->nonce);
+	o->cookie = *w->cookie;
+	o->echo = *w->echo;
+	o->seen = *w->seen;
+	o->self = *w->self;
+	o->lifetime = put32(w->lifetime);
+	build_ext(&b, EXT_VERSIONS, versions, sizeof(versions));
+	return build_end(&b);
+}
+
+enum drop welcome_decode(const struct frame *f, struct welcome *w)
+{
+	const struct wire_welcome *i = (const struct wire_welcome *)f->body;
+
+	*w = (struct welcome){
+		.nonce = get64(i->nonce),
+		.cookie = &i->cookie,
+		.echo = &i->echo,
+		.seen = &i->seen,
+		.self = &i->self,
+		.lifetime = get32(i->lifetime),
+	};
+	return welcome_check(w);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The relay's tokens: cookie, echo and ticket. All are keyed MACs under keys
+ * that derive from the group's master key and the wall-clock epoch, so that a
+ * restarted relay, or a sibling of its group, honours them without any state.
+ * To everybody else they are opaque bytes.
+ *
+ * MAC: SipHash-2-4 with 128 bits of output (libsodium).
+ */
+#ifndef WIRE_TOKEN_H
+#define WIRE_TOKEN_H
+
+#include "wire/addr.h"
+#include "wire/drop.h"
+#include "wire/ident.h"
+
+#define MASTER_KEY_SIZE 32
+#define TOKEN_EPOCH_SECONDS 300 /* a cookie lives for one to two epochs */
+#define ECHO_SECONDS 8
+
+/* Proves: the sender receives at this address.
+ * Bound to address, port, conn, domain key and epoch. */
+struct cookie {
+	be16 epoch; /* low 16 bits */
+	uint8_t mac[14];
+};
+_Static_assert(sizeof(struct cookie) == 16, "wire layout");
+
+/* Proves: the puller heard from us within ECHO_SECONDS.
+ * Bound to address, port, conn and second. */
+struct echo {
+	uint8_t second; /* low 8 bits */
+	uint8_t mac[7];
+};
+_Static_assert(sizeof(struct echo) == 8, "wire layout");
+
+/* Proves: the right to pull this blob; says where to report. The identifier,
+ * its rule and the length are under the MAC without being repeated here: every
+ * frame with a ticket carries them. Not bound to the target's address. */
+struct ticket {
+	be16 epoch; /* low 16 bits, of minting */
+	be16 leg;
+	be32 expiry; /* Unix seconds */
+	be32 key;    /* the source's domain, 0 = open */
+	be32 zero;
+	uint8_t transfer[16];
+	be64 source_conn;
+	struct addr source;
+	struct addr home; /* the relay the source spoke to */
+	uint8_t mac[16];
+};
+_Static_assert(sizeof(struct ticket) == 96, "wire layout");
+
+/* Keys for one epoch. */
+struct token_keys {
+	uint64_t epoch;
+	uint8_t cookie[16];
+	uint8_t echo[16];
+	uint8_t ticket[16];
+};
+
+/* Keys for now, for the epoch before, and for the one after (a sibling's clock
+ * may run ahead; a ticket outlives the epoch it was minted in by as many
+ * epochs as TICKET_EPOCHS). */
+#define TICKET_EPOCHS 12 /* an hour: the longest deadline of a transfer */
+struct token_ring {
+	uint64_t epoch;				   /* the current one */
+	struct token_keys keys[TICKET_EPOCHS + 2]; /* [0] next, [1] current, [2] previous, ... */
+};
+
+uint64_t token_epoch(uint64_t unix_seconds);
+/* Derives all keys (libsodium crypto_kdf, BLAKE2b). */
+void token_ring_derive(struct token_ring *r, const uint8_t master[MASTER_KEY_SIZE],
+		       uint64_t unix_seconds);
+
+void cookie_mint(const struct token_ring *r, const struct addr *client, uint64_t conn, uint32_t key,
+		 struct cookie *out);
+/* DROP_NONE, DROP_COOKIE_STALE or DROP_COOKIE_BAD. */
+enum drop cookie_check(const struct token_ring *r, const struct cookie *c,
+		       const struct addr *client, uint64_t conn, uint32_t key);
+
+void echo_mint(const struct token_ring *r, const struct addr *client, uint64_t conn,
+	       uint64_t unix_seconds, struct echo *out);
+/* DROP_NONE or DROP_ECHO_STALE (which includes forged ones). */
+enum drop echo_check(const struct token_ring *r, const struct echo *e, const struct addr *client,
+		     uint64_t conn, uint64_t unix_seconds);
+
+/* Everything but epoch and mac is already filled in. */
+void ticket_mint(const struct token_ring *r, struct ticket *t, const struct ident *id, uint8_t rule,
+		 uint64_t length);
+/* DROP_NONE, DROP_TICKET_EXPIRED or DROP_TICKET_BAD. */
+enum drop ticket_check(const struct token_ring *r, const struct ticket *t, const struct ident *id,
+		       uint8_t rule, uint64_t length, uint64_t unix_seconds);
+
+/* The 16-byte authentication trailer of relay-to-relay frames: keyed BLAKE2b
+ * over the whole frame before it. */
+#define TRAILER_SIZE 16
+#define PAIR_KEY_SIZE 32
+void trailer_make(const uint8_t key[PAIR_KEY_SIZE], const uint8_t *frame, size_t len,
+		  uint8_t out[TRAILER_SIZE]);
+/* Constant-time. */
+bool trailer_check(const uint8_t key[PAIR_KEY_SIZE], const uint8_t *frame, size_t len,
+		   const uint8_t trailer[TRAILER_SIZE]);
+
+/* First 8 bytes of SHA-256(metadata): RECEIPT returns it to the source. */
+void meta_digest(const void *meta, size_t len, uint8_t out[8]);
+
+/* Reads a key file of exactly `size` bytes written as hex (white space at the
+ * end allowed). Refuses a file that group or others may read. Returns 0 or
+ * -errno: -EPERM too permissive, -EINVAL not such a key. */
+int key_file_read(const char *path, uint8_t *key, size_t size);
+
+#endif
