@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The index: identifier -> descriptor number. An rte_hash with lock-free
+ * readers. Key: the first 16 bytes of the identifier under a secret pad of its
+ * (domain, rule), so that domains and rules never meet and no stranger can aim
+ * at a bucket; hash: XXH3 with a 64-bit seed that is random per process.
+ *
+ * The head of an identifier is not the identifier: a reader compares the whole
+ * of it in the descriptor (blob_match()).
+ *
+ * Threads: control inserts and removes; workers look up inside an RCU section.
+ */
+#ifndef STORE_INDEX_H
+#define STORE_INDEX_H
+
+#include "store/slab.h"
+
+#define INDEX_BURST 32 /* lookups at once, at most: 64 misbehaves under LF in 22.11 */
+#define INDEX_MAX_ENTRIES (UINT32_C(64) << 20) /* below where 22.11 aliases keys */
+
+struct index;
+
+struct index_key {
+	uint64_t w[2];
+};
+
+/* entries: 1..INDEX_MAX_ENTRIES. name must be unique in the process. 0 or -errno. */
+int index_create(struct index **out, const char *name, uint32_t entries, int socket);
+void index_destroy(struct index *ix);
+
+void index_key_make(const struct index *ix, uint32_t domain, uint8_t rule, const struct ident *id,
+		    struct index_key *key);
+
+/* n <= INDEX_BURST. Bit i of the result: key i was found and no[i] is set. */
+uint64_t index_lookup_bulk(const struct index *ix, const struct index_key *keys, unsigned n,
+			   uint32_t *no);
+/* BLOB_NONE if it is not there. */
+uint32_t index_lookup(const struct index *ix, const struct index_key *key);
+
+/* 0, -ENOSPC, or -EEXIST (the first one stays). */
+int index_insert(struct index *ix, const struct index_key *key, uint32_t no);
+/* Returns the position to hand to index_release() after a grace period, or -ENOENT. */
+int index_remove(struct index *ix, const struct index_key *key);
+void index_release(struct index *ix, int position);
+uint32_t index_count(const struct index *ix);
+
+/* Is this descriptor the READY blob that is asked for? */
+static inline bool blob_match(const struct blob *b, const struct ident *id, uint8_t rule,
+			      uint64_t length)
+{
+	return atomic_load_explicit(&((struct blob *)(uintptr_t)b)->state, memory_order_acquire) ==
+		       BLOB_READY &&
+	       b->length == length && b->rule == rule && ident_equal(&b->id, id);
+}
+
+#endif
