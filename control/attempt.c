@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "control/attempt.h"
+#include "control/control.h"
+
+#define HASH_WINDOW 4096u /* chunks pulled beyond the hashed prefix, at most */
+#define GROW_STEP 224u	  /* chunks: memory is taken four extents at a time */
+#define WINDOW_MAX 1024u  /* chunks in flight, one upload */
+#define WINDOW_MIN 8u
+#define STALL_US 5000000u /* without a new chunk: the source is given up */
+
+static void attempt_mark(struct attempt *a)
+{
+	if (!a->dirty)
+		TAILQ_INSERT_TAIL(&a->ctl->uploads.dirty, a, link);
+	a->dirty = true;
+}
+
+static void attempt_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct attempt *a = arg;
+
+	(void)fd;
+	(void)what;
+	control_clock(a->ctl);
+	pullwin_tick(&a->window, a->ctl->now_us);
+	attempt_mark(a);
+}
+
+/* NULL members are ones that were never made. */
+static void attempt_memory_free(struct attempt *a)
+{
+	if (a->timer != NULL)
+		event_free(a->timer);
+	ident_free(a->job.state);
+	free(a->window_memory);
+	free(a->filled);
+	free(a);
+}
+
+static void attempt_free(void *ctx, uint64_t arg)
+{
+	struct attempt *a = (struct attempt *)(uintptr_t)arg;
+	struct control *ctl = ctx;
+
+	ctl->uploads.free[ctl->uploads.free_count++] = a->slot;
+	if (!a->committed)
+		blob_free(&ctl->relay->slab, a->blob);
+	attempt_memory_free(a);
+}
+
+/* No worker may start to use the slot any more; one that already does is
+ * waited for. */
+static void attempt_retire(struct attempt *a)
+{
+	/* without memory for the queue it leaks rather than being freed early */
+	reclaim_defer(a->ctl->reclaim, attempt_free, a->ctl, (uint64_t)(uintptr_t)a);
+}
+
+void attempt_end(struct attempt *a)
+{
+	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].stream, 0, memory_order_release);
+	a->ctl->uploads.active--;
+	a->upload->attempt = NULL;
+	a->upload = NULL;
+	event_del(a->timer);
+	if (a->dirty)
+		TAILQ_REMOVE(&a->ctl->uploads.dirty, a, link);
+	a->dirty = false;
+	if (!a->hashing)
+		attempt_retire(a);
+}
+
+static void attempt_hashed(struct hash_job *job)
+{
+	struct attempt *a = (struct attempt *)((char *)job - offsetof(struct attempt, job));
+	struct ident computed;
+
+	control_clock(a->ctl);
+	a->hashing = false;
+	if (a->upload == NULL) { /* ended meanwhile */
+		attempt_retire(a);
+		return;
+	}
+	a->hashed = job->to;
+	if (a->hashed < a->window.chunks) {
+		attempt_mark(a);
+		return;
+	}
+	ident_final(a->job.state, &computed);
+	upload_hashed(a->upload, &computed);
+}
+
+/* Hands what has arrived without a gap to the hash threads. */
+static void attempt_hash(struct attempt *a)
+{
+	while (a->contiguous < a->window.chunks && pullwin_has(&a->window, a->contiguous))
+		a->contiguous++;
+	/* an empty blob has its one job too */
+	if (a->hashing || (a->contiguous == a->hashed && a->window.chunks != 0))
+		return;
+	a->job.from = a->hashed;
+	a->job.to = a->contiguous;
+	a->hashing = true;
+	hasher_submit(a->ctl->hasher, &a->job);
+}
+
+/* Takes memory for what may be pulled next. False: there is none. */
+static bool attempt_grow(struct attempt *a)
+{
+	uint32_t want = a->hashed + HASH_WINDOW;
+
+	/* as chunks arrive, not as a length is claimed */
+	if (want > a->contiguous + 2 * WINDOW_MAX)
+		want = a->contiguous + 2 * WINDOW_MAX;
+	want = want / GROW_STEP * GROW_STEP;
+	if (want > a->window.chunks)
+		want = a->window.chunks;
+	if (want <= a->limit)
+		return true;
+	if (blob_grow(&a->ctl->relay->slab, a->blob, want) < 0)
+		return false;
+	a->limit = want;
+	a->window.limit = want;
+	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].limit, want, memory_order_release);
+	return true;
+}
+
+static void attempt_pull(struct attempt *a)
+{
+	const struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
+	const struct blob *b = slab_blob(&a->ctl->relay->slab, a->blob);
+	struct pull p = {
+		.upload = true,
+		.id = &b->id,
+		.rule = b->rule,
+		.length = b->length,
+		.stream = atomic_load_explicit(&s->stream, memory_order_relaxed),
+	};
+	uint32_t credit = a->ctl->config->upload_credit / a->ctl->uploads.active;
+
+	a->window.cap = RTE_MAX(RTE_MIN(credit, WINDOW_MAX), WINDOW_MIN);
+	while (pullwin_next(&a->window, a->ctl->now_us, &p.number, &p.first, &p.mask)) {
+		struct rte_mbuf *m = outbox_alloc(a->ctl, a->worker, &s->source);
+
+		if (m == NULL)
+			return; /* the timer repeats it as if it had been lost */
+		outbox_send(a->ctl, m,
+			    pull_encode(egress_payload(m), WIRE_MAX_FRAME, 0, s->conn, &p));
+	}
+}
+
+static void attempt_rearm(struct attempt *a)
+{
+	uint64_t at = pullwin_deadline(&a->window), now = a->ctl->now_us;
+	uint64_t stall = a->window.progress + STALL_US;
+	struct timeval tv;
+
+	at = RTE_MIN(at, stall);
+	at = at > now ? at - now : 1;
+	tv = (struct timeval){.tv_sec = (time_t)(at / 1000000),
+			      .tv_usec = (suseconds_t)(at % 1000000)};
+	event_add(a->timer, &tv);
+}
+
+static void attempt_pump(struct attempt *a)
+{
+	attempt_hash(a);
+	if (pullwin_complete(&a->window)) {
+		event_del(a->timer);
+		return;
+	}
+	if (!attempt_grow(a)) {
+		upload_failed(a->upload, REFUSE_STORE_FULL);
+		return;
+	}
+	if (a->ctl->now_us - a->window.progress >= STALL_US) {
+		upload_failed(a->upload, REFUSE_UPLOAD_TIMEOUT);
+		return;
+	}
+	attempt_pull(a);
+	attempt_rearm(a);
+}
+
+void uploads_pump(struct control *ctl)
+{
+	struct attempt *a;
+
+	while ((a = TAILQ_FIRST(&ctl->uploads.dirty)) != NULL) {
+		TAILQ_REMOVE(&ctl->uploads.dirty, a, link);
+		a->dirty = false;
+		attempt_pump(a);
+	}
+}
+
+void upload_chunk(struct control *ctl, const struct message *note)
+{
+	struct upload_slot *s = &ctl->relay->uploads[note->slot];
+	uint64_t stream = atomic_load_explicit(&s->stream, memory_order_relaxed);
+	struct attempt *a = s->attempt;
+
+	/* a note about a stream that has ended since */
+	if (stream == 0 || (uint32_t)(stream >> UPLOAD_SLOT_BITS) != note->stream_low)
+		return;
+	if (pullwin_data(&a->window, note->chunk, note->number, ctl->now_us) == PULLWIN_NEW)
+		attempt_mark(a);
+}
+
+static void slot_open(struct attempt *a, const struct request *rq)
+{
+	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
+	uint64_t stream;
+
+	do
+		randombytes_buf(&stream, sizeof(stream));
+	while (stream >> UPLOAD_SLOT_BITS == 0);
+	s->source = rq->key.source;
+	s->conn = rq->conn;
+	s->length = rq->length;
+	s->filled = a->filled;
+	s->blob = a->blob;
+	s->worker = a->worker;
+	s->attempt = a;
+	atomic_store_explicit(&s->limit, 0, memory_order_relaxed);
+	/* all of the above before a worker can find the slot */
+	atomic_store_explicit(&s->stream, (stream & ~(uint64_t)(UPLOAD_SLOTS - 1)) | a->slot,
+			      memory_order_release);
+}
+
+static struct attempt *attempt_alloc(struct control *ctl, const struct request *rq)
+{
+	struct attempt *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->ctl = ctl;
+	a->filled = calloc(chunk_count(rq->length) / 64 + 1, sizeof(*a->filled));
+	a->window_memory = calloc(1, pullwin_memory(rq->length) + 1);
+	a->job.state = ident_begin(rq->rule);
+	a->timer = evtimer_new(ctl->base, attempt_timer, a);
+	if (a->filled != NULL && a->window_memory != NULL && a->job.state != NULL &&
+	    a->timer != NULL)
+		return a;
+	attempt_memory_free(a);
+	return NULL;
+}
+
+enum refuse_reason attempt_start(struct upload *u, struct request *rq)
+{
+	struct control *ctl = u->ctl;
+	struct attempt *a;
+	int ret;
+
+	if (ctl->uploads.active >= ctl->config->max_uploads || ctl->uploads.free_count == 0)
+		return REFUSE_BUSY;
+	a = attempt_alloc(ctl, rq);
+	if (a == NULL)
+		return REFUSE_BUSY;
+	ret = blob_reserve(&ctl->relay->slab, &rq->id, rq->rule, rq->length, &a->blob);
+	if (ret < 0) {
+		attempt_memory_free(a);
+		return ret == -EFBIG ? REFUSE_TOO_LARGE : REFUSE_STORE_FULL;
+	}
+	a->upload = u;
+	a->worker = rq->worker;
+	a->slot = ctl->uploads.free[--ctl->uploads.free_count];
+	a->job.slab = &ctl->relay->slab;
+	a->job.blob = slab_blob(&ctl->relay->slab, a->blob);
+	a->job.done = attempt_hashed;
+	pullwin_init(&a->window, rq->length, a->window_memory, WINDOW_MAX, ctl->now_us);
+	a->window.limit = 0; /* until there is memory */
+	slot_open(a, rq);
+	ctl->uploads.active++;
+	u->attempt = a;
+	attempt_mark(a);
+	return REFUSE_NONE;
+}

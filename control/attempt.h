@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * An attempt: one source uploading one blob. Owns the descriptor being filled,
+ * the worker's slot, the pull window and the hash job.
+ */
+#ifndef CONTROL_ATTEMPT_H
+#define CONTROL_ATTEMPT_H
+
+#include "control/upload.h"
+
+struct attempt {
+	struct control *ctl;
+	struct upload *upload; /* NULL: ended; memory is still in use by a worker or hash thread */
+	uint16_t slot;
+	uint16_t worker;
+	uint32_t blob;
+	bool committed; /* the blob belongs to the index now */
+	bool hashing;	/* the job is with the hash threads */
+	bool dirty;
+	uint32_t contiguous; /* chunks received without a gap */
+	uint32_t hashed;     /* chunks hashed */
+	uint32_t limit;	     /* chunks that have memory */
+	struct hash_job job;
+	struct pullwin window;
+	void *window_memory;
+	uint64_t *filled; /* the slot's */
+	struct event *timer;
+	TAILQ_ENTRY(attempt) link; /* in uploads.dirty */
+};
+
+/* Starts pulling from the request's source. REFUSE_NONE, or why not. BUSY: now. */
+enum refuse_reason attempt_start(struct upload *u, struct request *rq);
+/* Detaches it from its upload; memory goes once nobody can touch it any more. */
+void attempt_end(struct attempt *a);
+/* attempt -> upload: all chunks are here and this is their identifier */
+void upload_hashed(struct upload *u, const struct ident *computed);
+/* attempt -> upload: no progress, or no room */
+void upload_failed(struct upload *u, enum refuse_reason reason);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stddef.h>
+
+#include "control/config_table.h"
+#include "store/index.h"
+
+#define KEY(s, t, n) .section = SECTION_##s, .type = TYPE_##t, .name = n
+#define FIELD(f) .offset = offsetof(struct config, f), .size = sizeof(((struct config *)0)->f)
+#define PEER_FIELD(f) \
+	.offset = offsetof(struct peer_config, f), .size = sizeof(((struct peer_config *)0)->f)
+
+const struct config_section_info config_sections[] = {
+	[SECTION_RELAY] = {"relay", "relay", false, "What this relay is and where it runs."},
+	[SECTION_STORE] = {"store", "store", false, "Where blobs lie."},
+	[SECTION_LIMITS] = {"limits", "limits", false,
+			    "What is bounded, so that no stranger can use the relay up."},
+	[SECTION_TARGETS] = {"targets", "targets", false, "Where blobs may be sent."},
+	[SECTION_UPSTREAM] = {"upstream", "upstream", true,
+			      "role = private only: the central relay that is asked when a blob is "
+			      "not here. Without this section none is asked."},
+	[SECTION_PEER] = {"peer", "peer edge-1", true,
+			  "role = central only: a private relay that may ask; one section each, "
+			  "with a name of your own."},
+};
+
+const struct config_key config_keys[] = {
+	{KEY(RELAY, CHOICE, "role"), .required = true, FIELD(role), .example = "private",
+	 .words = "private|central", .min = ROLE_PRIVATE,
+	 .help = "private: the edge on the sources' side, which may ask a central relay. central: "
+		 "the one that private relays ask."},
+	{KEY(RELAY, LABEL, "instance"), FIELD(instance), .example = "private",
+	 .help = "Tells relays of one host apart: in the names of sockets and of DPDK's files. "
+		 "Default: the role."},
+	{KEY(RELAY, ADDRESS, "listen"), .required = true, FIELD(listen),
+	 .example = "192.0.2.1:4870",
+	 .help = "The address and UDP port of this relay. The port is 4870 when it is left out; "
+		 "IPv6 with a port is written [2001:db8::1]:4870."},
+	{KEY(RELAY, PORT, "port"), .required = true, FIELD(port), .example = "af_xdp:eth0",
+	 .help = "The network port: af_xdp:IFNAME for an interface of the kernel, which keeps all "
+		 "other traffic; vdev:ARGS for a DPDK virtual device."},
+	{KEY(RELAY, PATH, "xdp_program"), FIELD(xdp_program),
+	 .example = "/usr/lib/oncewire/steer.bpf.o",
+	 .help = "The XDP program that steers this relay's UDP port to it. Default: the one that "
+		 "was installed with oncewired."},
+	{KEY(RELAY, COUNT, "workers"), FIELD(workers), .value = "1", .min = 1,
+	 .max = CONFIG_WORKERS,
+	 .help = "Worker threads, each with a queue of the port and, at best, a CPU of its own."},
+	{KEY(RELAY, CPU, "control_cpu"), FIELD(control_cpu), .value = "any",
+	 .help = "The CPU of the control thread: a number, or any."},
+	{KEY(RELAY, CPUS, "worker_cpus"), FIELD(worker_cpus), .value = "any",
+	 .help = "The CPUs of the workers, as 2,3 or 2-5: one a worker; or any."},
+	{KEY(RELAY, CHOICE, "idle"), FIELD(idle), .value = "adaptive", .words = "adaptive|spin",
+	 .min = IDLE_ADAPTIVE,
+	 .help = "What a worker without traffic does. adaptive: go to sleep in steps. spin: poll "
+		 "on, for the lowest delay, and use its CPU up."},
+	{KEY(RELAY, PATH, "master_key_file"), .required = true, FIELD(master_key_file),
+	 .example = "/etc/oncewire/master.key",
+	 .help = "The key of this relay's group, from which its tokens are made: 64 hex digits in "
+		 "a file that its owner alone may read (mode 0600)."},
+	{KEY(RELAY, PATH, "admin_socket"), FIELD(admin_socket),
+	 .example = "/run/oncewire/private.sock",
+	 .help = "Where `oncewire status` finds the relay. Default: /run/oncewire/INSTANCE.sock."},
+	{KEY(RELAY, CHOICE, "hugepages"), FIELD(hugepages), .value = "auto", .words = "off|auto",
+	 .min = 0,
+	 .help = "auto: hugepages when there are some, ordinary pages and a warning otherwise. "
+		 "off: ordinary pages."},
+	{KEY(RELAY, COUNT, "packet_buffers"), FIELD(packet_buffers), .value = "16384", .min = 1024,
+	 .max = 1048576, .help = "Packet buffers of each worker, of 4 KB each."},
+	{KEY(RELAY, WORD, "log_level"), FIELD(log_level), .value = "warning",
+	 .words = "error|warning|info|debug", .help = "How much DPDK and its drivers log."},
+
+	{KEY(STORE, BYTES, "slab_size"), FIELD(slab_size), .value = "2G", .min = UINT64_C(1) << 20,
+	 .max = UINT64_C(1) << 46,
+	 .help = "Memory for blobs: bytes, or with K, M, G or T behind the number."},
+	{KEY(STORE, BYTES, "max_blob"), FIELD(max_blob), .value = "1G", .min = 1,
+	 .max = SLAB_MAX_BLOB,
+	 .help = "The longest blob that is taken. What does not fit in slab_size is refused in any "
+		 "case: of the memory, 1.6 percent goes to checksums."},
+	{KEY(STORE, COUNT, "max_blobs"), FIELD(max_blobs), .value = "262144", .min = 1,
+	 .max = INDEX_MAX_ENTRIES,
+	 .help = "How many blobs at once; about 200 bytes of memory each."},
+	{KEY(STORE, RULES, "rules"), FIELD(rules), .value = "sha256",
+	 .help = "The rules by which identifiers may be computed: sha256, xxh3, or both, as "
+		 "sha256,xxh3. xxh3 is faster and anyone can forge it: closed networks only."},
+
+	{KEY(LIMITS, COUNT, "max_uploads"), FIELD(max_uploads), .value = "256", .min = 1,
+	 .max = 65536, .help = "Uploads at once."},
+	{KEY(LIMITS, COUNT, "max_uploads_per_source"), FIELD(max_uploads_per_source), .value = "16",
+	 .min = 1, .max = 65536, .help = "Uploads at once from one source."},
+	{KEY(LIMITS, COUNT, "max_waiters"), FIELD(max_waiters), .value = "4096", .min = 1,
+	 .max = 1048576,
+	 .help = "Requests that may wait for an upload or for the central relay's answer."},
+	{KEY(LIMITS, COUNT, "upload_credit"), FIELD(upload_credit), .value = "4096",
+	 .min = PULL_MAX_CHUNKS, .max = 65536,
+	 .help = "Chunks of 1152 bytes that may be under way to this relay, over all uploads."},
+	{KEY(LIMITS, COUNT, "lease_seconds"), FIELD(lease_seconds), .value = "60", .min = 5,
+	 .max = 3600, .help = "The longest a target's consent lasts before it must be renewed."},
+	{KEY(LIMITS, COUNT, "max_leases"), FIELD(max_leases), .value = "65536", .min = 1,
+	 .max = 16777216, .help = "Targets that may be registered at once."},
+	{KEY(LIMITS, COUNT, "offers_per_target"), FIELD(offers_per_target), .value = "64", .min = 1,
+	 .max = 1000000, .help = "Offers a second to one target that is not registered."},
+	{KEY(LIMITS, BYTES, "rate_per_target"), FIELD(rate_per_target), .value = "0", .min = 0,
+	 .max = UINT64_C(1) << 40, .help = "Bytes of data a second to one address; 0: no limit."},
+	{KEY(LIMITS, COUNT, "hash_threads"), FIELD(hash_threads), .value = "1", .min = 1, .max = 64,
+	 .help = "Threads that compute the identifiers of uploads."},
+
+	{KEY(TARGETS, RANGES, "allow"), FIELD(targets), .example = "10.0.0.0/8, 2001:db8::/32",
+	 .help = "Special-use ranges (private, link-local, loopback and so on, RFC 6890) to which "
+		 "blobs may be sent all the same, as prefixes; or special, for all of them. "
+		 "Default: none. Public addresses are always allowed."},
+
+	{KEY(UPSTREAM, ADDRESS, "address"), .required = true, FIELD(upstream.addr),
+	 .example = "192.0.2.2:4870", .help = "Where the central relay listens."},
+	{KEY(UPSTREAM, COUNT, "id"), .required = true, FIELD(upstream.id), .example = "1", .min = 1,
+	 .max = 0xffffff, .help = "The number of this pair, the same at both ends."},
+	{KEY(UPSTREAM, PATH, "key_file"), .required = true, FIELD(upstream.key_file),
+	 .example = "/etc/oncewire/pair-1.key",
+	 .help = "The key of this pair, the same at both ends: 64 hex digits in a file of mode "
+		 "0600."},
+	{KEY(UPSTREAM, COUNT, "timeout_ms"), FIELD(upstream_timeout_ms), .value = "1000", .min = 50,
+	 .max = 60000, .help = "Milliseconds after which an unanswered query counts as not found."},
+
+	{KEY(PEER, COUNT, "id"), .required = true, PEER_FIELD(id), .example = "1", .min = 1,
+	 .max = 0xffffff, .help = "The number of this pair, the same at both ends."},
+	{KEY(PEER, PATH, "key_file"), .required = true, PEER_FIELD(key_file),
+	 .example = "/etc/oncewire/pair-1.key",
+	 .help = "The key of this pair, the same at both ends."},
+	{KEY(PEER, ADDRESS, "address"), PEER_FIELD(addr), .example = "192.0.2.1:4870",
+	 .help = "Where it asks from. Default: anywhere, its key is proof enough."},
+};
+
+/* Writes text as comment lines of at most 80 columns. */
+static void comment_print(FILE *out, const char *text)
+{
+	while (*text) {
+		size_t len = strlen(text);
+
+		if (len > 78)
+			for (len = 78; len > 1 && text[len] != ' '; len--)
+				;
+		fprintf(out, "# %.*s\n", (int)len, text);
+		text += len;
+		text += *text == ' ';
+	}
+}
+
+void config_print_sample(FILE *out)
+{
+	comment_print(out,
+		      "Configuration of oncewired: a sample with every key. A line that "
+		      "starts with '#' is a comment; what stands in a comment without a blank "
+		      "behind the '#' is a key with its default, or with an example where the "
+		      "text names the default. `oncewired --check-config FILE` checks a file.");
+	for (unsigned int s = 0; s < SECTION_COUNT; s++) {
+		const struct config_section_info *info = &config_sections[s];
+
+		fputc('\n', out);
+		comment_print(out, info->help);
+		fprintf(out, "%s[%s]\n", info->optional ? "#" : "", info->header);
+		for (unsigned int i = 0; i < CONFIG_KEYS; i++) {
+			const struct config_key *k = &config_keys[i];
+
+			if (k->section != s)
+				continue;
+			fputc('\n', out);
+			comment_print(out, k->help);
+			fprintf(out, "%s%s = %s\n", k->required && !info->optional ? "" : "#",
+				k->name, k->value ? k->value : k->example);
+		}
+	}
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The control thread's loop: workers' rings first, then libevent.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_malloc.h>
+
+#include "control/control.h"
+
+#define NOTES_A_ROUND 256 /* messages from one worker before the others and timers get a turn */
+#define SPIN_ROUNDS 64	  /* empty rounds before the loop blocks */
+
+static uint64_t clock_us(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+void control_clock(struct control *ctl)
+{
+	ctl->now_us = clock_us(CLOCK_MONOTONIC);
+	ctl->unix_us = clock_us(CLOCK_REALTIME);
+}
+
+/* Derives the keys of the current epoch into the slot that is not in use. */
+static void keys_update(struct control *ctl)
+{
+	struct relay_keys *k = &ctl->relay->keys;
+	unsigned int current = atomic_load_explicit(&k->current, memory_order_relaxed);
+
+	if (k->slot[current].epoch == token_epoch(control_seconds(ctl)))
+		return;
+	token_ring_derive(&k->slot[!current], ctl->config->master_key, control_seconds(ctl));
+	atomic_store_explicit(&k->current, !current, memory_order_release);
+}
+
+static void control_second(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *ctl = arg;
+
+	(void)fd;
+	(void)what;
+	control_clock(ctl);
+	clock_publish(&ctl->relay->clock, rte_rdtsc(), ctl->unix_us);
+	keys_update(ctl);
+	lease_expire(ctl->relay->leases, control_seconds(ctl));
+}
+
+static void frame_dispatch(struct control *ctl, const struct packet *p, const struct frame *f)
+{
+	switch (f->verb) {
+	case VERB_SEND:
+		request_arrived(ctl, p, f);
+		break;
+	case VERB_LISTEN:
+		control_listen(ctl, p, f);
+		break;
+	case VERB_STOP:
+		control_stop_target(ctl, p, f);
+		break;
+	case VERB_RECEIPT:
+		notice_report(ctl, p, f);
+		break;
+	case VERB_QUERY:
+		query_serve(ctl, p, f);
+		break;
+	case VERB_ANSWER:
+		query_answered(ctl, p, f);
+		break;
+	case VERB_NOTICE:
+		notice_arrived(ctl, p, f);
+		break;
+	default: /* workers hand over nothing else */
+		control_drop(ctl, DROP_VERB);
+		break;
+	}
+}
+
+static void frame_arrived(struct control *ctl, struct rte_mbuf *m)
+{
+	const struct packet *p = packet_of(m);
+	struct frame f;
+
+	/* the worker parsed these bytes already; this finds the fields again */
+	if (frame_parse(rte_pktmbuf_mtod(m, void *), p->payload_len, &f) == DROP_NONE)
+		frame_dispatch(ctl, p, &f);
+	rte_pktmbuf_free(m);
+}
+
+static void message_handle(struct control *ctl, const struct message *msg)
+{
+	switch (msg->kind) {
+	case MESSAGE_FRAME:
+		frame_arrived(ctl, msg->mbuf);
+		break;
+	case MESSAGE_NEXT_HOP:
+		pending_add(ctl, msg->mbuf);
+		break;
+	case MESSAGE_CHUNK:
+		upload_chunk(ctl, msg);
+		break;
+	default:
+		break;
+	}
+}
+
+static unsigned int rings_drain(struct control *ctl)
+{
+	struct message msg[32];
+	unsigned int total = 0;
+
+	for (uint16_t i = 0; i < ctl->relay->port.workers; i++) {
+		unsigned int n, seen = 0;
+
+		do {
+			n = message_get(ctl->worker[i]->to_control, msg, RTE_DIM(msg));
+			for (unsigned int k = 0; k < n; k++)
+				message_handle(ctl, &msg[k]);
+			seen += n;
+		} while (n == RTE_DIM(msg) && seen < NOTES_A_ROUND);
+		total += seen;
+	}
+	return total;
+}
+
+static bool rings_empty(const struct control *ctl)
+{
+	for (uint16_t i = 0; i < ctl->relay->port.workers; i++)
+		if (!rte_ring_empty(ctl->worker[i]->to_control))
+			return false;
+	return true;
+}
+
+/* Blocks until a worker rings, a timer or a descriptor is due. */
+static void control_wait(struct control *ctl)
+{
+	struct doorbell *bell = &ctl->relay->control_bell;
+
+	atomic_store_explicit(&bell->sleeping, 1, memory_order_relaxed);
+	/* `sleeping` must be visible before the rings are looked at again */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (rings_empty(ctl))
+		event_base_loop(ctl->base, EVLOOP_ONCE);
+	doorbell_clear(bell);
+}
+
+void control_run(struct control *ctl)
+{
+	unsigned int idle = 0;
+
+	while (!ctl->stop) {
+		bool waiting;
+
+		control_clock(ctl);
+		idle = rings_drain(ctl) > 0 ? 0 : idle + 1;
+		uploads_pump(ctl);
+		outbox_flush(ctl);
+		waiting = reclaim_poll(ctl->reclaim);
+		if (idle < SPIN_ROUNDS || waiting)
+			event_base_loop(ctl->base, EVLOOP_NONBLOCK);
+		else
+			control_wait(ctl);
+	}
+}
+
+void control_stop(struct control *ctl)
+{
+	ctl->stop = true;
+	event_base_loopbreak(ctl->base);
+}
+
+static void bell_rung(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	doorbell_clear(arg);
+}
+
+static int tables_create(struct control *ctl)
+{
+	struct relay *r = ctl->relay;
+
+	ctl->reclaim = reclaim_create(r->qsbr);
+	if (ctl->reclaim == NULL)
+		return -ENOMEM;
+	r->leases = lease_table_create(ctl->config->max_leases, ctl->reclaim);
+	r->nexthops = nexthop_table_create(ROUTE_HOSTS, ctl->reclaim);
+	r->uploads =
+		rte_zmalloc("uploads", UPLOAD_SLOTS * sizeof(*r->uploads), RTE_CACHE_LINE_SIZE);
+	return r->leases && r->nexthops && r->uploads ? 0 : -ENOMEM;
+}
+
+static int events_create(struct control *ctl, const cpu_set_t *affinity)
+{
+	const struct timeval second = {.tv_sec = 1};
+	struct event_config *ec = event_config_new();
+	struct relay *r = ctl->relay;
+
+	/* pull windows pace in fractions of a millisecond */
+	if (ec != NULL)
+		event_config_set_flag(ec, EVENT_BASE_FLAG_PRECISE_TIMER);
+	ctl->base = ec != NULL ? event_base_new_with_config(ec) : NULL;
+	if (ec != NULL)
+		event_config_free(ec);
+	if (ctl->base == NULL)
+		return -ENOMEM;
+	ctl->second = event_new(ctl->base, -1, EV_PERSIST, control_second, ctl);
+	ctl->bell = event_new(ctl->base, r->control_bell.fd, EV_READ | EV_PERSIST, bell_rung,
+			      &r->control_bell);
+	if (ctl->second == NULL || ctl->bell == NULL || event_add(ctl->second, &second) < 0 ||
+	    event_add(ctl->bell, NULL) < 0)
+		return -ENOMEM;
+	ctl->hasher = hasher_start(ctl->base, ctl->config->hash_threads, affinity);
+	return ctl->hasher != NULL ? 0 : -errno;
+}
+
+int control_init(struct control *ctl, const struct config *c, struct relay *relay,
+		 const cpu_set_t *affinity, char *why, size_t why_size)
+{
+	int ret;
+
+	memset(ctl, 0, sizeof(*ctl));
+	ctl->config = c;
+	ctl->relay = relay;
+	relay->clock.us_per_tick = 1e6 / (double)rte_get_tsc_hz();
+	control_clock(ctl);
+	ctl->started = control_seconds(ctl);
+	clock_publish(&relay->clock, rte_rdtsc(), ctl->unix_us);
+	keys_update(ctl);
+	offer_budget_init(&ctl->offer_budget, c->offers_per_target, rte_rdtsc());
+	requests_init(ctl);
+	uploads_init(ctl);
+	peers_init(ctl);
+	relay->control_bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	ret = relay->control_bell.fd < 0 ? -errno : tables_create(ctl);
+	if (ret == 0)
+		ret = events_create(ctl, affinity);
+	if (ret == 0 && relay->port.ifindex != 0) {
+		ctl->router = router_create(ctl->base, relay->nexthops, relay->port.ifindex,
+					    pending_release, ctl);
+		ret = ctl->router != NULL ? 0 : -errno;
+	}
+	if (ret < 0) {
+		snprintf(why, why_size, "the control thread cannot start: %s", strerror(-ret));
+		control_fini(ctl);
+	}
+	return ret;
+}
+
+void control_fini(struct control *ctl)
+{
+	struct relay *r = ctl->relay;
+
+	hasher_stop(ctl->hasher);
+	uploads_fini(ctl);
+	requests_fini(ctl);
+	peers_fini(ctl);
+	pending_free(ctl);
+	router_destroy(ctl->router);
+	if (ctl->reclaim != NULL)
+		reclaim_destroy(ctl->reclaim);
+	nexthop_table_destroy(r->nexthops);
+	lease_table_destroy(r->leases);
+	rte_free(r->uploads);
+	if (ctl->second != NULL)
+		event_free(ctl->second);
+	if (ctl->bell != NULL)
+		event_free(ctl->bell);
+	if (ctl->base != NULL)
+		event_base_free(ctl->base);
+	if (r->control_bell.fd >= 0)
+		close(r->control_bell.fd);
+}

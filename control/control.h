@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The control thread: one libevent loop that owns everything which is not a
+ * hit: requests that missed, uploads, queries between relays, leases, next
+ * hops, telemetry. Its state is touched by no other thread.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "control/config.h"
+#include "control/hasher.h"
+#include "control/peer.h"
+#include "control/pending.h"
+#include "control/request.h"
+#include "control/route.h"
+#include "control/upload.h"
+#include "dataplane/worker.h"
+#include "store/reclaim.h"
+
+/* X(field): events since start */
+#define CONTROL_COUNTERS(X)                                                                   \
+	X(misses)	   /* requests whose blob was not here; repeats are not counted */    \
+	X(uploads)	   /* uploads verified and stored */                                  \
+	X(upload_failures) /* wrong identifier, stalled, or no room */                        \
+	X(queries)	   /* private: requests asked of central; central: QUERYs answered */ \
+	X(query_hits)	   /* of these, found at central */                                   \
+	X(query_timeouts)  /* central did not answer in time */                               \
+	X(notices)	   /* central: outcomes reported to a private relay */                \
+	X(notice_failures) /* given up: the private relay did not acknowledge */
+
+struct counters {
+#define X(field) uint64_t field;
+	CONTROL_COUNTERS(X)
+#undef X
+};
+
+struct control {
+	const struct config *config;
+	struct relay *relay;
+	struct worker *worker[CONFIG_WORKERS];
+	bool told[CONFIG_WORKERS]; /* since this worker's bell was last rung */
+	struct event_base *base;
+	struct event *second; /* clock, keys, leases */
+	struct event *bell;   /* a worker rang */
+	struct reclaim *reclaim;
+	struct hasher *hasher;
+	struct router *router; /* NULL: the port has no kernel interface */
+	struct pending pending;
+	struct requests requests;
+	struct uploads uploads;
+	struct peers peers;
+	struct offer_budget offer_budget;
+	struct stats stats; /* this thread's drops, and what it sends of its own */
+	struct counters counters;
+	uint64_t now_us;  /* monotonic, of this round of the loop */
+	uint64_t unix_us; /* wall clock, likewise */
+	uint64_t started; /* Unix seconds */
+	bool stop;
+};
+
+/* relay->slab, index, port and the workers' count are ready. 0 or -errno, with
+ * one line of cause in `why`. */
+int control_init(struct control *ctl, const struct config *c, struct relay *relay,
+		 const cpu_set_t *affinity, char *why, size_t why_size);
+/* Workers have stopped. */
+void control_fini(struct control *ctl);
+/* Runs until control_stop(). */
+void control_run(struct control *ctl);
+void control_stop(struct control *ctl);
+
+/* Reads the clocks into now_us and unix_us: once a round, and in every callback
+ * of libevent, which may have slept since. */
+void control_clock(struct control *ctl);
+
+static inline uint64_t control_seconds(const struct control *ctl)
+{
+	return ctl->unix_us / 1000000;
+}
+
+static inline void control_drop(struct control *ctl, enum drop reason)
+{
+	ctl->stats.drops[reason]++;
+}
+
+/* ---- outbox.c: frames that control wants sent ---- */
+
+/* A buffer of `worker` for a payload to `peer`; NULL if the pool is empty (counted). */
+struct rte_mbuf *outbox_alloc(struct control *ctl, uint16_t worker, const struct addr *peer);
+/* Sends a payload of len bytes that was written to egress_payload(m); len 0 drops it. */
+void outbox_send(struct control *ctl, struct rte_mbuf *m, size_t len);
+/* Sends a complete payload to packet_of(m)->peer by packet_of(m)->worker. */
+void outbox_push(struct control *ctl, struct rte_mbuf *m);
+void outbox_status(struct control *ctl, uint16_t worker, const struct addr *to, uint64_t conn,
+		   const struct status *s);
+void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, uint64_t conn,
+		  const struct error *e);
+/* Rings the bells of the workers that were sent something. */
+void outbox_flush(struct control *ctl);
+
+/* ---- consent.c ---- */
+void control_listen(struct control *ctl, const struct packet *p, const struct frame *f);
+void control_stop_target(struct control *ctl, const struct packet *p, const struct frame *f);
+
+/* ---- status.c: the object that `oncewire status` prints ---- */
+json_t *control_status(void *ctl, int argc, char **argv);
+
+#endif

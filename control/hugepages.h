@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The kernel's hugepages as the EAL sees them: one hugetlbfs mount for each
+ * page size, in which a process's pages are files named PREFIXmap_NUMBER.
+ */
+#ifndef CONTROL_HUGEPAGES_H
+#define CONTROL_HUGEPAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The largest number of bytes that free pages of one size give; 0 without a
+ * mount. *mounted: there is one at all. */
+uint64_t hugepages_free(bool *mounted);
+/* What /proc/sys/vm/nr_hugepages must be for `need` more bytes. */
+uint64_t hugepages_wanted(uint64_t need);
+/* Removes a prefix's files. Those that a process still uses stay, unless
+ * they are our own (`force`). */
+void hugepages_remove(const char *prefix, bool force);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * oncewired: starts everything in order, runs, and unwinds in reverse.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <rte_launch.h>
+#include <rte_malloc.h>
+#include <sodium.h>
+
+#include "control/admin.h"
+#include "control/control.h"
+#include "control/eal.h"
+
+#define EXIT_USAGE 2
+#define WHY_MAX (PATH_MAX + 256)
+
+static const struct admin_command admin_commands[] = {
+	{"status", control_status},
+	{NULL, NULL},
+};
+
+static void say(const char *what)
+{
+	fprintf(stderr, "oncewired: %s\n", what);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	control_stop(arg);
+}
+
+/* Bytes of EAL memory: pools, tables, rings, workers. */
+static uint64_t eal_memory(const struct config *c)
+{
+	/* an rte_hash entry: 32 bytes of key store, 16 of bucket, rounded up twice */
+	uint64_t entries = (uint64_t)c->max_blobs + c->max_leases + ROUTE_HOSTS;
+
+	return port_memory((uint16_t)c->workers, c->packet_buffers) + entries * 128 +
+	       c->workers * (sizeof(struct worker) + 2 * WORKER_RING * sizeof(struct message)) +
+	       (UINT64_C(32) << 20);
+}
+
+static int store_open(const struct config *c, struct relay *r, char *why)
+{
+	const struct slab_config sc = {
+		.bytes = c->slab_size,
+		.blobs = c->max_blobs,
+		.max_blob = c->max_blob,
+		.hugepages = c->hugepages,
+	};
+	int ret = slab_open(&r->slab, &sc);
+
+	if (ret < 0) {
+		snprintf(why, WHY_MAX,
+			 "no memory for a slab of %llu bytes (%s); lower [store] slab_size",
+			 (unsigned long long)c->slab_size, strerror(-ret));
+		return ret;
+	}
+	if (c->hugepages && !r->slab.huge)
+		say("warning: the slab lies in ordinary pages: not enough free hugepages; "
+		    "raise /proc/sys/vm/nr_hugepages");
+	ret = index_create(&r->index, "blobs", c->max_blobs, (int)rte_socket_id());
+	if (ret < 0) {
+		snprintf(why, WHY_MAX,
+			 "no memory for an index of %u blobs (%s); lower [store] max_blobs",
+			 c->max_blobs, strerror(-ret));
+		slab_close(&r->slab);
+	}
+	return ret;
+}
+
+static int rcu_create(const struct config *c, struct relay *r)
+{
+	size_t size = rte_rcu_qsbr_get_memsize(c->workers);
+
+	r->qsbr = rte_zmalloc("qsbr", size, RTE_CACHE_LINE_SIZE);
+	return r->qsbr != NULL && rte_rcu_qsbr_init(r->qsbr, c->workers) == 0 ? 0 : -ENOMEM;
+}
+
+static void relay_configure(const struct config *c, struct relay *r)
+{
+	r->self = c->listen;
+	r->central = c->role == ROLE_CENTRAL;
+	r->spin = c->idle == IDLE_SPIN;
+	r->rules = c->rules;
+	r->offers_per_target = c->offers_per_target;
+	r->rate_per_target = c->rate_per_target;
+	r->policy = c->targets;
+	r->control_bell.fd = -1;
+}
+
+static int workers_start(struct control *ctl)
+{
+	struct relay *r = ctl->relay;
+
+	for (uint16_t i = 0; i < r->port.workers; i++) {
+		ctl->worker[i] = worker_create(r, i, (int)rte_socket_id());
+		if (ctl->worker[i] == NULL)
+			return -ENOMEM;
+	}
+	/* lcores 1..workers: eal_start() laid them out */
+	for (uint16_t i = 0; i < r->port.workers; i++)
+		rte_eal_remote_launch(worker_run, ctl->worker[i], i + 1u);
+	return 0;
+}
+
+static void workers_stop(struct control *ctl)
+{
+	atomic_store(&ctl->relay->stop, true);
+	for (uint16_t i = 0; i < ctl->relay->port.workers; i++)
+		if (ctl->worker[i] != NULL)
+			doorbell_ring(&ctl->worker[i]->bell);
+	rte_eal_mp_wait_lcore();
+}
+
+static void workers_free(struct control *ctl)
+{
+	for (uint16_t i = 0; i < ctl->relay->port.workers; i++)
+		worker_destroy(ctl->worker[i]);
+}
+
+/* From a prepared relay to the loop and back. */
+static int relay_serve(const struct config *c, struct control *ctl, char *why)
+{
+	struct event *term = evsignal_new(ctl->base, SIGTERM, on_signal, ctl);
+	struct event *interrupt = evsignal_new(ctl->base, SIGINT, on_signal, ctl);
+	struct admin *admin = NULL;
+	char text[ADDR_TEXT_MAX];
+	int ret = -ENOMEM;
+
+	if (term == NULL || interrupt == NULL || event_add(term, NULL) < 0 ||
+	    event_add(interrupt, NULL) < 0) {
+		snprintf(why, WHY_MAX, "signals cannot be handled: no memory");
+		goto out;
+	}
+	ret = workers_start(ctl);
+	if (ret < 0) {
+		snprintf(why, WHY_MAX, "no memory for %u workers", c->workers);
+		goto stop;
+	}
+	admin = admin_open(ctl->base, c->admin_socket, admin_commands, ctl);
+	if (admin == NULL) {
+		ret = -errno;
+		snprintf(why, WHY_MAX, "admin socket %s: %s; set [relay] admin_socket",
+			 c->admin_socket, strerror(errno));
+		goto stop;
+	}
+	ret = port_steer(&ctl->relay->port, true);
+	if (ret < 0) {
+		snprintf(why, WHY_MAX, "packets cannot be steered to the relay: %s",
+			 strerror(-ret));
+		goto stop;
+	}
+	fprintf(stderr, "oncewired: ready: %s relay %s on %s, %s\n", role_name(c->role),
+		c->instance, addr_text(&c->listen, text), c->port);
+	control_run(ctl);
+	port_steer(&ctl->relay->port, false);
+stop:
+	workers_stop(ctl);
+	admin_close(admin);
+out:
+	if (interrupt != NULL)
+		event_free(interrupt);
+	if (term != NULL)
+		event_free(term);
+	return ret;
+}
+
+static int relay_run(const struct config *c, struct relay *r, const char *progname)
+{
+	static struct control ctl; /* too large for a stack */
+	char why[WHY_MAX] = "";
+	uint64_t memory = eal_memory(c);
+	bool huge = eal_hugepages(c, memory, why, sizeof(why));
+	int ret;
+
+	if (!huge && why[0] != '\0')
+		say(why);
+	ret = port_prepare(&r->port, c->port, &c->listen, (uint16_t)c->workers, c->xdp_program,
+			   !huge, why, sizeof(why));
+	if (ret < 0)
+		goto out;
+	ret = eal_start(c, &r->port, progname, memory, why, sizeof(why));
+	if (ret < 0)
+		goto release;
+	ret = port_start(&r->port, c->packet_buffers, why, sizeof(why));
+	if (ret < 0)
+		goto eal;
+	ret = rcu_create(c, r);
+	if (ret < 0) {
+		snprintf(why, sizeof(why), "no EAL memory for RCU");
+		goto port;
+	}
+	ret = store_open(c, r, why);
+	if (ret < 0)
+		goto port;
+	ret = control_init(&ctl, c, r, eal_saved_affinity(), why, sizeof(why));
+	if (ret < 0)
+		goto store;
+	ret = relay_serve(c, &ctl, why);
+	workers_free(&ctl);
+	control_fini(&ctl);
+store:
+	index_destroy(r->index);
+	slab_close(&r->slab);
+port:
+	rte_free(r->qsbr);
+	port_stop(&r->port);
+eal:
+	eal_stop(c);
+release:
+	port_release(&r->port);
+out:
+	if (ret < 0)
+		say(why);
+	return ret;
+}
+
+static void usage(FILE *out)
+{
+	fputs("usage: oncewired --config FILE [--check-config]\n"
+	      "       oncewired --print-sample | --version | --help\n"
+	      "\n"
+	      "  -c, --config FILE   run the relay that FILE describes (see --print-sample)\n"
+	      "      --check-config  check FILE and its key files, then exit\n"
+	      "      --print-sample  print a commented sample configuration\n",
+	      out);
+}
+
+struct command_line {
+	const char *config;
+	bool check;
+};
+
+/* -1: run on; else the exit status. */
+static int command_line_parse(int argc, char **argv, struct command_line *cl)
+{
+	enum { OPT_CHECK = 256, OPT_SAMPLE, OPT_VERSION };
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check-config", no_argument, NULL, OPT_CHECK},
+		{"print-sample", no_argument, NULL, OPT_SAMPLE},
+		{"version", no_argument, NULL, OPT_VERSION},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			cl->config = optarg;
+			break;
+		case OPT_CHECK:
+			cl->check = true;
+			break;
+		case OPT_SAMPLE:
+			config_print_sample(stdout);
+			return EXIT_SUCCESS;
+		case OPT_VERSION:
+			printf("oncewired %s\n", ONCEWIRE_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (cl->config == NULL || optind < argc) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	static struct config c;
+	static struct relay r;
+	struct command_line cl = {0};
+	int status = command_line_parse(argc, argv, &cl);
+
+	if (status >= 0)
+		return status;
+	if (sodium_init() < 0) {
+		say("libsodium cannot be initialised");
+		return EXIT_FAILURE;
+	}
+	if (config_load(cl.config, &c, stderr) < 0 || config_load_keys(cl.config, &c, stderr) < 0)
+		return EXIT_FAILURE;
+	if (cl.check) {
+		printf("%s: ok\n", cl.config);
+		return EXIT_SUCCESS;
+	}
+	relay_configure(&c, &r);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* a closed terminal is no reason to stop relaying */
+	return relay_run(&c, &r, argv[0]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

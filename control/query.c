@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * A private relay asks central: QUERY, repeated until ANSWER or time-out.
+ */
+#include <sodium.h>
+
+#include "control/control.h"
+
+#define QUERY_RETRY_US 200000
+
+static void query_begin(struct control *ctl, struct request *rq)
+{
+	/* zero means "not asking"; a clash would only confuse two answers */
+	do
+		randombytes_buf(&rq->query_conn, sizeof(rq->query_conn));
+	while (rq->query_conn == 0 || request_by_query(ctl, rq->query_conn) != NULL);
+	HASH_ADD(hh_query, ctl->requests.by_query, query_conn, sizeof(rq->query_conn), rq);
+	rq->query_started = ctl->now_us;
+	rq->query_first = ctl->peers.peer[0].nonce;
+}
+
+static void query_transmit(struct control *ctl, struct request *rq)
+{
+	struct peer *up = &ctl->peers.peer[0];
+	struct rte_mbuf *m = outbox_alloc(ctl, rq->worker, &up->addr);
+	uint64_t now = control_seconds(ctl);
+	struct query q = {
+		.nonce = up->nonce++,
+		.time = ctl->unix_us / 1000,
+		.transfer = rq->key.transfer,
+		.id = &rq->id,
+		.target = &rq->target,
+		.source = &rq->key.source,
+		.meta = rq->meta,
+		.meta_len = rq->meta_len,
+		.leg = get16(rq->key.leg),
+		.rule = rq->rule,
+		.leased = lease_lookup(ctl->relay->leases, &rq->target, now) != NULL,
+		.deadline = rq->expiry > now ? (uint32_t)(rq->expiry - now) : 1,
+		.send_size = rq->send_size,
+		.length = rq->length,
+		.source_conn = rq->conn,
+	};
+
+	rq->query_last = q.nonce;
+	if (m != NULL)
+		outbox_send(ctl, m,
+			    query_encode(egress_payload(m), WIRE_MAX_FRAME, up->key, rq->query_conn,
+					 &q, up->config->key));
+}
+
+void query_send(struct control *ctl, struct request *rq)
+{
+	const struct timeval retry = {.tv_usec = QUERY_RETRY_US};
+	uint64_t limit = (uint64_t)ctl->config->upstream_timeout_ms * 1000;
+
+	if (rq->query_conn == 0)
+		query_begin(ctl, rq);
+	if (ctl->now_us - rq->query_started >= limit) {
+		ctl->counters.query_timeouts++;
+		request_upload(rq);
+		return;
+	}
+	query_transmit(ctl, rq);
+	event_add(rq->timer, &retry);
+}
+
+/* Central has it, but only we may push to this target: our OFFER, its ticket. */
+static void offer_for_central(struct control *ctl, struct request *rq, const struct ticket *ticket)
+{
+	uint64_t now = control_seconds(ctl);
+	const struct lease *lease = lease_lookup(ctl->relay->leases, &rq->target, now);
+	struct offer o = {
+		.transfer = rq->key.transfer,
+		.id = &rq->id,
+		.ticket = ticket,
+		.holder = &ctl->peers.peer[0].addr,
+		.meta = rq->meta,
+		.meta_len = rq->meta_len,
+		.leg = get16(rq->key.leg),
+		.rule = rq->rule,
+		.deadline = rq->expiry > now ? (uint32_t)(rq->expiry - now) : 1,
+		.length = rq->length,
+	};
+	struct rte_mbuf *m;
+
+	if (lease == NULL)
+		return; /* expired meanwhile: the source's next SEND finds another way */
+	m = outbox_alloc(ctl, rq->worker, &rq->target);
+	if (m == NULL)
+		return;
+	ctl->stats.offers++;
+	/* as large as the SEND, so that the HELLOs it causes stay below it */
+	outbox_send(ctl, m,
+		    offer_encode(egress_payload(m), WIRE_MAX_FRAME, lease->key, lease->conn, &o,
+				 SEND_MIN));
+}
+
+void query_answered(struct control *ctl, const struct packet *p, const struct frame *f)
+{
+	struct request *rq;
+	struct answer a;
+	enum drop reason = answer_decode(f, &a);
+
+	(void)p;
+	if (reason != DROP_NONE) {
+		control_drop(ctl, reason);
+		return;
+	}
+	if (peer_authenticate(ctl, f, a.nonce, a.time) == NULL)
+		return;
+	rq = request_by_query(ctl, f->conn);
+	if (rq == NULL || a.query_nonce < rq->query_first || a.query_nonce > rq->query_last ||
+	    memcmp(a.transfer, rq->key.transfer, TRANSFER_SIZE) != 0 ||
+	    a.leg != get16(rq->key.leg)) {
+		control_drop(ctl, DROP_UNKNOWN_QUERY);
+		return;
+	}
+	switch (a.code) {
+	case ANSWER_OFFER:
+		offer_for_central(ctl, rq, a.ticket);
+		/* fall through */
+	case ANSWER_SERVING:
+		ctl->counters.query_hits++;
+		request_served(rq);
+		break;
+	default: /* query failed; or central may not send there, but we may */
+		request_upload(rq);
+		break;
+	}
+}

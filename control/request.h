@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Requests: SENDs whose blob is not here, from the miss until central serves
+ * them or an upload has. Hits never become requests.
+ */
+#ifndef CONTROL_REQUEST_H
+#define CONTROL_REQUEST_H
+
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <uthash.h>
+
+#include "dataplane/offer.h"
+#include "dataplane/packet.h"
+
+struct control;
+struct upload;
+
+struct request_key {
+	struct addr source;
+	uint8_t transfer[TRANSFER_SIZE];
+	be16 leg;
+	uint8_t zero[2];
+};
+
+struct request {
+	struct request_key key;
+	struct control *ctl;
+	/* of the SEND */
+	struct ident id;
+	struct addr target;
+	uint64_t length;
+	uint64_t conn;
+	uint64_t expiry; /* Unix seconds */
+	uint32_t send_size;
+	uint16_t worker;
+	uint8_t rule;
+	uint8_t meta_len;
+	uint8_t meta[META_MAX];
+	/* asking central; query_conn 0: not (any more) */
+	uint64_t query_conn;		  /* names this request in ANSWERs */
+	uint64_t query_first, query_last; /* nonces used */
+	uint64_t query_started;		  /* monotonic microseconds */
+	struct event *timer;		  /* next QUERY while asking central, else the deadline */
+	/* waiting for an upload */
+	struct upload *upload;
+	TAILQ_ENTRY(request)
+	waiter;			 /* in upload->requests, the first one uploads; or in
+				  * requests.served */
+	bool served;		 /* by central: kept a little for the source's repeats */
+	UT_hash_handle hh;	 /* in requests.by_key */
+	UT_hash_handle hh_query; /* in requests.by_query */
+};
+
+TAILQ_HEAD(request_list, request);
+
+struct requests {
+	struct request *by_key;
+	struct request *by_query;
+	struct request_list served; /* oldest first */
+};
+
+void requests_init(struct control *ctl);
+
+/* A SEND that missed in a worker. */
+void request_arrived(struct control *ctl, const struct packet *p, const struct frame *f);
+struct request *request_by_query(struct control *ctl, uint64_t conn);
+/* Central has sent the OFFER (or given us the ticket for it). */
+void request_served(struct request *rq);
+/* Central does not have it (or did not say so in time): the source uploads. */
+void request_upload(struct request *rq);
+/* Tells the source. */
+void request_status(struct request *rq, enum status_code code, enum refuse_reason reason,
+		    uint64_t bytes);
+/* Tells the source to come back later; ends the request. */
+void request_busy(struct request *rq);
+/* What an OFFER for this request is made from. */
+struct offer_request request_offer(const struct request *rq, uint64_t unix_seconds);
+/* The blob is here: OFFER to the target, STATUS to the source; ends the request. */
+void request_serve(struct request *rq, const struct blob *b);
+/* Takes it out of everything. */
+void request_free(struct request *rq);
+void requests_fini(struct control *ctl);
+
+/* The blob is here: OFFER to the target by `worker`. */
+void control_offer(struct control *ctl, uint16_t worker, const struct offer_request *q,
+		   const struct blob *b);
+
+#endif

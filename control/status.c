@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Telemetry: one JSON object with every counter, for `oncewire status`. Names
+ * are stable: scripts depend on them.
+ */
+#include "control/control.h"
+
+/* Workers write their counters with plain stores; a torn sum is of no account. */
+static void stats_add(struct stats *sum, const struct stats *s)
+{
+#define X(field) sum->field += __atomic_load_n(&s->field, __ATOMIC_RELAXED);
+	STATS(X)
+#undef X
+	for (unsigned int i = 0; i < DROP_COUNT; i++)
+		sum->drops[i] += __atomic_load_n(&s->drops[i], __ATOMIC_RELAXED);
+}
+
+static void put(json_t *object, const char *name, uint64_t value)
+{
+	json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+static json_t *drops_object(const struct stats *sum)
+{
+	json_t *drops = json_object();
+
+	for (unsigned int i = DROP_NONE + 1; i < DROP_COUNT; i++)
+		put(drops, drop_name(i), sum->drops[i]);
+	return drops;
+}
+
+static void put_store(json_t *o, const struct control *ctl)
+{
+	struct slab_usage u;
+
+	slab_usage(&ctl->relay->slab, &u);
+	put(o, "blobs", index_count(ctl->relay->index));
+	put(o, "blob_bytes", u.bytes);
+	put(o, "slab_bytes", (uint64_t)u.extents_total * EXTENT_SIZE);
+	put(o, "slab_bytes_free", (uint64_t)u.extents_free * EXTENT_SIZE);
+	json_object_set_new(o, "slab_hugepages", json_boolean(ctl->relay->slab.huge));
+}
+
+static void put_xdp(json_t *o, const struct control *ctl)
+{
+	struct port_xdp_stats xdp;
+
+	if (port_xdp_stats(&ctl->relay->port, &xdp) < 0)
+		return;
+	put(o, "xdp_redirected", xdp.redirected);
+	put(o, "xdp_passed", xdp.passed);
+}
+
+json_t *control_status(void *ctx, int argc, char **argv)
+{
+	struct control *ctl = ctx;
+	struct stats sum = {0};
+	char text[ADDR_TEXT_MAX];
+	json_t *o = json_object();
+
+	(void)argc;
+	(void)argv;
+	for (uint16_t i = 0; i < ctl->relay->port.workers; i++)
+		stats_add(&sum, &ctl->worker[i]->stats);
+	stats_add(&sum, &ctl->stats);
+	json_object_set_new(o, "version", json_string(ONCEWIRE_VERSION));
+	json_object_set_new(o, "role", json_string(role_name(ctl->config->role)));
+	json_object_set_new(o, "instance", json_string(ctl->config->instance));
+	json_object_set_new(o, "listen", json_string(addr_text(&ctl->relay->self, text)));
+	json_object_set_new(o, "port", json_string(ctl->config->port));
+	put(o, "workers", ctl->relay->port.workers);
+	put(o, "uptime_seconds", control_seconds(ctl) - ctl->started);
+	put_store(o, ctl);
+#define X(field) put(o, #field, sum.field);
+	STATS(X)
+#undef X
+#define X(field) put(o, #field, ctl->counters.field);
+	CONTROL_COUNTERS(X)
+#undef X
+	put(o, "requests", HASH_COUNT(ctl->requests.by_key));
+	put(o, "uploads_active", ctl->uploads.active);
+	put(o, "leases", lease_count(ctl->relay->leases));
+	put(o, "next_hops", nexthop_count(ctl->relay->nexthops));
+	put_xdp(o, ctl);
+	json_object_set_new(o, "drops", drops_object(&sum));
+	return o;
+}

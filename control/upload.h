@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Uploads: a blob that nobody has comes from the first source that asked for
+ * it, the others wait. If that source fails, the next one starts afresh: bytes
+ * of two sources never mix.
+ */
+#ifndef CONTROL_UPLOAD_H
+#define CONTROL_UPLOAD_H
+
+#include <sys/queue.h>
+
+#include <uthash.h>
+
+#include "control/hasher.h"
+#include "control/request.h"
+#include "dataplane/upload.h"
+#include "wire/pullwin.h"
+
+struct control;
+struct attempt;
+
+struct upload_key {
+	struct ident id;
+	uint64_t length;
+	uint64_t rule;
+};
+
+struct upload {
+	struct upload_key key;
+	struct control *ctl;
+	struct request_list requests; /* never empty; the first one uploads */
+	struct attempt *attempt;      /* by the first request's source */
+	UT_hash_handle hh;
+};
+
+TAILQ_HEAD(attempt_list, attempt);
+
+struct uploads {
+	struct upload *by_key;
+	uint32_t active;	     /* attempts with an open slot */
+	struct attempt_list dirty;   /* with news since they were last pumped */
+	uint16_t free[UPLOAD_SLOTS]; /* stack of closed slots */
+	uint32_t free_count;
+};
+
+void uploads_init(struct control *ctl);
+/* Hash threads and workers have stopped. */
+void uploads_fini(struct control *ctl);
+
+/* Waits for, or starts, the upload of the request's blob. May end the request. */
+void upload_join(struct request *rq);
+/* The request's source gives up or is given up; it is told the reason. Another
+ * one takes over if it was uploading. Ends the request. */
+void upload_leave(struct request *rq, enum refuse_reason reason);
+/* Tells the request's source how the upload stands. */
+void upload_status(struct request *rq);
+/* A worker's note. */
+void upload_chunk(struct control *ctl, const struct message *note);
+/* Sends PULLs and hands prefixes to the hash threads, after a batch of notes. */
+void uploads_pump(struct control *ctl);
+
+#endif

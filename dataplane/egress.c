@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * From payload to port: next hop, headers, transmit bursts.
+ */
+#include <rte_ethdev.h>
+
+#include "dataplane/worker.h"
+
+#define TX_TRIES 4 /* bursts without progress before the rest is dropped */
+
+struct rte_mbuf *egress_alloc(struct worker *w, const struct addr *peer)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
+	struct packet *p;
+
+	if (m == NULL) {
+		w->stats.drops[DROP_NO_BUFFER]++;
+		return NULL;
+	}
+	p = packet_of(m);
+	p->peer = *peer;
+	p->has_sum = false;
+	return m;
+}
+
+bool egress_sized(struct rte_mbuf *m, size_t len)
+{
+	if (len == 0 || len > rte_pktmbuf_tailroom(m)) {
+		rte_pktmbuf_free(m);
+		return false;
+	}
+	m->data_len = (uint16_t)len;
+	m->pkt_len = (uint32_t)len;
+	return true;
+}
+
+void egress_flush(struct worker *w)
+{
+	uint16_t done = 0, tries = 0;
+
+	while (done < w->tx_count && tries < TX_TRIES) {
+		uint16_t n = rte_eth_tx_burst(w->relay->port.id, w->id, w->tx + done,
+					      (uint16_t)(w->tx_count - done));
+
+		tries = n == 0 ? tries + 1 : 0;
+		done = (uint16_t)(done + n);
+	}
+	w->stats.tx_packets += done;
+	for (; done < w->tx_count; done++)
+		worker_drop(w, w->tx[done], DROP_TX_FULL);
+	w->tx_count = 0;
+}
+
+static void next_hop_ask(struct worker *w, struct rte_mbuf *m)
+{
+	struct message msg = {.kind = MESSAGE_NEXT_HOP, .mbuf = m};
+
+	packet_of(m)->worker = w->id;
+	if (!message_put(w->to_control, &msg)) {
+		worker_drop(w, m, DROP_CONTROL_BUSY);
+		return;
+	}
+	w->told_control = true;
+}
+
+void egress_send(struct worker *w, struct rte_mbuf *m)
+{
+	const struct relay *r = w->relay;
+	const struct rte_ether_addr *to = &w->last_mac;
+
+	if (r->port.ifindex != 0) {
+		const struct nexthop *nh = nexthop_lookup(r->nexthops, &packet_of(m)->peer);
+
+		if (nh == NULL) {
+			next_hop_ask(w, m);
+			return;
+		}
+		if (nh->state != NEXTHOP_READY) {
+			worker_drop(w, m,
+				    nh->state == NEXTHOP_NO_ROUTE ? DROP_NO_ROUTE
+								  : DROP_NO_NEIGHBOUR);
+			return;
+		}
+		to = &nh->mac;
+	}
+	packet_finish(m, &r->self, &r->port.mac, to);
+	w->stats.tx_bytes += m->pkt_len;
+	w->tx[w->tx_count++] = m;
+	if (w->tx_count == WORKER_TX_BURST)
+		egress_flush(w);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Leases: which targets consent to be pushed to, and under which conn.
+ * Control is the single writer (LISTEN, STOP and expiry); workers look up
+ * without locks, inside an RCU section.
+ */
+#ifndef DATAPLANE_LEASE_H
+#define DATAPLANE_LEASE_H
+
+#include <stdbool.h>
+
+#include "store/reclaim.h"
+#include "wire/addr.h"
+
+/* Immutable once published. */
+struct lease {
+	struct addr target;
+	uint32_t key;	 /* domain of the LISTEN, 0 = open */
+	uint64_t conn;	 /* the target's: frames to it carry it */
+	uint64_t number; /* of the LISTEN or STOP that made it */
+	uint64_t expiry; /* Unix seconds; 0: withdrawn, kept so that a replay cannot undo it */
+	uint64_t forget; /* Unix seconds after which the number may be forgotten */
+};
+
+struct lease_table;
+
+struct lease_table *lease_table_create(uint32_t entries, struct reclaim *reclaim);
+void lease_table_destroy(struct lease_table *t);
+
+/* NULL: no live lease. */
+const struct lease *lease_lookup(const struct lease_table *t, const struct addr *target,
+				 uint64_t unix_seconds);
+
+/* Control. Publishes a copy unless a newer number is there: then -EALREADY.
+ * Also -ENOSPC, -ENOMEM. */
+int lease_set(struct lease_table *t, const struct lease *l);
+/* Control: drops what may be forgotten; call once a second. Looks at a bounded
+ * part of the table each time. */
+void lease_expire(struct lease_table *t, uint64_t unix_seconds);
+/* Entries, withdrawn ones included. */
+uint32_t lease_count(const struct lease_table *t);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Between Ethernet frames and UDP payloads: checks and strips the headers of
+ * what arrives, writes those of what leaves.
+ */
+#ifndef DATAPLANE_PACKET_H
+#define DATAPLANE_PACKET_H
+
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+
+#include "wire/addr.h"
+#include "wire/drop.h"
+
+/* Ethernet, IPv6 and UDP: the room in front of every payload we write. */
+#define PACKET_HEADROOM (14 + 40 + 8)
+
+/* Lies in each mbuf's private area. Arriving: who sent it. Leaving: who gets it. */
+struct packet {
+	struct addr peer;
+	struct rte_ether_addr mac; /* the peer's, or of the router that brought it */
+	uint16_t payload_len;	   /* arriving: bytes of UDP payload */
+	uint16_t frame_len;	   /* arriving: IP bytes, what amplification is measured against */
+	uint16_t worker;	   /* the worker it came by, or is to leave by */
+	uint16_t sum;		   /* leaving: with has_sum, the payload's one's-complement sum */
+	bool has_sum;
+};
+_Static_assert(sizeof(struct packet) <= 64, "fits the pool's private area");
+
+static inline struct packet *packet_of(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}
+
+/* Checks Ethernet, IP and UDP, and that the frame is for `self`; on DROP_NONE
+ * the mbuf's data starts with the UDP payload and packet_of(m) is filled. */
+enum drop packet_parse(struct rte_mbuf *m, const struct addr *self);
+
+/* Prepends the headers from `self` to packet_of(m)->peer; data is the payload.
+ * Checksums are written in full. */
+void packet_finish(struct rte_mbuf *m, const struct addr *self, const struct rte_ether_addr *from,
+		   const struct rte_ether_addr *to);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * A port: one ethdev with a queue pair and a packet pool for each worker, and
+ * what the kernel knows of the same interface.
+ *
+ * Order of life: port_prepare (before rte_eal_init), port_start (after it),
+ * port_stop (workers stopped, before rte_eal_cleanup), port_release (after it).
+ */
+#ifndef DATAPLANE_PORT_H
+#define DATAPLANE_PORT_H
+
+#include <limits.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+
+#include "wire/addr.h"
+
+#define PORT_WORKERS 16
+
+struct rte_mempool;
+
+enum port_kind {
+	PORT_AF_XDP, /* our own XDP program steers the relay's UDP port to us */
+	PORT_VDEV,   /* any DPDK virtual device */
+};
+
+struct port {
+	enum port_kind kind;
+	char ifname[IFNAMSIZ]; /* the kernel's interface, "" if there is none */
+	unsigned int ifindex;  /* 0: no kernel interface: answers go back to the MAC that asked */
+	char vdev[PATH_MAX + 128]; /* the EAL --vdev argument */
+	struct addr listen;
+	uint16_t workers;
+	uint16_t id; /* ethdev; valid from port_start */
+	bool started;
+	struct rte_ether_addr mac;
+	uint16_t mtu;
+	int rx_fd[PORT_WORKERS]; /* an idle worker sleeps on it; -1: none */
+	struct rte_mempool *pool[PORT_WORKERS];
+	/* before EAL */
+	int lock_fd;   /* abstract socket: one relay per (network namespace, interface) */
+	int kernel_fd; /* UDP socket on the relay's port: no ICMP unreachable for strays */
+	int ports_map; /* XDP map of {address, port} to steer, -1: none */
+	int stats_map; /* XDP map of the program's counters, -1: none */
+};
+
+/* Reads `spec` ("af_xdp:IFNAME" or "vdev:ARGS"), takes the lock, binds the
+ * kernel's UDP socket, and looks at the XDP program on the interface: a foreign
+ * one refuses, one left by a killed oncewired is removed. force_copy: umem
+ * cannot be hugepages. On failure writes one line (cause and remedy) to `why`
+ * and returns -errno; nothing is left behind. */
+int port_prepare(struct port *p, const char *spec, const struct addr *listen, uint16_t workers,
+		 const char *xdp_program, bool force_copy, char *why, size_t why_size);
+/* Configures queues and pools (buffers: mbufs a worker) and starts the port;
+ * steering starts with port_steer(). */
+int port_start(struct port *p, uint32_t buffers, char *why, size_t why_size);
+/* Tells the XDP program to redirect this relay's address and port (on) or to
+ * pass everything (off). Nothing to do for other ports. 0 or -errno. */
+int port_steer(struct port *p, bool on);
+void port_stop(struct port *p);
+void port_release(struct port *p);
+
+/* Bytes of EAL memory that port_start needs, for --no-huge's -m. */
+uint64_t port_memory(uint16_t workers, uint32_t buffers);
+/* Counters of the XDP program, summed over CPUs. 0, or -ENOTSUP. */
+struct port_xdp_stats {
+	uint64_t redirected;
+	uint64_t passed;
+};
+int port_xdp_stats(const struct port *p, struct port_xdp_stats *s);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Counters. Each thread that drops or serves has a struct of its own and
+ * writes it with plain adds; control reads them all for `oncewire status`.
+ */
+#ifndef DATAPLANE_STATS_H
+#define DATAPLANE_STATS_H
+
+#include <stdint.h>
+
+#include <rte_common.h>
+
+#include "wire/drop.h"
+
+/* X(field): events since start */
+#define STATS(X)                                                    \
+	X(rx_packets)                                               \
+	X(rx_bytes)                                                 \
+	X(tx_packets)                                               \
+	X(tx_bytes)                                                 \
+	X(hits)	  /* SENDs whose blob was here, repeats included */ \
+	X(offers) /* OFFERs sent, inline ones included */           \
+	X(inline_offers)                                            \
+	X(pulls)	 /* PULLs served */                         \
+	X(data_chunks)	 /* chunks sent in DATA */                  \
+	X(upload_chunks) /* chunks received in DATA */              \
+	X(receipts)                                                 \
+	X(errors)	 /* ERRORs sent */                          \
+	X(sleeps)	 /* times an idle worker blocked */         \
+	X(control_wakes) /* times a worker woke the sleeping control thread */
+
+struct stats {
+#define X(field) uint64_t field;
+	STATS(X)
+#undef X
+	uint64_t drops[DROP_COUNT];
+} __rte_cache_aligned;
+
+#endif

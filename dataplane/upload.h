@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Uploads as workers see them: where the DATA of a stream goes. Control opens
+ * and closes slots; the one worker that owns a slot writes its chunks.
+ */
+#ifndef DATAPLANE_UPLOAD_H
+#define DATAPLANE_UPLOAD_H
+
+#include <stdatomic.h>
+
+#include <rte_common.h>
+
+#include "wire/addr.h"
+
+/* A stream number is random bits above the slot's number. */
+#define UPLOAD_SLOT_BITS 12
+#define UPLOAD_SLOTS (1u << UPLOAD_SLOT_BITS)
+
+struct attempt;
+
+struct upload_slot {
+	/* 0: closed. Published last when a slot opens; cleared first when it
+	 * closes, and the rest is not reused before a grace period has passed. */
+	_Atomic uint64_t stream;
+	struct addr source;
+	uint64_t conn;
+	uint64_t length;
+	uint64_t *filled;	/* owner worker: rw; a bit a chunk */
+	_Atomic uint32_t limit; /* chunks below it have memory; control raises it */
+	uint32_t blob;
+	uint16_t worker;	 /* the owner */
+	struct attempt *attempt; /* control's alone */
+} __rte_cache_aligned;
+
+#endif

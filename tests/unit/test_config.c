@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control/config.h"
+#include "store/slab.h"
+#include "wire/frame.h"
+
+#define RELAY                  \
+	"[relay]\n"            \
+	"role = private\n"     \
+	"listen = 192.0.2.1\n" \
+	"port = af_xdp:eth0\n" \
+	"master_key_file = /k\n"
+#define RELAY_LINES 5
+#define CENTRAL                \
+	"[relay]\n"            \
+	"role = central\n"     \
+	"listen = 192.0.2.1\n" \
+	"port = af_xdp:eth0\n" \
+	"master_key_file = /k\n"
+
+static struct config config; /* large */
+static char folder[] = "test_config.XXXXXX";
+static char path[64];
+static char *messages; /* of the last load */
+
+static void file_write(const char *name, const void *bytes, size_t len, mode_t mode)
+{
+	FILE *f = fopen(name, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, len, f), len);
+	fclose(f);
+	assert_int_equal(chmod(name, mode), 0);
+}
+
+static int load_bytes(const char *text, size_t len)
+{
+	size_t size;
+	FILE *err;
+	int rc;
+
+	free(messages);
+	messages = NULL;
+	err = open_memstream(&messages, &size);
+	file_write(path, text, len, 0600);
+	rc = config_load(path, &config, err);
+	fclose(err);
+	if (rc < 0)
+		assert_true(size > 0);
+	else
+		assert_string_equal(messages, "");
+	return rc;
+}
+
+static int load(const char *text)
+{
+	return load_bytes(text, strlen(text));
+}
+
+static void must_load(const char *text)
+{
+	if (load(text) != 0)
+		fail_msg("refused: %s", messages);
+}
+
+static unsigned int message_count(void)
+{
+	unsigned int n = 0;
+
+	for (const char *p = messages; (p = strchr(p, '\n')); p++)
+		n++;
+	return n;
+}
+
+/* The file is refused with one message, which starts with FILE:LINE: WHERE and
+ * says `what`, then what to do. */
+static void must_refuse(const char *text, int line, const char *where, const char *what)
+{
+	char head[160];
+
+	assert_int_equal(load(text), -EINVAL);
+	snprintf(head, sizeof(head), "%s:%d: %s", path, line, where);
+	if (message_count() != 1 || strncmp(messages, head, strlen(head)) != 0 ||
+	    !strstr(messages, what) || !strchr(messages, ';'))
+		fail_msg("expected '%s ... %s ...; ...', got: %s", head, what, messages);
+}
+
+static void test_defaults(void **state)
+{
+	char text[ADDR_TEXT_MAX];
+
+	(void)state;
+	must_load(RELAY);
+	assert_int_equal(config.role, ROLE_PRIVATE);
+	assert_string_equal(config.instance, "private");
+	assert_string_equal(addr_text(&config.listen, text), "192.0.2.1:4870");
+	assert_string_equal(config.port, "af_xdp:eth0");
+	assert_non_null(strstr(config.xdp_program, "/steer.bpf.o"));
+	assert_int_equal(config.workers, 1);
+	assert_int_equal(config.control_cpu, -1);
+	for (unsigned int i = 0; i < CONFIG_WORKERS; i++)
+		assert_int_equal(config.worker_cpus[i], -1);
+	assert_int_equal(config.idle, IDLE_ADAPTIVE);
+	assert_string_equal(config.admin_socket, "/run/oncewire/private.sock");
+	assert_true(config.hugepages);
+	assert_int_equal(config.packet_buffers, 16384);
+	assert_string_equal(config.log_level, "warning");
+	assert_int_equal(config.slab_size, UINT64_C(2) << 30);
+	assert_int_equal(config.rules, 1 << RULE_SHA256);
+	assert_int_equal(config.max_uploads, 256);
+	assert_int_equal(config.max_waiters, 4096);
+	assert_int_equal(config.upload_credit, 4096);
+	assert_int_equal(config.lease_seconds, 60);
+	assert_int_equal(config.offers_per_target, 64);
+	assert_int_equal(config.rate_per_target, 0);
+	assert_int_equal(config.hash_threads, 1);
+	assert_false(config.targets.allow_special);
+	assert_int_equal(config.targets.count, 0);
+	assert_int_equal(config.upstream.addr.type, ADDR_NONE);
+	assert_int_equal(config.upstream_timeout_ms, 1000);
+	assert_int_equal(config.peer_count, 0);
+}
+
+static void test_values(void **state)
+{
+	char text[ADDR_TEXT_MAX];
+
+	(void)state;
+	must_load("# comment\n; another\n\n"
+		  "[relay]\n"
+		  "  role=private ; why not\n"
+		  "instance: edge-1\n"
+		  "listen = [2001:db8::1]:77\n"
+		  "port = vdev:net_null0,copy=1\n"
+		  "xdp_program = /x.o\n"
+		  "workers = 3\n"
+		  "control_cpu = 0\n"
+		  "worker_cpus = 1, 4-5\n"
+		  "idle = spin\n"
+		  "hugepages = off\n"
+		  "master_key_file = /k\n"
+		  "log_level = debug\n"
+		  "[store]\n"
+		  "slab_size = 2G\n"
+		  "max_blob = 10m\n"
+		  "rules = xxh3, sha256\n"
+		  "[limits]\n"
+		  "rate_per_target = 125000000\n"
+		  "[upstream]\n"
+		  "address = 2001:db8::2\n"
+		  "id = 16777215\n"
+		  "key_file = /p\n"
+		  "timeout_ms = 250"); /* no new line at the end */
+	assert_string_equal(config.instance, "edge-1");
+	assert_string_equal(config.admin_socket, "/run/oncewire/edge-1.sock");
+	assert_string_equal(addr_text(&config.listen, text), "[2001:db8::1]:77");
+	assert_string_equal(config.port, "vdev:net_null0,copy=1");
+	assert_string_equal(config.xdp_program, "/x.o");
+	assert_int_equal(config.workers, 3);
+	assert_int_equal(config.control_cpu, 0);
+	assert_int_equal(config.worker_cpus[0], 1);
+	assert_int_equal(config.worker_cpus[1], 4);
+	assert_int_equal(config.worker_cpus[2], 5);
+	assert_int_equal(config.worker_cpus[3], -1);
+	assert_int_equal(config.idle, IDLE_SPIN);
+	assert_false(config.hugepages);
+	assert_string_equal(config.log_level, "debug");
+	assert_int_equal(config.slab_size, UINT64_C(2) << 30);
+	assert_int_equal(config.max_blob, 10 << 20);
+	assert_int_equal(config.rules, 1 << RULE_SHA256 | 1 << RULE_XXH3);
+	assert_int_equal(config.rate_per_target, 125000000);
+	assert_string_equal(addr_text(&config.upstream.addr, text), "[2001:db8::2]:4870");
+	assert_int_equal(config.upstream.id, 0xffffff);
+	assert_string_equal(config.upstream.key_file, "/p");
+	assert_int_equal(config.upstream_timeout_ms, 250);
+}
+
+static void test_peers(void **state)
+{
+	(void)state;
+	must_load(CENTRAL "[peer a]\nid = 1\nkey_file = /a\n"
+			  "[peer b]\nid = 2\nkey_file = /b\naddress = 192.0.2.9\n"
+			  "[store]\nslab_size = 1M\n");
+	assert_int_equal(config.role, ROLE_CENTRAL);
+	assert_string_equal(config.instance, "central");
+	assert_int_equal(config.peer_count, 2);
+	assert_string_equal(config.peers[0].name, "a");
+	assert_int_equal(config.peers[0].addr.type, ADDR_NONE);
+	assert_int_equal(config.peers[1].id, 2);
+	assert_string_equal(config.peers[1].key_file, "/b");
+	assert_int_equal(config.peers[1].addr.type, ADDR_IP4);
+	assert_int_equal(config.slab_size, 1 << 20);
+
+	must_refuse(CENTRAL "[peer a]\nid = 1\nkey_file = /a\n[peer b]\nkey_file = /b\nid = 1\n",
+		    11, "[peer b] id: ", "[peer a]");
+	must_refuse(CENTRAL "[peer a]\nid = 1\n", 7, "[peer a] key_file: ", "missing");
+	must_refuse(CENTRAL "[peer a]\nid = 1\nkey_file = /a\n[peer a]\nid = 2\n", 10,
+		    "[peer a] id: ", "line 7");
+	must_refuse(CENTRAL "[peer a/b]\nid = 1\n", 7, "[peer a/b]: ", "not a name");
+	must_refuse(CENTRAL "[peer a]\nid = 1\nkey_file = /a\naddress = 192.0.2.1\n", 9,
+		    "[peer a] address: ", "own");
+	must_refuse(RELAY "[peer a]\nid = 1\nkey_file = /a\n", 8, "[peer]: ", "role = central");
+}
+
+static void test_too_many_peers(void **state)
+{
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	fputs(CENTRAL, f);
+	for (int i = 1; i <= CONFIG_PEERS; i++)
+		fprintf(f, "[peer p%d]\nid = %d\nkey_file = /k\n", i, i);
+	fflush(f);
+	must_load(text);
+	assert_int_equal(config.peer_count, CONFIG_PEERS);
+	fputs("[peer more]\nid = 1000\n", f);
+	fclose(f);
+	must_refuse(text, RELAY_LINES + 3 * CONFIG_PEERS + 2, "[peer more]: ", "too many");
+	free(text);
+}
+
+static void test_bad_values(void **state)
+{
+	static const struct {
+		const char *section, *key, *value, *what;
+	} bad[] = {
+		{"relay", "instance", "a b", "not a name"},
+		{"relay", "instance", "-a", "not a name"},
+		{"relay", "instance", "", "not a name"},
+		{"relay", "instance", "../x", "not a name"},
+		{"relay", "instance", "a2345678901234567890123456789012", "at most 31"},
+		{"relay", "workers", "0", "from 1 to 16"},
+		{"relay", "workers", "17", "from 1 to 16"},
+		{"relay", "workers", "-1", "from 1 to 16"},
+		{"relay", "workers", "1x", "from 1 to 16"},
+		{"relay", "workers", "18446744073709551617", "from 1 to 16"},
+		{"relay", "control_cpu", "-1", "not a CPU"},
+		{"relay", "control_cpu", "99999", "not a CPU"},
+		{"relay", "worker_cpus", "1,", "not a list"},
+		{"relay", "worker_cpus", "1,1", "CPU 1 twice"},
+		{"relay", "worker_cpus", "0-16", "at most 16"},
+		{"relay", "worker_cpus", "1-", "not a list"},
+		{"relay", "worker_cpus", "3-1", "not a list"},
+		{"relay", "worker_cpus", "1,2", "workers = 2"},
+		{"relay", "idle", "lazy", "adaptive|spin"},
+		{"relay", "hugepages", "on", "off|auto"},
+		{"relay", "log_level", "warn", "error|warning|info|debug"},
+		{"relay", "packet_buffers", "10", "from 1024"},
+		{"relay", "xdp_program", "", "empty"},
+		{"store", "slab_size", "1", "from 1M to 64T"},
+		{"store", "slab_size", "1GB", "from 1M to 64T"},
+		{"store", "slab_size", "1 G", "from 1M to 64T"},
+		{"store", "slab_size", "99999999999999999T", "from 1M to 64T"},
+		{"store", "max_blob", "2049M", "does not fit in slab_size, 2G"},
+		{"store", "max_blob", "12G", "from 1 to "},
+		{"store", "rules", "md5", "not a rule"},
+		{"store", "rules", "sha256,", "not a rule"},
+		{"limits", "upload_credit", "31", "from 32"},
+		{"limits", "lease_seconds", "3601", "to 3600"},
+		{"targets", "allow", "10.0.0.0/33", "not a prefix"},
+		{"targets", "allow", "10.0.0.0/", "not a prefix"},
+		{"targets", "allow", "10.0.0.0/8,", "not a prefix"},
+		{"targets", "allow", "fd00::/129", "not a prefix"},
+		{"targets", "allow", "10.0.0.1/8", "behind its 8 bits"},
+		{"targets", "allow", "10.64.0.0/9", "behind its 9 bits"},
+		{"targets", "allow", "fd00::1/127", "behind its 127 bits"},
+		{"targets", "allow", "host.example", "not a prefix"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char text[512], where[64];
+		bool own = strcmp(bad[i].section, "relay") == 0;
+
+		snprintf(text, sizeof(text), RELAY "%s%s%s%s = %s\n", own ? "" : "[",
+			 own ? "" : bad[i].section, own ? "" : "]\n", bad[i].key, bad[i].value);
+		snprintf(where, sizeof(where), "[%s] %s: ", bad[i].section, bad[i].key);
+		must_refuse(text, RELAY_LINES + (own ? 1 : 2), where, bad[i].what);
+	}
+}
+
+/* One of the mandatory four, wrong. */
+static void refuse_mandatory(const char *key, const char *value, const char *what)
+{
+	static const char *const line[] = {"role = private", "listen = 192.0.2.1",
+					   "port = af_xdp:eth0", "master_key_file = /k"};
+	char text[512] = "[relay]\n", where[64];
+	int at = 0;
+
+	for (int i = 0; i < 4; i++) {
+		size_t len = strlen(text);
+
+		if (strncmp(line[i], key, strlen(key)) == 0) {
+			snprintf(text + len, sizeof(text) - len, "%s = %s\n", key, value);
+			at = i + 2;
+		} else {
+			snprintf(text + len, sizeof(text) - len, "%s\n", line[i]);
+		}
+	}
+	snprintf(where, sizeof(where), "[relay] %s: ", key);
+	must_refuse(text, at, where, what);
+}
+
+static void test_bad_mandatory(void **state)
+{
+	(void)state;
+	refuse_mandatory("role", "both", "private|central");
+	refuse_mandatory("listen", "0.0.0.0", "any address");
+	refuse_mandatory("listen", "224.0.0.1", "multicast");
+	refuse_mandatory("listen", "255.255.255.255", "broadcast");
+	refuse_mandatory("listen", "ff02::1", "multicast");
+	refuse_mandatory("listen", "relay.example", "not an address");
+	refuse_mandatory("listen", "192.0.2.1:0", "not an address");
+	refuse_mandatory("listen", "::ffff:192.0.2.1", "not an address");
+	refuse_mandatory("port", "eth0", "af_xdp:IFNAME");
+	refuse_mandatory("port", "af_xdp:", "not an interface");
+	refuse_mandatory("port", "af_xdp:0123456789abcdef", "not an interface");
+	refuse_mandatory("port", "af_xdp:a/b", "not an interface");
+	refuse_mandatory("port", "vdev:", "names no port");
+	refuse_mandatory("master_key_file", "", "empty");
+}
+
+static void test_unknown(void **state)
+{
+	(void)state;
+	must_refuse(RELAY "worker = 2\n", 6, "[relay] worker: ", "nearest is workers in [relay]");
+	must_refuse(RELAY "max_blob = 1M\n", 6, "[relay] max_blob: ", "max_blob in [store]");
+	must_refuse(RELAY "[stor]\nmax_blob = 1M\n", 7, "[stor]: ", "[store]");
+	must_refuse(RELAY "[peer]\nid = 1\n", 7, "[peer]: ", "[peer edge-1]");
+	must_refuse("a = 1\n" RELAY, 1, "", "before any section");
+	must_refuse(RELAY "[limits]\nmax_uplaods = 3\n", 7,
+		    "[limits] max_uplaods: ", "nearest is max_uploads in");
+}
+
+static void test_structure(void **state)
+{
+	static const char nul[] = RELAY "worke\0rs = 2\n";
+	char *text = malloc(10000);
+
+	(void)state;
+	must_refuse(RELAY "workers = 1\nidle = spin\nworkers = 1\n", 8,
+		    "[relay] workers: ", "line 6");
+	must_refuse(RELAY "what\n", 6, "", "neither a key");
+	must_refuse(RELAY "[store\n", 6, "", "neither a key");
+	assert_int_equal(load_bytes(nul, sizeof(nul) - 1), -EINVAL);
+	assert_non_null(strstr(messages, ":6: the line"));
+
+	/* 8191 bytes of line are too many, whatever their tail would mean */
+	strcpy(text, RELAY "# ");
+	memset(text + strlen(RELAY) + 2, 'x', 9000);
+	strcpy(text + strlen(RELAY) + 9002, "workers = 2\n");
+	must_refuse(text, 6, "", "too long");
+	/* a long path on one line is fine */
+	snprintf(text, 10000, RELAY "xdp_program = /%0*d\n", PATH_MAX - 2, 0);
+	must_load(text);
+	assert_int_equal(strlen(config.xdp_program), PATH_MAX - 1);
+	snprintf(text, 10000, RELAY "xdp_program = /%0*d\n", PATH_MAX - 1, 0);
+	must_refuse(text, 6, "[relay] xdp_program: ", "too long");
+	snprintf(text, 10000, RELAY "admin_socket = /%0*d\n", 107, 0);
+	must_refuse(text, 6, "[relay] admin_socket: ", "too long for a socket");
+	free(text);
+}
+
+static void test_missing(void **state)
+{
+	(void)state;
+	assert_int_equal(load(""), -EINVAL);
+	assert_int_equal(message_count(), 4);
+	assert_non_null(strstr(messages, ":1: [relay] role: is missing"));
+	assert_non_null(strstr(messages, "[relay] port: is missing"));
+	assert_non_null(strstr(messages, "[relay] master_key_file: is missing"));
+
+	/* all problems of a file at once, in its order */
+	assert_int_equal(load("[relay]\nrole = private\nworkers = 99\nfoo = 1\n[store]\n"
+			      "max_blobs = 0\n[upstream]\nid = 3\n"),
+			 -EINVAL);
+	assert_int_equal(message_count(), 8);
+	assert_non_null(strstr(messages, ":3: [relay] workers:"));
+	assert_non_null(strstr(messages, ":4: [relay] foo:"));
+	assert_non_null(strstr(messages, ":6: [store] max_blobs:"));
+	assert_non_null(strstr(messages, ":4: [relay] listen: is missing"));
+	assert_non_null(strstr(messages, ":8: [upstream] key_file: is missing"));
+	assert_non_null(strstr(messages, ":8: [upstream] address: is missing"));
+}
+
+static void test_upstream(void **state)
+{
+	(void)state;
+	must_refuse(CENTRAL "[upstream]\nid = 1\nkey_file = /p\naddress = 192.0.2.2\n", 9,
+		    "[upstream]: ", "role = private");
+	must_refuse(RELAY "[upstream]\nid = 1\nkey_file = /p\naddress = 2001:db8::2\n", 9,
+		    "[upstream] address: ", "IP version");
+	must_refuse(RELAY "[upstream]\nid = 1\nkey_file = /p\naddress = 192.0.2.1\n", 9,
+		    "[upstream] address: ", "own");
+	must_refuse(RELAY "[upstream]\nid = 16777216\nkey_file = /p\naddress = 192.0.2.2\n", 7,
+		    "[upstream] id: ", "to 16777215");
+	/* another port of the same host is another relay */
+	must_load(RELAY "[upstream]\nid = 1\nkey_file = /p\naddress = 192.0.2.1:4999\n");
+}
+
+/* The longest blob must fit as the slabs count: whole extents, list extents. */
+static void test_max_blob_clipped(void **state)
+{
+	(void)state;
+	must_load(RELAY "[store]\nslab_size = 1M\n");
+	/* 16 extents: 15 of data, one of extent numbers */
+	assert_int_equal(config.max_blob, 15 * EXTENT_SUMS);
+	must_load(RELAY "[store]\nslab_size = 1M\nmax_blob = 1M\n");
+	assert_int_equal(config.max_blob, 15 * EXTENT_SUMS);
+	must_load(RELAY "[store]\nslab_size = 1M\nmax_blob = 1K\n");
+	assert_int_equal(config.max_blob, 1024);
+	must_load(RELAY "[store]\nslab_size = 2G\n");
+	assert_int_equal(config.max_blob, 1 << 30);
+	/* 32768 extents, of which two hold numbers */
+	must_load(RELAY "[store]\nslab_size = 2G\nmax_blob = 2G\n");
+	assert_int_equal(config.max_blob, UINT64_C(32766) * EXTENT_SUMS);
+}
+
+static void test_ranges(void **state)
+{
+	char text[4096] = RELAY "[targets]\nallow = ";
+
+	(void)state;
+	must_load(RELAY "[targets]\nallow = 10.0.0.0/8, 192.168.1.1 ,fc00::/7,::1,0.0.0.0/0, "
+			"10.128.0.0/9\n");
+	assert_false(config.targets.allow_special);
+	assert_int_equal(config.targets.count, 6);
+	assert_int_equal(config.targets.allow[0].bits, 8);
+	assert_int_equal(config.targets.allow[0].ip[0], 10);
+	assert_int_equal(config.targets.allow[1].bits, 32);
+	assert_int_equal(config.targets.allow[2].type, ADDR_IP6);
+	assert_int_equal(config.targets.allow[3].bits, 128);
+	assert_int_equal(config.targets.allow[4].bits, 0);
+	assert_int_equal(config.targets.allow[5].bits, 9);
+	assert_int_equal(config.targets.allow[5].ip[1], 128);
+
+	must_load(RELAY "[targets]\nallow = special, 10.0.0.0/8\n");
+	assert_true(config.targets.allow_special);
+	assert_int_equal(config.targets.count, 1);
+
+	for (int i = 0; i <= POLICY_RANGES; i++)
+		sprintf(text + strlen(text), "%s10.0.%d.0/24", i ? "," : "", i);
+	must_refuse(text, 7, "[targets] allow: ", "at most 64");
+}
+
+static void test_unreadable(void **state)
+{
+	FILE *err;
+	size_t size;
+
+	(void)state;
+	free(messages);
+	err = open_memstream(&messages, &size);
+	assert_int_equal(config_load("/nonexistent/x", &config, err), -ENOENT);
+	assert_int_equal(config_load(folder, &config, err), -EIO);
+	fclose(err);
+	assert_int_equal(message_count(), 2);
+}
+
+/* Every key is in the sample, which is itself a configuration, and the one in
+ * docs/ is up to date. */
+static void test_sample(void **state)
+{
+	char *sample, *docs;
+	size_t size, docs_size;
+	FILE *f = open_memstream(&sample, &size), *d = fopen(SAMPLE_FILE, "r");
+
+	(void)state;
+	config_print_sample(f);
+	fclose(f);
+	must_load(sample);
+	for (char *line = sample; *line; line = strchr(line, '\n') + 1)
+		assert_in_range(strchr(line, '\n') - line, 0, 80);
+	assert_non_null(strstr(sample, "\n#slab_size = 2G\n"));
+	assert_non_null(strstr(sample, "\n#timeout_ms = 1000\n"));
+
+	/* what it shows are values that the parser takes, apart from one role's or
+	 * the other's section */
+	for (char *p = sample; (p = strstr(p, "\n#")); p++)
+		if (p[2] != ' ' && p[2] != '\n')
+			p[1] = ' ';
+	*strstr(sample, "[peer edge-1]") = '\0';
+	must_load(sample);
+	assert_int_equal(config.upstream.id, 1);
+	free(sample);
+
+	assert_non_null(d);
+	f = open_memstream(&sample, &size);
+	config_print_sample(f);
+	fclose(f);
+	docs = malloc(size + 2);
+	docs_size = fread(docs, 1, size + 1, d);
+	fclose(d);
+	assert_int_equal(docs_size, size);
+	assert_memory_equal(docs, sample, size);
+	free(docs);
+	free(sample);
+}
+
+static int keys_load(void)
+{
+	size_t size;
+	FILE *err;
+	int rc;
+
+	free(messages);
+	err = open_memstream(&messages, &size);
+	rc = config_load_keys(path, &config, err);
+	fclose(err);
+	return rc;
+}
+
+static void test_keys(void **state)
+{
+	static const char hex[] =
+		"000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F\n";
+	char text[1024], a[96], b[96];
+
+	(void)state;
+	snprintf(a, sizeof(a), "%s/a.key", folder);
+	snprintf(b, sizeof(b), "%s/b.key", folder);
+	file_write(a, hex, strlen(hex), 0600);
+	file_write(b, hex, strlen(hex), 0600);
+	snprintf(text, sizeof(text),
+		 "[relay]\nrole = central\nlisten = 192.0.2.1\nport = vdev:x\n"
+		 "master_key_file = %s\n[peer x]\nid = 1\nkey_file = %s\n",
+		 a, b);
+	must_load(text);
+	assert_int_equal(keys_load(), 0);
+	assert_string_equal(messages, "");
+	for (int i = 0; i < 32; i++) {
+		assert_int_equal(config.master_key[i], i);
+		assert_int_equal(config.peers[0].key[i], i);
+	}
+
+	chmod(b, 0640);
+	assert_int_equal(keys_load(), -EINVAL);
+	assert_int_equal(message_count(), 1);
+	assert_non_null(strstr(messages, ":8: [peer x] key_file: "));
+	assert_non_null(strstr(messages, "chmod 0600"));
+
+	file_write(a, hex, strlen(hex) - 3, 0600);
+	unlink(b);
+	assert_int_equal(keys_load(), -EINVAL);
+	assert_int_equal(message_count(), 2);
+	assert_non_null(strstr(messages, ":5: [relay] master_key_file: "));
+	assert_non_null(strstr(messages, "64 hex digits"));
+	assert_non_null(strstr(messages, strerror(ENOENT)));
+	unlink(a);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(path, sizeof(path), "%s/conf", folder);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(messages);
+	unlink(path);
+	return rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults),
+					   cmocka_unit_test(test_values),
+					   cmocka_unit_test(test_peers),
+					   cmocka_unit_test(test_too_many_peers),
+					   cmocka_unit_test(test_bad_values),
+					   cmocka_unit_test(test_bad_mandatory),
+					   cmocka_unit_test(test_unknown),
+					   cmocka_unit_test(test_structure),
+					   cmocka_unit_test(test_missing),
+					   cmocka_unit_test(test_upstream),
+					   cmocka_unit_test(test_max_blob_clipped),
+					   cmocka_unit_test(test_ranges),
+					   cmocka_unit_test(test_unreadable),
+					   cmocka_unit_test(test_sample),
+					   cmocka_unit_test(test_keys)};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

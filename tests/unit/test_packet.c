@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Headers: what packet_finish() writes, packet_parse() accepts, and DPDK's own
+ * checksum code agrees; what is wrong is dropped by its reason.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "dataplane/packet.h"
+#include "store/slab.h"
+#include "tests/unit/unit_eal.h"
+
+static const struct rte_ether_addr mac_a = {{2, 0, 0, 0, 0, 0xa}};
+static const struct rte_ether_addr mac_b = {{2, 0, 0, 0, 0, 0xb}};
+static struct rte_mempool *pool;
+
+struct family {
+	const char *client;
+	const char *relay;
+	uint16_t l3; /* bytes of IP header */
+};
+static const struct family ip4 = {"198.51.100.7:5000", "192.0.2.1:4870", 20};
+static const struct family ip6 = {"[2001:db8::7]:5000", "[2001:db8::1]:4870", 40};
+
+static struct addr addr(const char *text)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(text, 0, &a), 0);
+	return a;
+}
+
+/* A packet from the client to the relay with `len` bytes of payload. */
+static struct rte_mbuf *packet_make(const struct family *f, uint16_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+	struct addr from = addr(f->client);
+	uint8_t *payload = (uint8_t *)rte_pktmbuf_append(m, len);
+
+	for (uint16_t i = 0; i < len; i++)
+		payload[i] = (uint8_t)(i * 7 + len);
+	packet_of(m)->peer = addr(f->relay);
+	packet_of(m)->has_sum = false;
+	packet_finish(m, &from, &mac_a, &mac_b);
+	return m;
+}
+
+static struct rte_ipv4_hdr *ip4_of(struct rte_mbuf *m)
+{
+	return rte_pktmbuf_mtod_offset(m, void *, sizeof(struct rte_ether_hdr));
+}
+
+static struct rte_udp_hdr *udp_of(struct rte_mbuf *m, const struct family *f)
+{
+	return rte_pktmbuf_mtod_offset(m, void *, 14u + f->l3);
+}
+
+static void ip4_resum(struct rte_mbuf *m)
+{
+	ip4_of(m)->hdr_checksum = 0;
+	ip4_of(m)->hdr_checksum = rte_ipv4_cksum(ip4_of(m));
+}
+
+static enum drop parse_free(const struct family *f, struct rte_mbuf *m)
+{
+	struct addr self = addr(f->relay);
+	enum drop reason = packet_parse(m, &self);
+
+	rte_pktmbuf_free(m);
+	return reason;
+}
+
+static void round_trip(const struct family *f)
+{
+	for (uint16_t len = 0; len < 1300; len += len < 70 ? 1 : 97) {
+		struct rte_mbuf *m = packet_make(f, len);
+		struct addr self = addr(f->relay), client = addr(f->client);
+		const uint8_t *payload;
+
+		/* Ethernet pads short frames; the padding is not payload */
+		if (m->pkt_len < 60)
+			memset(rte_pktmbuf_append(m, (uint16_t)(60 - m->pkt_len)), 0xee, 1);
+		assert_int_equal(packet_parse(m, &self), DROP_NONE);
+		assert_true(addr_equal(&packet_of(m)->peer, &client));
+		assert_int_equal(packet_of(m)->payload_len, len);
+		assert_int_equal(packet_of(m)->frame_len, f->l3 + 8 + len);
+		assert_int_equal(rte_pktmbuf_data_len(m), len);
+		assert_true(rte_is_same_ether_addr(&packet_of(m)->mac, &mac_a));
+		payload = rte_pktmbuf_mtod(m, uint8_t *);
+		for (uint16_t i = 0; i < len; i++)
+			assert_int_equal(payload[i], (uint8_t)(i * 7 + len));
+		rte_pktmbuf_free(m);
+	}
+}
+
+static void test_round_trip_ip4(void **state)
+{
+	(void)state;
+	round_trip(&ip4);
+}
+
+static void test_round_trip_ip6(void **state)
+{
+	(void)state;
+	round_trip(&ip6);
+}
+
+static void test_checksums_are_dpdks(void **state)
+{
+	(void)state;
+	for (uint16_t len = 0; len < 40; len++) {
+		struct rte_mbuf *m = packet_make(&ip4, len);
+		struct rte_ipv4_hdr *h4 = ip4_of(m);
+		struct rte_ipv6_hdr *h6;
+		uint16_t written = udp_of(m, &ip4)->dgram_cksum;
+
+		udp_of(m, &ip4)->dgram_cksum = 0;
+		assert_int_equal(written, rte_ipv4_udptcp_cksum(h4, h4 + 1));
+		assert_int_equal(rte_raw_cksum(h4, sizeof(*h4)), 0xffff);
+		rte_pktmbuf_free(m);
+		m = packet_make(&ip6, len);
+		h6 = (void *)ip4_of(m);
+		written = udp_of(m, &ip6)->dgram_cksum;
+		udp_of(m, &ip6)->dgram_cksum = 0;
+		assert_int_equal(written, rte_ipv6_udptcp_cksum(h6, h6 + 1));
+		rte_pktmbuf_free(m);
+	}
+}
+
+/* A payload whose sum is known beforehand gets the same checksum. */
+static void test_known_sum(void **state)
+{
+	(void)state;
+	for (uint16_t len = 0; len < 1200; len += 41) {
+		struct rte_mbuf *plain = packet_make(&ip4, len), *known;
+		struct addr from = addr(ip4.client);
+
+		known = rte_pktmbuf_alloc(pool);
+		memcpy(rte_pktmbuf_append(known, len),
+		       rte_pktmbuf_mtod_offset(plain, void *, 14 + 20 + 8), len);
+		packet_of(known)->peer = addr(ip4.relay);
+		packet_of(known)->has_sum = true;
+		packet_of(known)->sum = bytes_sum(rte_pktmbuf_mtod(known, uint8_t *), len);
+		packet_finish(known, &from, &mac_a, &mac_b);
+		assert_int_equal(plain->pkt_len, known->pkt_len);
+		assert_memory_equal(rte_pktmbuf_mtod(plain, void *),
+				    rte_pktmbuf_mtod(known, void *), plain->pkt_len);
+		rte_pktmbuf_free(plain);
+		rte_pktmbuf_free(known);
+	}
+}
+
+static void truncated(const struct family *f)
+{
+	uint16_t whole = (uint16_t)(14 + f->l3 + 8 + 50);
+
+	for (uint16_t len = 0; len < whole; len++) {
+		struct rte_mbuf *m = packet_make(f, 50);
+
+		rte_pktmbuf_trim(m, (uint16_t)(whole - len));
+		assert_int_not_equal(parse_free(f, m), DROP_NONE);
+	}
+	assert_int_equal(parse_free(f, packet_make(f, 50)), DROP_NONE);
+}
+
+static void test_truncated(void **state)
+{
+	(void)state;
+	truncated(&ip4);
+	truncated(&ip6);
+}
+
+static void flipped(const struct family *f, enum drop expected)
+{
+	/* every bit of the payload and of the ports is under the checksum */
+	for (uint32_t at = 14u + f->l3 + 8; at < 14u + f->l3 + 8 + 20; at++) {
+		struct rte_mbuf *m = packet_make(f, 20);
+
+		*rte_pktmbuf_mtod_offset(m, uint8_t *, at) ^= 0x10;
+		assert_int_equal(parse_free(f, m), expected);
+	}
+}
+
+static void test_flipped_bits(void **state)
+{
+	(void)state;
+	flipped(&ip4, DROP_UDP_CHECKSUM);
+	flipped(&ip6, DROP_UDP_CHECKSUM);
+}
+
+static void test_ip4_header(void **state)
+{
+	struct rte_mbuf *m;
+
+	(void)state;
+	m = packet_make(&ip4, 8);
+	ip4_of(m)->version_ihl = 0x46; /* options */
+	assert_int_equal(parse_free(&ip4, m), DROP_IP_HEADER);
+	m = packet_make(&ip4, 8);
+	ip4_of(m)->fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG);
+	ip4_resum(m);
+	assert_int_equal(parse_free(&ip4, m), DROP_IP_HEADER);
+	m = packet_make(&ip4, 8);
+	ip4_of(m)->fragment_offset = rte_cpu_to_be_16(3);
+	ip4_resum(m);
+	assert_int_equal(parse_free(&ip4, m), DROP_IP_HEADER);
+	m = packet_make(&ip4, 8);
+	ip4_of(m)->hdr_checksum ^= 1;
+	assert_int_equal(parse_free(&ip4, m), DROP_IP_CHECKSUM);
+	m = packet_make(&ip4, 8);
+	ip4_of(m)->next_proto_id = IPPROTO_TCP;
+	ip4_resum(m);
+	assert_int_equal(parse_free(&ip4, m), DROP_UDP_HEADER);
+	m = packet_make(&ip4, 8);
+	ip4_of(m)->dst_addr ^= 0x01000000;
+	ip4_resum(m);
+	assert_int_equal(parse_free(&ip4, m), DROP_NOT_OURS);
+	m = packet_make(&ip4, 8);
+	ip4_of(m)->src_addr = rte_cpu_to_be_32(0x7f000001);
+	ip4_resum(m);
+	assert_int_equal(parse_free(&ip4, m), DROP_ADDRESS);
+}
+
+static void test_udp_header(void **state)
+{
+	struct rte_mbuf *m;
+
+	(void)state;
+	m = packet_make(&ip4, 8); /* RFC 768: zero means none; RFC 8200 forbids that */
+	udp_of(m, &ip4)->dgram_cksum = 0;
+	assert_int_equal(parse_free(&ip4, m), DROP_NONE);
+	m = packet_make(&ip6, 8);
+	udp_of(m, &ip6)->dgram_cksum = 0;
+	assert_int_equal(parse_free(&ip6, m), DROP_UDP_CHECKSUM);
+	m = packet_make(&ip4, 8);
+	udp_of(m, &ip4)->dst_port ^= 1;
+	assert_int_equal(parse_free(&ip4, m), DROP_NOT_OURS);
+	m = packet_make(&ip4, 8);
+	udp_of(m, &ip4)->dgram_len = rte_cpu_to_be_16(7);
+	assert_int_equal(parse_free(&ip4, m), DROP_UDP_HEADER);
+	m = packet_make(&ip4, 8);
+	udp_of(m, &ip4)->dgram_len = rte_cpu_to_be_16(17);
+	assert_int_equal(parse_free(&ip4, m), DROP_UDP_HEADER);
+	m = packet_make(&ip4, 8);
+	udp_of(m, &ip4)->src_port = 0;
+	assert_int_equal(parse_free(&ip4, m), DROP_ADDRESS);
+}
+
+static void test_not_ip(void **state)
+{
+	struct rte_mbuf *m = packet_make(&ip4, 8);
+
+	(void)state;
+	rte_pktmbuf_mtod(m, struct rte_ether_hdr *)->ether_type =
+		rte_cpu_to_be_16(RTE_ETHER_TYPE_ARP);
+	assert_int_equal(parse_free(&ip4, m), DROP_NOT_IP);
+	/* the other family than the relay listens on */
+	assert_int_equal(parse_free(&ip6, packet_make(&ip4, 8)), DROP_NOT_OURS);
+}
+
+static int setup(void **state)
+{
+	if (unit_eal_start(state) < 0)
+		return -1;
+	pool = unit_pool("packets");
+	return pool != NULL ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip_ip4),
+		cmocka_unit_test(test_round_trip_ip6),
+		cmocka_unit_test(test_checksums_are_dpdks),
+		cmocka_unit_test(test_known_sum),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_flipped_bits),
+		cmocka_unit_test(test_ip4_header),
+		cmocka_unit_test(test_udp_header),
+		cmocka_unit_test(test_not_ip),
+	};
+
+	return cmocka_run_group_tests(tests, setup, unit_eal_stop);
+}
