@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The command's configuration: $ONCEWIRE_CONFIG, else ~/.config/oncewire.conf,
+ * else /etc/oncewire/oncewire.conf. None need exist, except one that
+ * ONCEWIRE_CONFIG names.
+ */
+#ifndef CLIENT_CONFIG_H
+#define CLIENT_CONFIG_H
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "wire/addr.h"
+
+struct client_config {
+	char private_relay[ADDR_TEXT_MAX]; /* "" : not configured; so all of them */
+	char central_relay[ADDR_TEXT_MAX];
+	char listen[ADDR_TEXT_MAX];
+	char admin[PATH_MAX];
+};
+
+/* Reads one file. Returns 0, -EINVAL after a line on `errors` for each mistake
+ * ("FILE:LINE: [section] key: problem; remedy"), or another -errno if the file
+ * cannot be read. */
+int config_read(struct client_config *c, const char *path, FILE *errors);
+/* Finds the file and reads it. Returns 0, or -errno after a line on `errors`. */
+int config_load(struct client_config *c, FILE *errors);
+
+#endif

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "client/clock.h"
+#include "client/name.h"
+#include "client/receiver.h"
+
+#define FRAME_MEMORY 2304 /* what a full frame costs in the receive buffer */
+#define WINDOW_LEAST 4	  /* chunks */
+#define REPORT_EVERY (250 * MILLISECOND)
+#define SETTLE_PIECES 16 /* of SETTLE_BYTES, in one call */
+#define ATTEMPTS 2	 /* at a blob with the wrong identifier */
+#define ASK_EVERY (1 * SECOND)
+
+/* All deliveries share one receive buffer. */
+static uint32_t window_cap(const struct ow_receiver *r)
+{
+	uint32_t cap = r->udp.receive_bytes / FRAME_MEMORY;
+
+	if (r->active_count > 0)
+		cap /= r->active_count;
+	return cap < WINDOW_LEAST ? WINDOW_LEAST : cap;
+}
+
+static void windows_share(struct ow_receiver *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < DELIVERIES_MAX; i++)
+		if (r->active[i] != NULL && r->active[i]->window != NULL)
+			r->active[i]->window->cap = window_cap(r);
+}
+
+static void window_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	uint64_t random;
+
+	pullwin_init(d->window, d->length, d->window + 1, window_cap(r), now);
+	windows_share(r);
+	randombytes_buf(&random, sizeof(random));
+	d->stream = (random & ~(uint64_t)(DELIVERIES_MAX - 1)) | (d->stream & (DELIVERIES_MAX - 1));
+	d->hashed = 0;
+	d->attempts++;
+}
+
+static void delivery_fail(struct ow_receiver *r, struct delivery *d, const char *doing, int error)
+{
+	char name[NAME_BYTES + 1];
+
+	name_sanitise(d->meta, d->meta_len, &d->id, name);
+	receiver_warn(r, "cannot %s \"%s\" in %s: %s; make that possible and have it sent again",
+		      doing, name, r->inbox.path, strerror(-error));
+	delivery_end(r, d, REFUSE_TARGET_FAILED);
+}
+
+void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	int ret;
+
+	ret = part_open(&r->inbox, &d->part);
+	if (ret < 0) {
+		delivery_fail(r, d, "create", ret);
+		return;
+	}
+	d->window = malloc(sizeof(*d->window) + pullwin_memory(d->length));
+	d->hash = ident_begin(d->rule);
+	if (d->window == NULL || d->hash == NULL) {
+		delivery_fail(r, d, "take", -ENOMEM);
+		return;
+	}
+	window_start(r, d, now);
+	d->state = DELIVERY_PULLING;
+	d->receipt_at = now + REPORT_EVERY;
+}
+
+/* ---- data ---- */
+
+void delivery_write_gathered(struct ow_receiver *r)
+{
+	struct gather *g = &r->gather;
+
+	if (g->count == 0)
+		return;
+	if (g->delivery->error == 0)
+		g->delivery->error = part_write(&g->delivery->part, g->iov, g->count, g->offset);
+	g->count = 0;
+}
+
+static void chunk_gather(struct ow_receiver *r, struct delivery *d, uint64_t offset,
+			 const uint8_t *bytes, uint32_t len)
+{
+	struct gather *g = &r->gather;
+
+	if (g->count > 0 && (g->delivery != d || g->end != offset || g->count == UDP_BATCH))
+		delivery_write_gathered(r);
+	if (g->count == 0) {
+		g->delivery = d;
+		g->offset = offset;
+	}
+	g->iov[g->count++] = (struct iovec){(void *)bytes, len};
+	g->end = offset + len;
+}
+
+static bool data_fits(const struct delivery *d, const struct data *data)
+{
+	uint64_t offset = (uint64_t)data->first * CHUNK_SIZE;
+
+	return offset < d->length && data->len <= d->length - offset &&
+	       (data->len % CHUNK_SIZE == 0 || data->len == d->length - offset);
+}
+
+void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data *data, uint64_t now)
+{
+	uint32_t done, len, chunk = data->first;
+	uint64_t offset;
+
+	if (d->window == NULL || !data_fits(d, data))
+		return;
+	d->peer->echo = *data->echo;
+	for (done = 0; done < data->len; done += len, chunk++) {
+		len = chunk_length(d->length, chunk);
+		offset = (uint64_t)chunk * CHUNK_SIZE;
+		if (pullwin_data(d->window, chunk, data->number, now) != PULLWIN_NEW)
+			continue;
+		chunk_gather(r, d, offset, data->bytes + done, len);
+		if (offset == d->hashed) { /* in order: not read back */
+			ident_update(d->hash, data->bytes + done, len);
+			d->hashed += len;
+		}
+	}
+}
+
+/* ---- hashing and the end ---- */
+
+/* The contiguous bytes that are not hashed, up to SETTLE_BYTES. */
+static size_t backlog(const struct delivery *d)
+{
+	uint32_t chunk = (uint32_t)(d->hashed / CHUNK_SIZE);
+	size_t bytes = 0;
+
+	while (pullwin_has(d->window, chunk) && bytes + CHUNK_SIZE <= SETTLE_BYTES)
+		bytes += chunk_length(d->length, chunk++);
+	return bytes;
+}
+
+static int backlog_hash(struct ow_receiver *r, struct delivery *d)
+{
+	size_t i, bytes;
+	int ret;
+
+	for (i = 0; i < SETTLE_PIECES && d->hashed < d->length; i++) {
+		bytes = backlog(d);
+		if (bytes == 0)
+			break;
+		ret = part_read(&d->part, r->scratch, bytes, d->hashed);
+		if (ret < 0)
+			return ret;
+		ident_update(d->hash, r->scratch, bytes);
+		d->hashed += bytes;
+	}
+	return 0;
+}
+
+static void delivery_publish(struct ow_receiver *r, struct delivery *d)
+{
+	char name[NAME_BYTES + 1], mime[META_MAX + 1], path[PATH_MAX];
+	char id[IDENT_HEX_MAX], relay[ADDR_TEXT_MAX];
+	int ret;
+
+	name_sanitise(d->meta, d->meta_len, &d->id, name);
+	ret = part_publish(&r->inbox, &d->part, name, path);
+	if (ret < 0) {
+		delivery_fail(r, d, "store", ret);
+		return;
+	}
+	name_mime(d->meta, d->meta_len, mime);
+	addr_text(&d->peer->addr, relay);
+	delivery_end(r, d, REFUSE_NONE);
+	r->files++;
+	if (r->file != NULL)
+		r->file(r->ctx, &(struct ow_file){.id = ident_hex(&d->id, id),
+						  .bytes = d->length,
+						  .path = path,
+						  .relay = relay,
+						  .mime = mime});
+}
+
+/* All bytes are here, but they are not what the OFFER named. */
+static void delivery_retry(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	char text[ADDR_TEXT_MAX];
+
+	addr_text(&d->peer->addr, text);
+	if (d->attempts >= ATTEMPTS) {
+		receiver_warn(r,
+			      "relay %s delivered data that does not match its identifier; thrown "
+			      "away",
+			      text);
+		delivery_end(r, d, REFUSE_TARGET_FAILED);
+		return;
+	}
+	ident_free(d->hash);
+	d->hash = ident_begin(d->rule);
+	d->error = d->hash != NULL ? part_reset(&d->part) : -ENOMEM;
+	window_start(r, d, now);
+}
+
+void delivery_settle(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	struct ident id;
+
+	if (d->window == NULL || receiver_finished(r))
+		return;
+	if (d->error == 0)
+		d->error = backlog_hash(r, d);
+	if (d->error < 0) {
+		delivery_fail(r, d, "write", d->error);
+		return;
+	}
+	if (d->hashed < d->length)
+		return;
+	ident_final(d->hash, &id);
+	if (ident_equal(&id, &d->id))
+		delivery_publish(r, d);
+	else
+		delivery_retry(r, d, now);
+}
+
+uint64_t delivery_bytes(const struct delivery *d)
+{
+	uint64_t bytes;
+
+	if (d->state == DELIVERY_COMPLETE)
+		return d->length;
+	if (d->window == NULL)
+		return 0;
+	bytes = (uint64_t)d->window->have * CHUNK_SIZE;
+	return bytes < d->length ? bytes : d->length;
+}
+
+void delivery_report(struct ow_receiver *r, struct delivery *d)
+{
+	uint8_t digest[8];
+	struct receipt receipt = {
+		.cookie = &d->peer->cookie,
+		.id = &d->id,
+		.meta_digest = digest,
+		.ticket = &d->ticket,
+		.code = RECEIPT_PROGRESS,
+		.reason = d->reason,
+		.rule = d->rule,
+		.length = d->length,
+		.bytes = delivery_bytes(d),
+	};
+	uint8_t *buf = udp_slot(&r->udp, r->tx);
+
+	if (d->state == DELIVERY_COMPLETE)
+		receipt.code = RECEIPT_COMPLETE;
+	if (d->state == DELIVERY_REFUSED)
+		receipt.code = RECEIPT_REFUSED;
+	meta_digest(d->meta, d->meta_len, digest);
+	udp_commit(&r->udp, r->tx, &d->peer->addr,
+		   receipt_encode(buf, WIRE_MAX_FRAME, 0, d->peer->conn, &receipt));
+	d->receipt_due = false;
+}
+
+static void delivery_release(struct ow_receiver *r, struct delivery *d)
+{
+	if (r->gather.delivery == d)
+		r->gather.count = 0;
+	part_discard(&r->inbox, &d->part);
+	ident_free(d->hash);
+	free(d->window);
+	d->hash = NULL;
+	d->window = NULL;
+	r->active[d->stream & (DELIVERIES_MAX - 1)] = NULL;
+	r->active_count--;
+	windows_share(r);
+}
+
+void delivery_end(struct ow_receiver *r, struct delivery *d, uint8_t reason)
+{
+	struct delivery **place = &r->ended[r->ended_next++ % ENDED_MAX];
+
+	delivery_release(r, d);
+	d->state = reason == REFUSE_NONE ? DELIVERY_COMPLETE : DELIVERY_REFUSED;
+	d->reason = reason;
+	free(*place);
+	*place = d;
+	if (d->peer->known)
+		delivery_report(r, d);
+	else
+		d->receipt_due = true;
+}
+
+void delivery_forget(struct ow_receiver *r, struct delivery *d)
+{
+	delivery_release(r, d);
+	free(d);
+}
+
+/* ---- timers ---- */
+
+void delivery_error(struct delivery *d, const struct error *e, uint64_t now)
+{
+	if (d->window == NULL)
+		return;
+	pullwin_cancel(d->window, e->number);
+	switch (e->code) {
+	case ERROR_FRESH:
+		d->peer->echo = *e->echo;
+		break;
+	case ERROR_BUSY:
+		d->state = DELIVERY_PAUSED;
+		d->resume_at = now + e->retry_after * MILLISECOND;
+		break;
+	case ERROR_TICKET:
+	case ERROR_GONE:
+	case ERROR_UNSUPPORTED:
+		d->state = DELIVERY_PAUSED;
+		d->resume_at = NEVER;
+		break;
+	default:
+		break;
+	}
+}
+
+static void pull_emit(struct ow_receiver *r, struct delivery *d, uint32_t number, uint32_t first,
+		      uint32_t mask)
+{
+	struct pull p = {
+		.cookie = &d->peer->cookie,
+		.echo = &d->peer->echo,
+		.ticket = &d->ticket,
+		.id = &d->id,
+		.rule = d->rule,
+		.stream = d->stream,
+		.number = number,
+		.first = first,
+		.mask = mask,
+		.length = d->length,
+	};
+	uint8_t *buf = udp_slot(&r->udp, r->tx);
+
+	udp_commit(&r->udp, r->tx, &d->peer->addr,
+		   pull_encode(buf, WIRE_MAX_FRAME, 0, d->peer->conn, &p));
+}
+
+static void delivery_pull(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	uint32_t number, first, mask;
+
+	if (now >= pullwin_deadline(d->window))
+		pullwin_tick(d->window, now);
+	while (pullwin_next(d->window, now, &number, &first, &mask))
+		pull_emit(r, d, number, first, mask);
+	/* Two timeouts: our address or the relay's keys may have changed. */
+	if (d->window->backoff >= 4 && now - d->peer->asked_since >= ASK_EVERY)
+		peer_ask(d->peer, now);
+}
+
+static uint64_t expiry(const struct delivery *d)
+{
+	uint64_t last = d->offered;
+
+	if (d->window != NULL && d->window->progress > last)
+		last = d->window->progress;
+	return last + d->lifetime;
+}
+
+void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (now >= expiry(d)) {
+		receiver_warn(r, "no data from relay %s any more; the partial file is removed",
+			      addr_text(&d->peer->addr, text));
+		delivery_forget(r, d);
+		return;
+	}
+	if (d->window == NULL || !d->peer->known)
+		return;
+	if (d->state == DELIVERY_PAUSED && now >= d->resume_at)
+		d->state = DELIVERY_PULLING;
+	if (d->state == DELIVERY_PULLING)
+		delivery_pull(r, d, now);
+	if (now >= d->receipt_at) {
+		delivery_report(r, d);
+		d->receipt_at = now + REPORT_EVERY;
+	}
+}
+
+uint64_t delivery_due(const struct delivery *d)
+{
+	uint64_t due = expiry(d);
+
+	if (d->window == NULL || !d->peer->known)
+		return due;
+	if (d->error < 0 || d->hashed == d->length ||
+	    pullwin_has(d->window, (uint32_t)(d->hashed / CHUNK_SIZE)))
+		return 0;
+	due = earlier(due, d->receipt_at);
+	if (d->state == DELIVERY_PULLING)
+		due = earlier(due, pullwin_deadline(d->window));
+	else
+		due = earlier(due, d->resume_at);
+	return due;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * One blob on its way into the inbox, and what is remembered of it afterwards.
+ */
+#ifndef CLIENT_DELIVERY_H
+#define CLIENT_DELIVERY_H
+
+#include "client/inbox.h"
+#include "client/peer.h"
+#include "wire/pullwin.h"
+
+enum delivery_state {
+	DELIVERY_ASKING = 1, /* the relay has not answered our HELLO yet */
+	DELIVERY_PULLING,
+	DELIVERY_PAUSED,   /* until the next OFFER, or resume_at */
+	DELIVERY_COMPLETE, /* the file is there */
+	DELIVERY_REFUSED,
+};
+
+struct delivery {
+	uint8_t state; /* enum delivery_state */
+	uint8_t rule;
+	uint8_t reason; /* DELIVERY_REFUSED: enum refuse_reason */
+	uint8_t meta_len;
+	uint16_t leg;
+	bool receipt_due; /* ended, but the relay is not known well enough to tell it */
+	uint8_t transfer[TRANSFER_SIZE];
+	struct ident id;
+	uint64_t length;
+	struct ticket ticket; /* of the newest OFFER */
+	uint8_t meta[META_MAX];
+	uint64_t lifetime; /* microseconds without an OFFER or progress */
+	uint64_t offered;  /* when the newest OFFER came */
+	struct peer *peer; /* where to pull from and report to; ended: may be NULL */
+
+	/* below: only while active */
+	uint32_t attempts; /* to pull all of it */
+	uint64_t stream;   /* random, but for the low bits: our slot */
+	uint64_t receipt_at;
+	uint64_t resume_at;
+	struct pullwin *window; /* with its bitmaps behind it */
+	struct ident_state *hash;
+	uint64_t hashed; /* bytes: a contiguous prefix */
+	int error;	 /* -errno of a write that failed */
+	struct part part;
+};
+
+struct ow_receiver;
+
+/* The relay is known: makes the file and the window. */
+void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* DATA of the delivery's relay and stream. Its bytes must stay where they are
+ * until delivery_write_gathered(). */
+void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data *data,
+		   uint64_t now);
+/* Writes what delivery_data() has gathered. */
+void delivery_write_gathered(struct ow_receiver *r);
+/* Hashes what has become contiguous, a few MiB at most, and ends the delivery
+ * if that was all. Nothing may be gathered. */
+void delivery_settle(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* An ERROR about this stream. */
+void delivery_error(struct delivery *d, const struct error *e, uint64_t now);
+/* Sends the PULLs and RECEIPTs that are due; gives up on silence. */
+void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* When delivery_tick() or delivery_settle() is due. */
+uint64_t delivery_due(const struct delivery *d);
+/* Tells the relay where the delivery stands. */
+void delivery_report(struct ow_receiver *r, struct delivery *d);
+/* Ends it: remembered, and reported to the relay. reason: REFUSE_NONE for complete. */
+void delivery_end(struct ow_receiver *r, struct delivery *d, uint8_t reason);
+/* Ends it as if the OFFER had never come. */
+void delivery_forget(struct ow_receiver *r, struct delivery *d);
+/* Bytes received. */
+uint64_t delivery_bytes(const struct delivery *d);
+
+#endif

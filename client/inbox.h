@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The directory files arrive in, and a file that is still arriving.
+ */
+#ifndef CLIENT_INBOX_H
+#define CLIENT_INBOX_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define PART_NAME 32
+
+struct inbox {
+	int fd;
+	char path[PATH_MAX];
+};
+
+/* A file without a name (O_TMPFILE), or, where the file system has no such
+ * thing, with a hidden one. */
+struct part {
+	int fd;
+	char name[PART_NAME]; /* "" : it has none */
+};
+
+/* All return 0 or -errno. */
+int inbox_open(struct inbox *in, const char *path);
+void inbox_close(struct inbox *in);
+
+int part_open(const struct inbox *in, struct part *p);
+/* Writes all of iov (which it uses up). */
+int part_write(struct part *p, struct iovec *iov, int count, uint64_t offset);
+int part_read(struct part *p, void *buf, size_t len, uint64_t offset);
+/* Forgets what was written. */
+int part_reset(struct part *p);
+/* Gives it the first free name made from `name`, which is safe, and closes it.
+ * path: PATH_MAX bytes, where it is now. */
+int part_publish(const struct inbox *in, struct part *p, const char *name, char *path);
+void part_discard(const struct inbox *in, struct part *p);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client/clock.h"
+#include "client/receiver.h"
+
+#define ANSWER_FIRST (250 * MILLISECOND)
+#define ANSWER_LONGEST (2 * SECOND)
+#define DENIED_WAIT (5 * SECOND) /* before asking for a lease again */
+#define SILENT (5 * SECOND)	 /* worth a warning */
+
+void lease_init(struct lease *l, struct peer *peer, uint64_t now)
+{
+	*l = (struct lease){.peer = peer, .due = now, .wait = ANSWER_FIRST};
+	peer_ask(peer, now);
+}
+
+/* Numbers rise over restarts too, so that a replay cannot undo what is newer. */
+static uint64_t number_next(struct ow_receiver *r)
+{
+	struct timespec t;
+	uint64_t wall;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	wall = (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec / 1000;
+	r->number = wall > r->number ? wall : r->number + 1;
+	return r->number;
+}
+
+static void lease_emit(struct ow_receiver *r, struct lease *l)
+{
+	struct peer *p = l->peer;
+	struct listen listen = {.cookie = &p->cookie, .seconds = LEASE_SECONDS};
+	struct stop stop = {.cookie = &p->cookie};
+	uint8_t *buf = udp_slot(&r->udp, r->tx);
+	size_t len;
+
+	l->number = number_next(r);
+	if (l->unanswered == 0)
+		l->first = l->number;
+	listen.number = stop.number = l->number;
+	if (l->stopping)
+		len = stop_encode(buf, WIRE_MAX_FRAME, 0, p->conn, &stop);
+	else
+		len = listen_encode(buf, WIRE_MAX_FRAME, 0, p->conn, &listen);
+	udp_commit(&r->udp, r->tx, &p->addr, len);
+}
+
+void lease_tick(struct ow_receiver *r, struct lease *l, uint64_t now)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (l->peer->asking && now - l->peer->asked_since >= SILENT && !l->warned) {
+		l->warned = true;
+		receiver_warn(r, "relay %s does not answer; still trying",
+			      addr_text(&l->peer->asked, text));
+	}
+	if (!l->peer->known || now < lease_due(l))
+		return;
+	lease_emit(r, l);
+	l->unanswered++;
+	l->due = now + l->wait;
+	l->wait = earlier(l->wait * 2, ANSWER_LONGEST);
+	if (!l->stopping && (l->unanswered > 2 || now >= l->peer->refresh_at)) /* two timeouts */
+		peer_ask(l->peer, now);
+}
+
+uint64_t lease_due(const struct lease *l)
+{
+	return l->peer->known && !lease_ended(l) ? l->due : NEVER;
+}
+
+void lease_answer(struct lease *l, const struct listening *a, uint64_t now)
+{
+	if (l->unanswered == 0 || a->number < l->first || a->number > l->number)
+		return;
+	l->unanswered = 0;
+	l->wait = ANSWER_FIRST;
+	l->warned = false;
+	l->held = a->seconds > 0;
+	l->due = now + (l->held ? a->seconds * SECOND / 3 : DENIED_WAIT);
+}
+
+void lease_stop(struct lease *l, uint64_t now)
+{
+	/* A LISTEN without an answer may have been granted all the same. */
+	l->held = l->held || l->unanswered > 0;
+	l->stopping = true;
+	l->unanswered = 0;
+	l->due = now;
+	l->wait = ANSWER_FIRST;
+}
+
+bool lease_ended(const struct lease *l)
+{
+	return l->stopping && (!l->held || !l->peer->known);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+
+#include "client/name.h"
+
+/* Bytes of the well-formed UTF-8 character at s (RFC 3629: no overlong forms,
+ * no surrogates, nothing above U+10FFFF), its value in *value; 0 if there is
+ * none. */
+static size_t utf8_length(const uint8_t *s, size_t len, uint32_t *value)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t n, i;
+
+	if (s[0] < 0x80) {
+		*value = s[0];
+		return 1;
+	}
+	n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+	if (s[0] < 0xc2 || s[0] > 0xf4 || n > len)
+		return 0;
+	*value = s[0] & (0x7fU >> n);
+	for (i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		*value = *value << 6 | (s[i] & 0x3fU);
+	}
+	if (*value < least[n] || *value > 0x10ffff || (*value >= 0xd800 && *value < 0xe000))
+		return 0;
+	return n;
+}
+
+/* Control characters (C0, DEL, C1) and marks that turn the direction of
+ * writing, which can make a name look like another. */
+static bool character_hostile(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f ||
+	       (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+void name_sanitise(const uint8_t *meta, size_t len, const struct ident *id, char *out)
+{
+	const uint8_t *nul = len > 0 ? memchr(meta, 0, len) : NULL;
+	char hex[IDENT_HEX_MAX];
+	size_t i, n, out_len = 0;
+	uint32_t c;
+
+	if (nul != NULL)
+		len = (size_t)(nul - meta);
+	for (i = len; i > 0 && meta[i - 1] != '/'; i--)
+		;
+	while (i < len && meta[i] == '.')
+		i++;
+	for (; i < len; i += n) {
+		n = utf8_length(meta + i, len - i, &c);
+		if (n == 0 || character_hostile(c)) {
+			n = n == 0 ? 1 : n;
+			if (out_len + 1 > NAME_BYTES)
+				break;
+			out[out_len++] = '_';
+			continue;
+		}
+		if (out_len + n > NAME_BYTES)
+			break;
+		memcpy(out + out_len, meta + i, n);
+		out_len += n;
+	}
+	out[out_len] = '\0';
+	if (out_len == 0)
+		snprintf(out, NAME_BYTES + 1, "%.16s", ident_hex(id, hex));
+}
+
+void name_mime(const uint8_t *meta, size_t len, char *out)
+{
+	const uint8_t *nul = len > 0 ? memchr(meta, 0, len) : NULL;
+	size_t i, n;
+
+	out[0] = '\0';
+	if (nul == NULL)
+		return;
+	n = len - (size_t)(nul - meta) - 1;
+	for (i = 0; i < n; i++)
+		if (nul[1 + i] <= ' ' || nul[1 + i] >= 0x7f)
+			return;
+	memcpy(out, nul + 1, n);
+	out[n] = '\0';
+}
+
+void name_number(const char *name, uint32_t number, char *out)
+{
+	const char *dot = strrchr(name, '.');
+	int stem;
+
+	if (number == 0) {
+		snprintf(out, 256, "%s", name);
+		return;
+	}
+	if (dot == NULL || dot == name)
+		dot = name + strlen(name);
+	stem = (int)(dot - name);
+	snprintf(out, 256, "%.*s (%u)%s", stem, name, number, dot);
+}

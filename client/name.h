@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * File names that come from the network.
+ */
+#ifndef CLIENT_NAME_H
+#define CLIENT_NAME_H
+
+#include "wire/frame.h"
+
+#define NAME_BYTES 240 /* leaves room for " (1234)" below the usual limit of 255 */
+
+/* From metadata (file name, NUL, MIME type) a name that is safe in any
+ * directory: the last path component, without leading dots, control characters
+ * or invalid UTF-8. One is made from the identifier if nothing is left.
+ * out: NAME_BYTES + 1 bytes. */
+void name_sanitise(const uint8_t *meta, size_t len, const struct ident *id, char *out);
+/* The MIME type in metadata, "" if absent or not printable ASCII.
+ * out: META_MAX + 1 bytes. */
+void name_mime(const uint8_t *meta, size_t len, char *out);
+/* The name to try when number - 1 others are taken: number 0 is the name
+ * itself, else " (number)" goes before the extension. out: 256 bytes. */
+void name_number(const char *name, uint32_t number, char *out);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * OFFERs: anybody may send one, so an address that has not proved itself gets
+ * no more than a few HELLOs for it, in bytes no more than the OFFER had.
+ */
+#include <stdlib.h>
+
+#include "client/clock.h"
+#include "client/receiver.h"
+
+#define HELLOS_AN_OFFER 3
+#define STALLED (2 * SECOND) /* without progress: another holder may take over */
+
+static bool addr_loopback(const struct addr *a)
+{
+	static const uint8_t loopback6[16] = {[15] = 1};
+
+	return a->type == ADDR_IP4 ? a->ip[0] == 127 : memcmp(a->ip, loopback6, 16) == 0;
+}
+
+/* A HELLO must reach one host, and never through somebody else's word our own. */
+static bool holder_allowed(const struct addr *holder, const struct addr *from)
+{
+	static const uint8_t unspecified[16];
+
+	if (addr_loopback(holder) && !addr_loopback(from))
+		return false;
+	if (holder->type == ADDR_IP4)
+		return holder->ip[0] != 0 && holder->ip[0] < 224;
+	return holder->ip[0] != 0xff && memcmp(holder->ip, unspecified, 16) != 0;
+}
+
+static bool offer_names(const struct delivery *d, const struct offer *o)
+{
+	return d != NULL && d->leg == o->leg && d->rule == o->rule && d->length == o->length &&
+	       memcmp(d->transfer, o->transfer, TRANSFER_SIZE) == 0 && ident_equal(&d->id, o->id);
+}
+
+static struct delivery *delivery_find(struct delivery **table, uint32_t count,
+				      const struct offer *o)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++)
+		if (offer_names(table[i], o))
+			return table[i];
+	return NULL;
+}
+
+/* Makes room: what nobody has answered for goes first, then what never moved. */
+static void delivery_evict(struct ow_receiver *r, uint64_t now)
+{
+	struct delivery *oldest = NULL, *d;
+	uint32_t i;
+
+	for (i = 0; i < DELIVERIES_MAX; i++) {
+		d = r->active[i];
+		if (d->window != NULL && (d->window->have > 0 || now - d->offered < STALLED))
+			continue;
+		if (oldest == NULL || (d->window == NULL) > (oldest->window == NULL) ||
+		    ((d->window == NULL) == (oldest->window == NULL) &&
+		     d->offered < oldest->offered))
+			oldest = d;
+	}
+	if (oldest != NULL)
+		delivery_forget(r, oldest);
+}
+
+static struct delivery *delivery_make(struct ow_receiver *r, const struct offer *o, uint64_t now)
+{
+	struct delivery *d;
+	uint32_t slot;
+
+	if (r->active_count == DELIVERIES_MAX)
+		delivery_evict(r, now);
+	for (slot = 0; slot < DELIVERIES_MAX && r->active[slot] != NULL; slot++)
+		;
+	if (slot == DELIVERIES_MAX)
+		return NULL;
+	d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return NULL;
+	d->state = DELIVERY_ASKING;
+	d->rule = o->rule;
+	d->leg = o->leg;
+	memcpy(d->transfer, o->transfer, TRANSFER_SIZE);
+	d->id = *o->id;
+	d->length = o->length;
+	d->meta_len = o->meta_len;
+	if (o->meta_len > 0)
+		memcpy(d->meta, o->meta, o->meta_len);
+	d->stream = slot;
+	d->part.fd = -1;
+	r->active[slot] = d;
+	r->active_count++;
+	return d;
+}
+
+static void offer_renew(struct delivery *d, const struct offer *o, uint64_t now)
+{
+	d->ticket = *o->ticket;
+	d->offered = now;
+	d->lifetime = o->deadline * SECOND;
+}
+
+/* The relay to pull from, and to report to; asks for its cookie if needed. */
+static struct peer *holder_find(struct ow_receiver *r, const struct frame *f, const struct offer *o,
+				const struct addr *from, uint64_t now)
+{
+	const struct addr *holder = o->holder != NULL ? o->holder : from;
+	uint32_t budget =
+		(uint32_t)((f->len + addr_overhead(from)) / (HELLO_SIZE + addr_overhead(holder)));
+	struct peer *p = peers_by_addr(r, holder);
+
+	if (budget > HELLOS_AN_OFFER)
+		budget = HELLOS_AN_OFFER;
+	if (p == NULL) {
+		p = peers_add(r, holder);
+		if (p == NULL)
+			return NULL;
+		p->budget = 0;
+	}
+	if (p->known)
+		return p;
+	if (p->budget < budget)
+		p->budget = budget;
+	peer_ask(p, now);
+	return p;
+}
+
+static void ended_offered(struct ow_receiver *r, struct delivery *d, const struct offer *o,
+			  struct peer *p, uint64_t now)
+{
+	offer_renew(d, o, now);
+	r->offered = now;
+	d->peer = p;
+	if (p->known)
+		delivery_report(r, d);
+	else
+		d->receipt_due = true;
+}
+
+static void active_offered(struct ow_receiver *r, struct delivery *d, const struct offer *o,
+			   struct peer *p, uint64_t now)
+{
+	if (d->peer != p) {
+		/* Another relay offers the same transfer: only if this one fails. */
+		if (d->window != NULL && d->state == DELIVERY_PULLING &&
+		    now - d->window->progress < STALLED)
+			return;
+		d->peer = p;
+	}
+	offer_renew(d, o, now);
+	if (d->state == DELIVERY_ASKING) {
+		if (p->known)
+			delivery_begin(r, d, now);
+		return;
+	}
+	d->state = DELIVERY_PULLING;
+	if (p->known)
+		delivery_report(r, d);
+}
+
+/* The whole blob came with the OFFER of a relay whose word counts. */
+static void inline_take(struct delivery *d, const struct offer *o)
+{
+	struct iovec iov = {(void *)o->data, o->length};
+
+	d->error = part_write(&d->part, &iov, 1, 0);
+	ident_update(d->hash, o->data, o->length);
+	d->hashed = o->length;
+}
+
+void offer_take(struct ow_receiver *r, const struct frame *f, const struct addr *from, uint64_t now)
+{
+	struct peer *sender = peers_by_conn(r, from, f->conn), *p;
+	struct delivery *d, *old;
+	struct offer o;
+
+	if (offer_decode(f, &o) != DROP_NONE ||
+	    (o.holder != NULL && !holder_allowed(o.holder, from)))
+		return;
+	old = delivery_find(r->ended, ENDED_MAX, &o);
+	if (old != NULL && now >= old->offered + old->lifetime)
+		old = NULL;
+	d = delivery_find(r->active, DELIVERIES_MAX, &o);
+	if (old == NULL && d == NULL && receiver_finished(r))
+		return;
+	p = holder_find(r, f, &o, from, now);
+	if (p == NULL)
+		return;
+	if (p == sender && p->known)
+		p->echo = *o.echo;
+	if (old != NULL) {
+		ended_offered(r, old, &o, p, now);
+		return;
+	}
+	if (d != NULL) {
+		active_offered(r, d, &o, p, now);
+		return;
+	}
+	d = delivery_make(r, &o, now);
+	if (d == NULL)
+		return;
+	d->peer = p;
+	offer_renew(d, &o, now);
+	if (!p->known)
+		return;
+	delivery_begin(r, d, now);
+	if (o.has_inline && p == sender && d->state == DELIVERY_PULLING)
+		inline_take(d, &o);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * liboncewire: send and receive files through oncewire relays.
+ *
+ * Two kinds of handle, a sender (one file to one target) and a receiver (any
+ * number of files into one directory). Each can be driven from an event loop:
+ *
+ *   open -> { wait until fd is readable or timeout has passed; process } -> close
+ *
+ * or by one blocking call, ow_send() or ow_receive(), built on the same.
+ *
+ * Options are structs in which zero always means the default, so
+ * `struct ow_send_options o = {0};` is a sound start. Strings and memory named
+ * by options are copied or opened by open(), except `data`, which must stay
+ * unchanged until close.
+ *
+ * Addresses are numeric text: "192.0.2.1", "192.0.2.1:4870", "2001:db8::1",
+ * "[2001:db8::1]:4870". No names are resolved. Ports default to 4870 for
+ * relays and 4871 for targets.
+ *
+ * Threads: a handle belongs to one thread at a time; different handles are
+ * independent of each other. Callbacks run inside process() of their handle
+ * and must not call any function on it. No signal is raised or handled here
+ * (sockets are written without SIGPIPE), no global state is changed.
+ */
+#ifndef ONCEWIRE_H
+#define ONCEWIRE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OW_API __attribute__((visibility("default")))
+
+#define OW_ID_MAX 65	  /* 64 hex digits and a NUL */
+#define OW_ADDRESS_MAX 56 /* "[IPv6]:port" and a NUL */
+#define OW_MESSAGE_MAX 512
+
+/* Results. Failures are negative; -1 to -5 are, negated, the exit statuses of
+ * the command. */
+enum ow_code {
+	OW_AGAIN = 1,	     /* process(): not finished, wait and call again */
+	OW_OK = 0,	     /* done */
+	OW_FAILED = -1,	     /* on this machine: file, directory, memory, socket */
+	OW_INVALID = -2,     /* an option is missing or out of range */
+	OW_UNREACHABLE = -3, /* the relay does not answer */
+	OW_UNCONFIRMED = -4, /* the target did not confirm before the timeout */
+	OW_REFUSED = -5,     /* the relay, or the target through it, refused */
+	OW_CHANGED = -6,     /* the file was changed while it was sent */
+	OW_TIMEOUT = -7,     /* ow_receive: fewer files than asked for arrived in time */
+	OW_STOPPED = -8,     /* *stop became non-zero */
+};
+
+/* A short English text for any code; never NULL. */
+OW_API const char *ow_strerror(int code);
+/* "0.1.0" */
+OW_API const char *ow_version(void);
+
+/* How an identifier is computed. */
+enum ow_rule {
+	OW_SHA256 = 1, /* the default */
+	OW_XXH3 = 2,   /* not collision-resistant: closed networks only */
+};
+
+/* Computes the identifier of a file. id: OW_ID_MAX bytes. rule: 0 is OW_SHA256.
+ * Blocks. Returns OW_OK, OW_INVALID, OW_CHANGED or OW_FAILED with errno set. */
+OW_API int ow_identify(const char *path, int rule, char *id, uint64_t *bytes);
+
+/* ---- progress ---- */
+
+enum ow_phase {
+	OW_HASHING = 1, /* bytes of the file hashed */
+	OW_UPLOADING,	/* bytes sent to the relay, repetitions not counted */
+	OW_DELIVERING,	/* bytes the target has, as far as it has reported */
+	OW_RECEIVING,	/* receiver: bytes of all deliveries that are under way */
+};
+
+/* Called at most about ten times a second and once at a phase's end. */
+typedef void ow_progress_fn(void *ctx, enum ow_phase phase, uint64_t done, uint64_t total);
+
+/* ---- sending ---- */
+
+/* What role the relay has, as the caller knows it: it decides how an outcome is named. */
+enum ow_via {
+	OW_VIA_PRIVATE = 1,
+	OW_VIA_CENTRAL = 2,
+};
+
+struct ow_send_options {
+	const char *relay;  /* required */
+	int via;	    /* required: enum ow_via */
+	const char *target; /* required */
+
+	/* The data: `path` if set, else `size` bytes at `data` if set, else the
+	 * regular file open for reading as `fd` (from its beginning; its offset
+	 * is not moved, and it stays the caller's). At most 64 GiB. */
+	const char *path;
+	const void *data;
+	size_t size;
+	int fd;
+
+	const char *name;    /* file name for the target; default: last component of `path` */
+	const char *mime;    /* MIME type; default: none. Name and type together: 254 bytes */
+	int rule;	     /* enum ow_rule */
+	uint32_t timeout_ms; /* from open to confirmation, up to 3,600,000; default 300,000 */
+	uint64_t rate;	     /* upload at most so many bytes a second; default 1,000,000,000 */
+
+	ow_progress_fn *progress;
+	void *ctx; /* for progress */
+
+	/* ow_send() only: returns OW_STOPPED within 0.25 s of *stop becoming
+	 * non-zero. A signal handler may write it. */
+	const volatile sig_atomic_t *stop;
+};
+
+enum ow_outcome {
+	OW_NONE = 0,	     /* not delivered */
+	OW_PRIVATE_HIT,	     /* the private relay had it */
+	OW_CENTRAL_HIT,	     /* the central relay had it, asked by the private one */
+	OW_UPLOADED_PRIVATE, /* uploaded to the private relay */
+	OW_DIRECT_HIT,	     /* the central relay, asked directly, had it */
+	OW_UPLOADED_CENTRAL, /* uploaded to the central relay */
+};
+/* "private-hit", ...; NULL for OW_NONE. These names are stable. */
+OW_API const char *ow_outcome_name(int outcome);
+
+struct ow_send_result {
+	char id[OW_ID_MAX];	 /* empty if hashing did not end */
+	uint64_t bytes;		 /* length of the data */
+	int outcome;		 /* enum ow_outcome */
+	bool delivered;		 /* the target confirmed the verified data */
+	bool renamed;		 /* delivered, but under metadata of an earlier offer */
+	uint64_t uploaded_bytes; /* sent to the relay, each byte counted once */
+	uint64_t repeated_bytes; /* sent again, because of loss */
+	double seconds;		 /* since open */
+};
+
+struct ow_sender;
+
+/* Opens the data and a socket; nothing is sent before the first process().
+ * Returns OW_OK, OW_INVALID or OW_FAILED. *out is a handle even after a
+ * failure, for ow_sender_message() and ow_sender_close(); it is NULL only when
+ * there was no memory. */
+OW_API int ow_sender_open(const struct ow_send_options *options, struct ow_sender **out);
+/* Readable when there is something to process. The handle's own: do not close. */
+OW_API int ow_sender_fd(const struct ow_sender *s);
+/* Milliseconds after which process() is due even if fd is not readable; 0: at once. */
+OW_API int ow_sender_timeout(const struct ow_sender *s);
+/* Never blocks on the network; hashes or reads a few MiB at most. Returns
+ * OW_AGAIN, OW_OK once the target confirmed, or the failure that ended it. */
+OW_API int ow_sender_process(struct ow_sender *s);
+OW_API void ow_sender_result(const struct ow_sender *s, struct ow_send_result *result);
+/* What went wrong and what to do about it; "" while nothing did. */
+OW_API const char *ow_sender_message(const struct ow_sender *s);
+/* NULL is allowed. */
+OW_API void ow_sender_close(struct ow_sender *s);
+
+/* All of the above in one call. result and message (OW_MESSAGE_MAX bytes) may
+ * be NULL. Returns OW_OK or the failure. */
+OW_API int ow_send(const struct ow_send_options *options, struct ow_send_result *result,
+		   char *message);
+
+/* ---- receiving ---- */
+
+/* A file that arrived. Valid during the callback only. */
+struct ow_file {
+	const char *id;
+	uint64_t bytes;
+	const char *path;  /* where it is now: directory, "/", final name */
+	const char *relay; /* the relay that delivered it */
+	const char *mime;  /* as the sender claims; "" if it does not */
+};
+typedef void ow_file_fn(void *ctx, const struct ow_file *file);
+/* One line of text about something the user may want to act on. */
+typedef void ow_warning_fn(void *ctx, const char *text);
+
+struct ow_receive_options {
+	/* Required. Files appear here under their final name once their
+	 * identifier is verified, never before. A name from the network never
+	 * leaves the directory and never replaces a file: "name (1).ext" is
+	 * taken instead. Files are not flushed to the disk (fsync) before they
+	 * are confirmed to the sender. */
+	const char *directory;
+	const char *listen; /* local address; default: port 4871 of all addresses */
+
+	/* Relays to keep a lease with: it says that they may send offers here, and
+	 * keeps the way open through a NAT. Without, offers of any relay are taken. */
+	const char *const *relays;
+	size_t relay_count; /* up to 64 */
+
+	uint32_t count;	     /* finish after so many files; 0: never */
+	uint32_t timeout_ms; /* ow_receive() only: 0: none */
+
+	ow_file_fn *file;
+	ow_warning_fn *warning;
+	ow_progress_fn *progress;
+	void *ctx; /* for the three */
+
+	const volatile sig_atomic_t *stop; /* ow_receive() only, as in ow_send_options */
+};
+
+struct ow_receiver;
+
+/* As ow_sender_open(). The socket is bound when it returns OW_OK. */
+OW_API int ow_receiver_open(const struct ow_receive_options *options, struct ow_receiver **out);
+OW_API int ow_receiver_fd(const struct ow_receiver *r);
+OW_API int ow_receiver_timeout(const struct ow_receiver *r);
+/* As ow_sender_process(). OW_OK: `count` files arrived, or ow_receiver_stop()
+ * was called, and the relays know that nobody listens any more. After the last
+ * file it stays for 1.5 to 5 seconds to repeat its confirmation if asked. */
+OW_API int ow_receiver_process(struct ow_receiver *r);
+/* Asks to end: no new delivery is taken, those under way are dropped, leases
+ * are given back; process() returns OW_OK within about a second. */
+OW_API void ow_receiver_stop(struct ow_receiver *r);
+/* Files that arrived and were verified. */
+OW_API uint32_t ow_receiver_files(const struct ow_receiver *r);
+OW_API const char *ow_receiver_message(const struct ow_receiver *r);
+/* Removes what is incomplete. NULL is allowed. */
+OW_API void ow_receiver_close(struct ow_receiver *r);
+
+/* All of the above in one call. message (OW_MESSAGE_MAX bytes) may be NULL.
+ * Returns OW_OK, OW_TIMEOUT, OW_STOPPED (without `count`, the only regular
+ * end), OW_INVALID or OW_FAILED. */
+OW_API int ow_receive(const struct ow_receive_options *options, char *message);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * A relay as a client knows it: the number of the conversation, the cookie and
+ * the echo that it gave, and the HELLO that gets them.
+ */
+#ifndef CLIENT_PEER_H
+#define CLIENT_PEER_H
+
+#include "client/udp.h"
+
+#define PEER_UNLIMITED UINT32_MAX
+
+struct peer {
+	struct addr asked; /* where HELLO goes */
+	struct addr addr;  /* where everything else goes: WELCOME's `self` */
+	uint64_t conn;	   /* random, ours */
+	uint64_t nonce;	   /* of the HELLO */
+	struct cookie cookie;
+	struct echo echo;
+	bool known;	      /* cookie and echo are there */
+	bool asking;	      /* a HELLO is not answered yet */
+	uint32_t budget;      /* HELLOs that may still be sent */
+	uint32_t hellos;      /* sent since asking began */
+	uint64_t asked_since; /* when asking began, microseconds */
+	uint64_t hello_at;    /* when the next HELLO is due */
+	uint64_t hello_wait;  /* and how long after it the one that follows */
+	uint64_t refresh_at;  /* from when on the cookie should be renewed */
+	uint64_t heard;	      /* when a frame of it last came, 0: never */
+};
+
+void peer_init(struct peer *p, const struct addr *addr);
+/* Says HELLO (again), at once, unless that is going on already. */
+void peer_ask(struct peer *p, uint64_t now);
+/* Sends the HELLO that is due, if any. */
+void peer_tick(struct peer *p, struct udp *u, struct udp_tx *tx, uint64_t now);
+/* All HELLOs it may be sent are sent, and the last one had its time. */
+bool peer_silent(const struct peer *p, uint64_t now);
+/* When peer_tick() is due, or peer_silent() may become true. */
+uint64_t peer_due(const struct peer *p);
+/* May a frame of `conn` from `from` be this relay's? */
+bool peer_owns(const struct peer *p, const struct addr *from, uint64_t conn);
+/* A WELCOME: true if it answers our HELLO; cookie, echo and addr are then new. */
+bool peer_welcome(struct peer *p, const struct frame *f, const struct addr *from, uint64_t now);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+
+#include "client/clock.h"
+#include "client/receiver.h"
+
+#define HELLOS_MOST 8 /* in a row, to a relay without a lease: 12 seconds */
+
+struct peer *peers_by_conn(struct ow_receiver *r, const struct addr *from, uint64_t conn)
+{
+	uint32_t i;
+
+	for (i = 0; i < PEERS_MAX; i++)
+		if (r->peers[i] != NULL && peer_owns(r->peers[i], from, conn))
+			return r->peers[i];
+	return NULL;
+}
+
+struct peer *peers_by_addr(struct ow_receiver *r, const struct addr *addr)
+{
+	uint32_t i;
+
+	for (i = 0; i < PEERS_MAX; i++)
+		if (r->peers[i] != NULL &&
+		    (addr_equal(&r->peers[i]->addr, addr) || addr_equal(&r->peers[i]->asked, addr)))
+			return r->peers[i];
+	return NULL;
+}
+
+static bool peer_leased(const struct ow_receiver *r, const struct peer *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->lease_count; i++)
+		if (r->leases[i].peer == p)
+			return true;
+	return false;
+}
+
+static bool peer_active(const struct ow_receiver *r, const struct peer *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < DELIVERIES_MAX; i++)
+		if (r->active[i] != NULL && r->active[i]->peer == p)
+			return true;
+	return false;
+}
+
+/* Frees the place of a relay that nothing under way needs. */
+static bool peer_evict(struct ow_receiver *r, uint32_t at)
+{
+	struct peer *p = r->peers[at];
+	uint32_t i;
+
+	if (peer_leased(r, p) || peer_active(r, p))
+		return false;
+	for (i = 0; i < ENDED_MAX; i++)
+		if (r->ended[i] != NULL && r->ended[i]->peer == p)
+			r->ended[i]->peer = NULL;
+	free(p);
+	r->peers[at] = NULL;
+	return true;
+}
+
+struct peer *peers_add(struct ow_receiver *r, const struct addr *addr)
+{
+	uint32_t i;
+
+	for (i = 0; i < PEERS_MAX && r->peers[i] != NULL; i++)
+		;
+	if (i == PEERS_MAX)
+		for (i = 0; i < PEERS_MAX && !peer_evict(r, i); i++)
+			;
+	if (i == PEERS_MAX)
+		return NULL;
+	r->peers[i] = malloc(sizeof(*r->peers[i]));
+	if (r->peers[i] != NULL)
+		peer_init(r->peers[i], addr);
+	return r->peers[i];
+}
+
+/* The relay of an OFFER never answered: a later OFFER starts from anew. */
+static void peer_drop_waiting(struct ow_receiver *r, struct peer *p)
+{
+	uint32_t i;
+
+	p->asking = false;
+	for (i = 0; i < DELIVERIES_MAX; i++)
+		if (r->active[i] != NULL && r->active[i]->peer == p &&
+		    r->active[i]->state == DELIVERY_ASKING)
+			delivery_forget(r, r->active[i]);
+	for (i = 0; i < ENDED_MAX; i++)
+		if (r->ended[i] != NULL && r->ended[i]->peer == p)
+			r->ended[i]->receipt_due = false;
+}
+
+void peers_tick(struct ow_receiver *r, uint64_t now)
+{
+	struct peer *p;
+	uint32_t i;
+
+	for (i = 0; i < PEERS_MAX; i++) {
+		p = r->peers[i];
+		if (p == NULL || !p->asking || now < p->hello_at)
+			continue;
+		if (peer_silent(p, now) || (p->hellos >= HELLOS_MOST && !peer_leased(r, p)))
+			peer_drop_waiting(r, p);
+		else
+			peer_tick(p, &r->udp, r->tx, now);
+	}
+}
+
+uint64_t peers_due(const struct ow_receiver *r)
+{
+	uint64_t due = NEVER;
+	uint32_t i;
+
+	for (i = 0; i < PEERS_MAX; i++)
+		if (r->peers[i] != NULL)
+			due = earlier(due, peer_due(r->peers[i]));
+	return due;
+}
+
+void peers_welcome(struct ow_receiver *r, const struct frame *f, const struct addr *from,
+		   uint64_t now)
+{
+	struct peer *p = NULL;
+	uint32_t i;
+
+	for (i = 0; i < PEERS_MAX && p == NULL; i++)
+		if (r->peers[i] != NULL && peer_welcome(r->peers[i], f, from, now))
+			p = r->peers[i];
+	if (p == NULL)
+		return;
+	for (i = 0; i < DELIVERIES_MAX; i++)
+		if (r->active[i] != NULL && r->active[i]->peer == p &&
+		    r->active[i]->state == DELIVERY_ASKING)
+			delivery_begin(r, r->active[i], now);
+	for (i = 0; i < ENDED_MAX; i++)
+		if (r->ended[i] != NULL && r->ended[i]->peer == p && r->ended[i]->receipt_due)
+			delivery_report(r, r->ended[i]);
+}
+
+void peers_free(struct ow_receiver *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < PEERS_MAX; i++) {
+		free(r->peers[i]);
+		r->peers[i] = NULL;
+	}
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "client/clock.h"
+#include "client/receiver.h"
+
+#define RECEIVE_BATCHES 16 /* read in one call */
+#define LINGER_QUIET (1500 * MILLISECOND)
+#define LINGER_LONGEST (5 * SECOND)
+#define STOP_LONGEST (1 * SECOND)
+#define REPORT_EVERY (100 * MILLISECOND)
+
+void receiver_warn(struct ow_receiver *r, const char *format, ...)
+{
+	char text[OW_MESSAGE_MAX];
+	va_list args;
+
+	if (r->warning == NULL)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	r->warning(r->ctx, text);
+}
+
+bool receiver_finished(const struct ow_receiver *r)
+{
+	return r->state != RECEIVER_RUNNING || (r->count != 0 && r->files >= r->count);
+}
+
+/* ---- what comes in ---- */
+
+static void data_take(struct ow_receiver *r, const struct frame *f, const struct addr *from,
+		      uint64_t now)
+{
+	struct delivery *d;
+	struct data data;
+
+	if (data_decode(f, &data) != DROP_NONE || data.upload)
+		return;
+	d = r->active[data.stream & (DELIVERIES_MAX - 1)];
+	if (d == NULL || d->stream != data.stream || !peer_owns(d->peer, from, f->conn))
+		return;
+	d->peer->heard = now;
+	delivery_data(r, d, &data, now);
+}
+
+static void error_take(struct ow_receiver *r, const struct frame *f, struct peer *p, uint64_t now)
+{
+	struct delivery *d;
+	struct error e;
+
+	if (error_decode(f, &e) != DROP_NONE)
+		return;
+	if (e.code == ERROR_STALE) {
+		p->known = false;
+		peer_ask(p, now);
+	}
+	if (e.verb != VERB_PULL)
+		return;
+	d = r->active[e.stream & (DELIVERIES_MAX - 1)];
+	if (d != NULL && d->stream == e.stream && d->peer == p)
+		delivery_error(d, &e, now);
+}
+
+static void listening_take(struct ow_receiver *r, const struct frame *f, struct peer *p,
+			   uint64_t now)
+{
+	struct listening a;
+	uint32_t i;
+
+	if (listening_decode(f, &a) != DROP_NONE)
+		return;
+	for (i = 0; i < r->lease_count; i++)
+		if (r->leases[i].peer == p)
+			lease_answer(&r->leases[i], &a, now);
+}
+
+static void frame_take(struct ow_receiver *r, const uint8_t *bytes, size_t len,
+		       const struct addr *from, uint64_t now)
+{
+	struct peer *p;
+	struct frame f;
+
+	if (frame_parse(bytes, len, &f) != DROP_NONE)
+		return;
+	switch (f.verb) {
+	case VERB_DATA:
+		data_take(r, &f, from, now);
+		return;
+	case VERB_OFFER:
+		offer_take(r, &f, from, now);
+		return;
+	case VERB_WELCOME:
+		peers_welcome(r, &f, from, now);
+		return;
+	default:
+		break;
+	}
+	p = peers_by_conn(r, from, f.conn);
+	if (p == NULL || !p->known)
+		return;
+	p->heard = now;
+	if (f.verb == VERB_LISTENING)
+		listening_take(r, &f, p, now);
+	else if (f.verb == VERB_ERROR)
+		error_take(r, &f, p, now);
+}
+
+/* ---- what is due ---- */
+
+static void state_enter(struct ow_receiver *r, uint8_t state, uint64_t now)
+{
+	uint32_t i;
+
+	r->state = state;
+	r->state_since = now;
+	for (i = 0; i < DELIVERIES_MAX; i++)
+		if (r->active[i] != NULL)
+			delivery_forget(r, r->active[i]);
+	if (state != RECEIVER_STOPPING)
+		return;
+	for (i = 0; i < r->lease_count; i++)
+		lease_stop(&r->leases[i], now);
+}
+
+static bool leases_ended(const struct ow_receiver *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->lease_count; i++)
+		if (!lease_ended(&r->leases[i]))
+			return false;
+	return true;
+}
+
+/* The source repeats its SEND for as long as our RECEIPT has not reached it. */
+static uint64_t linger_end(const struct ow_receiver *r)
+{
+	uint64_t last = r->offered > r->state_since ? r->offered : r->state_since;
+
+	return earlier(last + LINGER_QUIET, r->state_since + LINGER_LONGEST);
+}
+
+static void state_tick(struct ow_receiver *r, uint64_t now)
+{
+	if (r->state == RECEIVER_RUNNING && receiver_finished(r))
+		state_enter(r, RECEIVER_LINGERING, now);
+	if (r->state == RECEIVER_LINGERING && now >= linger_end(r))
+		state_enter(r, RECEIVER_STOPPING, now);
+	if (r->state == RECEIVER_STOPPING &&
+	    (leases_ended(r) || now - r->state_since >= STOP_LONGEST))
+		r->state = RECEIVER_FINISHED;
+}
+
+static void timers_run(struct ow_receiver *r, uint64_t now)
+{
+	uint32_t i;
+
+	for (i = 0; i < DELIVERIES_MAX && r->active_count > 0; i++) {
+		if (r->active[i] != NULL)
+			delivery_settle(r, r->active[i], now);
+		if (r->active[i] != NULL)
+			delivery_tick(r, r->active[i], now);
+	}
+	peers_tick(r, now);
+	for (i = 0; i < r->lease_count; i++)
+		lease_tick(r, &r->leases[i], now);
+	udp_flush(&r->udp, r->tx);
+}
+
+uint64_t receiver_due(const struct ow_receiver *r)
+{
+	uint64_t due = peers_due(r);
+	uint32_t i;
+
+	for (i = 0; i < DELIVERIES_MAX; i++)
+		if (r->active[i] != NULL)
+			due = earlier(due, delivery_due(r->active[i]));
+	for (i = 0; i < r->lease_count; i++)
+		due = earlier(due, lease_due(&r->leases[i]));
+	if (r->state == RECEIVER_LINGERING)
+		due = earlier(due, linger_end(r));
+	if (r->state == RECEIVER_STOPPING)
+		due = earlier(due, r->state_since + STOP_LONGEST);
+	return r->state == RECEIVER_FINISHED || r->fault.code != OW_OK ? 0 : due;
+}
+
+static void progress_report(struct ow_receiver *r, uint64_t now)
+{
+	uint64_t done = 0, total = 0;
+	uint32_t i;
+
+	if (r->progress == NULL || now - r->reported_at < REPORT_EVERY)
+		return;
+	for (i = 0; i < DELIVERIES_MAX; i++) {
+		if (r->active[i] == NULL)
+			continue;
+		done += delivery_bytes(r->active[i]);
+		total += r->active[i]->length;
+	}
+	if (done == r->reported || total == 0)
+		return;
+	r->reported_at = now;
+	r->reported = done;
+	r->progress(r->ctx, OW_RECEIVING, done, total);
+}
+
+/* ---- the handle ---- */
+
+int ow_receiver_process(struct ow_receiver *r)
+{
+	uint64_t now = clock_now();
+	uint32_t batch, n, i;
+
+	if (r->fault.code != OW_OK)
+		return r->fault.code;
+	for (batch = 0; batch < RECEIVE_BATCHES && r->state != RECEIVER_FINISHED; batch++) {
+		n = udp_receive(&r->udp, r->rx);
+		for (i = 0; i < n; i++)
+			frame_take(r, r->rx->data[i], r->rx->len[i], &r->rx->from[i], now);
+		delivery_write_gathered(r);
+		state_tick(r, now);
+		timers_run(r, now);
+		state_tick(r, now);
+		progress_report(r, now);
+		now = clock_now();
+		if (n < UDP_BATCH)
+			break;
+	}
+	return r->state == RECEIVER_FINISHED ? OW_OK : OW_AGAIN;
+}
+
+void ow_receiver_stop(struct ow_receiver *r)
+{
+	if (r->fault.code == OW_OK && r->state < RECEIVER_STOPPING)
+		state_enter(r, RECEIVER_STOPPING, clock_now());
+}

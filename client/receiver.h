@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * A receiver's insides. receiver.c runs it, receiver_open.c sets it up and
+ * takes it down, offer.c takes OFFERs, delivery.c moves the data, lease.c keeps
+ * the consent alive, peers.c knows the relays.
+ */
+#ifndef CLIENT_RECEIVER_H
+#define CLIENT_RECEIVER_H
+
+#include "client/delivery.h"
+#include "client/fault.h"
+#include "client/lease.h"
+
+#define DELIVERIES_MAX 64 /* a power of two: the low bits of a stream */
+#define ENDED_MAX 1024	  /* remembered */
+#define PEERS_MAX 192
+#define SETTLE_BYTES (256 << 10) /* read back and hashed at a time */
+
+enum receiver_state {
+	RECEIVER_RUNNING,
+	RECEIVER_LINGERING, /* all files are here; OFFERs are still answered */
+	RECEIVER_STOPPING,  /* leases are given back */
+	RECEIVER_FINISHED,
+};
+
+/* Neighbouring chunks of one delivery, written with one call. */
+struct gather {
+	struct delivery *delivery;
+	uint64_t offset;
+	uint64_t end;
+	int count;
+	struct iovec iov[UDP_BATCH];
+};
+
+struct ow_receiver {
+	struct fault fault;
+	uint8_t state;	      /* enum receiver_state */
+	uint64_t state_since; /* microseconds */
+	uint64_t offered;     /* when an OFFER of something ended last came */
+	struct udp udp;
+	struct udp_rx *rx;
+	struct udp_tx *tx;
+	struct inbox inbox;
+	struct gather gather;
+	uint8_t *scratch; /* SETTLE_BYTES */
+
+	struct peer *peers[PEERS_MAX]; /* NULL: free */
+	struct lease leases[LEASES_MAX];
+	uint32_t lease_count;
+	uint64_t number; /* of the newest LISTEN or STOP */
+
+	struct delivery *active[DELIVERIES_MAX]; /* NULL: free */
+	uint32_t active_count;
+	struct delivery *ended[ENDED_MAX]; /* a ring */
+	uint32_t ended_next;
+
+	uint32_t files; /* arrived */
+	uint32_t count; /* wanted, 0: no end */
+
+	ow_file_fn *file;
+	ow_warning_fn *warning;
+	ow_progress_fn *progress;
+	void *ctx;
+	uint64_t reported_at, reported;
+};
+
+/* When process() is due. */
+uint64_t receiver_due(const struct ow_receiver *r);
+/* Takes nothing new: all files are here, or it is ending. */
+bool receiver_finished(const struct ow_receiver *r);
+void receiver_warn(struct ow_receiver *r, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* offer.c */
+void offer_take(struct ow_receiver *r, const struct frame *f, const struct addr *from,
+		uint64_t now);
+
+/* peers.c: NULL if there is none. */
+struct peer *peers_by_conn(struct ow_receiver *r, const struct addr *from, uint64_t conn);
+struct peer *peers_by_addr(struct ow_receiver *r, const struct addr *addr);
+/* A new one; NULL: no memory, or too many in use. */
+struct peer *peers_add(struct ow_receiver *r, const struct addr *addr);
+/* Runs every HELLO; drops what waits for a relay that stays silent. */
+void peers_tick(struct ow_receiver *r, uint64_t now);
+uint64_t peers_due(const struct ow_receiver *r);
+/* A WELCOME: begins what waited for it. */
+void peers_welcome(struct ow_receiver *r, const struct frame *f, const struct addr *from,
+		   uint64_t now);
+void peers_free(struct ow_receiver *r);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "client/clock.h"
+#include "client/receiver.h"
+
+#define RECEIVE_BUFFER (8 << 20) /* the kernel doubles it for its own use */
+
+static int socket_take(struct ow_receiver *r, const struct ow_receive_options *o)
+{
+	struct addr local = {.type = ADDR_NONE, .port = put16(WIRE_TARGET_PORT)};
+	char text[ADDR_TEXT_MAX] = "all addresses, port 4871";
+	static const uint8_t any[16];
+	int ret;
+
+	if (o->listen != NULL) {
+		if (addr_parse(o->listen, WIRE_TARGET_PORT, &local) < 0)
+			return fault_set(&r->fault, OW_INVALID,
+					 "\"%s\" is not an address to listen on; write it as "
+					 "192.0.2.1:%u or [2001:db8::1]:%u",
+					 o->listen, WIRE_TARGET_PORT, WIRE_TARGET_PORT);
+		addr_text(&local, text);
+		/* [::] means every address, as elsewhere. */
+		if (local.type == ADDR_IP6 && memcmp(local.ip, any, sizeof(any)) == 0)
+			local.type = ADDR_NONE;
+	}
+	ret = udp_open(&r->udp, &local, RECEIVE_BUFFER);
+	if (ret == -EADDRINUSE)
+		return fault_set(&r->fault, OW_FAILED,
+				 "another program uses %s; stop it or listen on another port",
+				 text);
+	if (ret == -EADDRNOTAVAIL)
+		return fault_set(&r->fault, OW_FAILED,
+				 "%s is not an address of this host; listen on one that is", text);
+	if (ret < 0)
+		return fault_set(&r->fault, OW_FAILED, "cannot listen on %s: %s", text,
+				 strerror(-ret));
+	return OW_OK;
+}
+
+static int leases_take(struct ow_receiver *r, const struct ow_receive_options *o)
+{
+	uint64_t now = clock_now();
+	struct addr relay;
+	struct peer *p;
+	size_t i;
+
+	if (o->relay_count > LEASES_MAX)
+		return fault_set(&r->fault, OW_INVALID, "more than %d relays", LEASES_MAX);
+	for (i = 0; i < o->relay_count; i++) {
+		if (addr_parse(o->relays[i], WIRE_PORT, &relay) < 0 || !addr_valid(&relay))
+			return fault_set(&r->fault, OW_INVALID,
+					 "relay \"%s\" is not an address; write it as 192.0.2.1:%u "
+					 "or [2001:db8::1]:%u",
+					 o->relays[i], WIRE_PORT, WIRE_PORT);
+		if (!r->udp.v6 && relay.type == ADDR_IP6)
+			return fault_set(&r->fault, OW_INVALID,
+					 "relay %s cannot be reached from an IPv4 address; listen "
+					 "on [::]",
+					 o->relays[i]);
+		if (peers_by_addr(r, &relay) != NULL)
+			continue; /* named twice */
+		p = peers_add(r, &relay);
+		if (p == NULL)
+			return fault_set(&r->fault, OW_FAILED, "out of memory");
+		lease_init(&r->leases[r->lease_count++], p, now);
+	}
+	return OW_OK;
+}
+
+static int inbox_take(struct ow_receiver *r, const struct ow_receive_options *o)
+{
+	int ret;
+
+	if (o->directory == NULL)
+		return fault_set(&r->fault, OW_INVALID, "no directory to receive into; name one");
+	ret = inbox_open(&r->inbox, o->directory);
+	if (ret < 0)
+		return fault_set(&r->fault, OW_FAILED,
+				 "cannot receive into %s: %s; name a directory you may write to",
+				 o->directory, strerror(-ret));
+	return OW_OK;
+}
+
+int ow_receiver_open(const struct ow_receive_options *o, struct ow_receiver **out)
+{
+	struct ow_receiver *r;
+
+	r = *out = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return OW_FAILED;
+	r->udp.fd = -1;
+	r->inbox.fd = -1;
+	r->rx = malloc(sizeof(*r->rx));
+	r->tx = calloc(1, sizeof(*r->tx));
+	r->scratch = malloc(SETTLE_BYTES);
+	if (r->rx == NULL || r->tx == NULL || r->scratch == NULL)
+		return fault_set(&r->fault, OW_FAILED, "out of memory");
+	if (sodium_init() < 0)
+		return fault_set(&r->fault, OW_FAILED, "no source of random numbers");
+	r->count = o->count;
+	r->file = o->file;
+	r->warning = o->warning;
+	r->progress = o->progress;
+	r->ctx = o->ctx;
+	if (inbox_take(r, o) < 0 || socket_take(r, o) < 0 || leases_take(r, o) < 0)
+		return r->fault.code;
+	return OW_OK;
+}
+
+void ow_receiver_close(struct ow_receiver *r)
+{
+	uint32_t i;
+
+	if (r == NULL)
+		return;
+	for (i = 0; i < DELIVERIES_MAX; i++)
+		if (r->active[i] != NULL)
+			delivery_forget(r, r->active[i]);
+	for (i = 0; i < ENDED_MAX; i++)
+		free(r->ended[i]);
+	peers_free(r);
+	udp_close(&r->udp);
+	inbox_close(&r->inbox);
+	free(r->scratch);
+	free(r->rx);
+	free(r->tx);
+	free(r);
+}
+
+int ow_receiver_fd(const struct ow_receiver *r)
+{
+	return r->udp.fd;
+}
+
+int ow_receiver_timeout(const struct ow_receiver *r)
+{
+	return clock_milliseconds(receiver_due(r), clock_now());
+}
+
+uint32_t ow_receiver_files(const struct ow_receiver *r)
+{
+	return r->files;
+}
+
+const char *ow_receiver_message(const struct ow_receiver *r)
+{
+	return r->fault.text;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "client/clock.h"
+#include "client/sender.h"
+
+static int addresses_take(struct ow_sender *s, const struct ow_send_options *o)
+{
+	struct addr relay;
+
+	if (o->relay == NULL || addr_parse(o->relay, WIRE_PORT, &relay) < 0 || !addr_valid(&relay))
+		return fault_set(&s->fault, OW_INVALID,
+				 "relay \"%s\" is not an address; write it as 192.0.2.1:%u or "
+				 "[2001:db8::1]:%u",
+				 o->relay != NULL ? o->relay : "", WIRE_PORT, WIRE_PORT);
+	if (o->target == NULL || addr_parse(o->target, WIRE_TARGET_PORT, &s->target) < 0 ||
+	    !addr_valid(&s->target))
+		return fault_set(&s->fault, OW_INVALID,
+				 "target \"%s\" is not an address; write it as 192.0.2.1:%u or "
+				 "[2001:db8::1]:%u",
+				 o->target != NULL ? o->target : "", WIRE_TARGET_PORT,
+				 WIRE_TARGET_PORT);
+	peer_init(&s->relay, &relay);
+	return OW_OK;
+}
+
+static int numbers_take(struct ow_sender *s, const struct ow_send_options *o)
+{
+	uint32_t timeout = o->timeout_ms != 0 ? o->timeout_ms : SEND_TIMEOUT_MS;
+	uint64_t rate = o->rate != 0 ? o->rate : UPLOAD_RATE;
+
+	if (o->via != OW_VIA_PRIVATE && o->via != OW_VIA_CENTRAL)
+		return fault_set(
+			&s->fault, OW_INVALID,
+			"via is neither private nor central; say which role the relay has");
+	s->via = (uint8_t)o->via;
+	if (o->rule != 0 && rule_name((uint8_t)o->rule) == NULL)
+		return fault_set(&s->fault, OW_INVALID,
+				 "rule %d does not exist; choose sha256 or xxh3", o->rule);
+	s->rule = o->rule != 0 ? (uint8_t)o->rule : RULE_SHA256;
+	if (timeout > DEADLINE_MAX * 1000)
+		return fault_set(&s->fault, OW_INVALID, "the timeout is over the longest, %d s",
+				 DEADLINE_MAX);
+	s->opened = clock_now();
+	s->deadline = s->opened + timeout * MILLISECOND;
+	if (rate < UPLOAD_RATE_LEAST || rate > UPLOAD_RATE_MOST)
+		return fault_set(
+			&s->fault, OW_INVALID,
+			"the rate must be from 10,000 to 1,000,000,000,000 bytes a second");
+	upload_init(&s->upload, rate, s->opened);
+	return OW_OK;
+}
+
+static int meta_take(struct ow_sender *s, const struct ow_send_options *o)
+{
+	const char *name = o->name, *mime = o->mime != NULL ? o->mime : "";
+	size_t name_len, mime_len = strlen(mime);
+
+	if (name == NULL && o->path != NULL) {
+		name = strrchr(o->path, '/');
+		name = name != NULL ? name + 1 : o->path;
+	}
+	name_len = name != NULL ? strlen(name) : 0;
+	if (name_len + mime_len + (mime_len != 0) > META_MAX)
+		return fault_set(&s->fault, OW_INVALID,
+				 "file name and MIME type are longer than %d bytes together; "
+				 "give a shorter name",
+				 META_MAX - 1);
+	if (name_len > 0)
+		memcpy(s->meta, name, name_len);
+	if (mime_len > 0)
+		memcpy(s->meta + name_len + 1, mime, mime_len); /* the NUL is there already */
+	s->meta_len = (uint8_t)(name_len + mime_len + (mime_len != 0));
+	return OW_OK;
+}
+
+static int blob_take(struct ow_sender *s, const struct ow_send_options *o)
+{
+	const char *what = o->path != NULL ? o->path : "the data";
+	int ret;
+
+	if (o->path != NULL)
+		ret = blob_open_path(&s->blob, o->path);
+	else if (o->data != NULL)
+		ret = blob_open_memory(&s->blob, o->data, o->size);
+	else
+		ret = blob_open_fd(&s->blob, o->fd);
+	if (ret == -EINVAL)
+		return fault_set(&s->fault, OW_FAILED, "%s is not a regular file; save it to one",
+				 what);
+	if (ret == -EFBIG)
+		return fault_set(&s->fault, OW_FAILED, "%s is larger than 64 GiB; split it", what);
+	if (ret < 0)
+		return fault_set(&s->fault, OW_FAILED, "cannot read %s: %s", what, strerror(-ret));
+	return OW_OK;
+}
+
+static int resources_take(struct ow_sender *s)
+{
+	struct addr local = {.type = s->relay.asked.type};
+	int ret;
+
+	s->hash = ident_begin(s->rule);
+	s->rx = malloc(sizeof(*s->rx));
+	s->tx = calloc(1, sizeof(*s->tx));
+	if (s->hash == NULL || s->rx == NULL || s->tx == NULL)
+		return fault_set(&s->fault, OW_FAILED, "out of memory");
+	ret = udp_open(&s->udp, &local, 1 << 20);
+	if (ret < 0)
+		return fault_set(&s->fault, OW_FAILED, "cannot open a UDP socket: %s",
+				 strerror(-ret));
+	return OW_OK;
+}
+
+int ow_sender_open(const struct ow_send_options *o, struct ow_sender **out)
+{
+	struct ow_sender *s;
+
+	s = *out = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return OW_FAILED;
+	s->udp.fd = -1;
+	s->blob.fd = -1;
+	if (sodium_init() < 0)
+		return fault_set(&s->fault, OW_FAILED, "no source of random numbers");
+	if (addresses_take(s, o) < 0 || numbers_take(s, o) < 0 || meta_take(s, o) < 0 ||
+	    blob_take(s, o) < 0 || resources_take(s) < 0)
+		return s->fault.code;
+	s->progress = o->progress;
+	s->ctx = o->ctx;
+	randombytes_buf(s->transfer, sizeof(s->transfer));
+	peer_ask(&s->relay, s->opened);
+	return OW_OK;
+}
+
+void ow_sender_close(struct ow_sender *s)
+{
+	if (s == NULL)
+		return;
+	udp_close(&s->udp);
+	upload_free(&s->upload);
+	blob_close(&s->blob);
+	ident_free(s->hash);
+	free(s->rx);
+	free(s->tx);
+	free(s);
+}
+
+int ow_sender_fd(const struct ow_sender *s)
+{
+	return s->udp.fd;
+}
+
+int ow_sender_timeout(const struct ow_sender *s)
+{
+	return clock_milliseconds(sender_due(s), clock_now());
+}
+
+const char *ow_sender_message(const struct ow_sender *s)
+{
+	return s->fault.text;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <unistd.h>
+
+#include "client/udp.h"
+
+socklen_t udp_sockaddr(const struct udp *u, const struct addr *a, struct sockaddr_in6 *out)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+
+	memset(out, 0, sizeof(*out));
+	if (!u->v6) {
+		v4->sin_family = AF_INET;
+		memcpy(&v4->sin_port, &a->port, 2);
+		memcpy(&v4->sin_addr, a->ip, 4);
+		return sizeof(*v4);
+	}
+	out->sin6_family = AF_INET6;
+	memcpy(&out->sin6_port, &a->port, 2);
+	if (a->type == ADDR_IP4) { /* ::ffff:a.b.c.d */
+		memset(&out->sin6_addr.s6_addr[10], 0xff, 2);
+		memcpy(&out->sin6_addr.s6_addr[12], a->ip, 4);
+	} else {
+		memcpy(&out->sin6_addr, a->ip, 16);
+	}
+	return sizeof(*out);
+}
+
+static void addr_from_sockaddr(const struct sockaddr_in6 *raw, struct addr *out)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)raw;
+
+	memset(out, 0, sizeof(*out));
+	if (raw->sin6_family == AF_INET) {
+		out->type = ADDR_IP4;
+		memcpy(&out->port, &v4->sin_port, 2);
+		memcpy(out->ip, &v4->sin_addr, 4);
+	} else if (IN6_IS_ADDR_V4MAPPED(&raw->sin6_addr)) {
+		out->type = ADDR_IP4;
+		memcpy(&out->port, &raw->sin6_port, 2);
+		memcpy(out->ip, &raw->sin6_addr.s6_addr[12], 4);
+	} else {
+		out->type = ADDR_IP6;
+		memcpy(&out->port, &raw->sin6_port, 2);
+		memcpy(out->ip, &raw->sin6_addr, 16);
+	}
+}
+
+/* The forced variant needs CAP_NET_ADMIN and passes net.core.rmem_max. */
+static void buffers_size(struct udp *u, uint32_t receive_wish)
+{
+	int wish = (int)receive_wish, got = 0;
+	int out = 4 << 20;
+	socklen_t len = sizeof(got);
+
+	if (setsockopt(u->fd, SOL_SOCKET, SO_RCVBUFFORCE, &wish, sizeof(wish)) < 0)
+		setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &wish, sizeof(wish));
+	if (getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &got, &len) == 0 && got > 0)
+		u->receive_bytes = (uint32_t)got;
+	setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &out, sizeof(out));
+}
+
+static int socket_bind(struct udp *u, const struct addr *local, int v6only)
+{
+	struct sockaddr_in6 raw;
+	socklen_t len;
+	int ret;
+
+	u->fd = socket(u->v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (u->fd < 0)
+		return -errno;
+	if (u->v6)
+		setsockopt(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
+	len = udp_sockaddr(u, local, &raw);
+	if (bind(u->fd, (struct sockaddr *)&raw, len) < 0) {
+		ret = -errno;
+		close(u->fd);
+		u->fd = -1;
+		return ret;
+	}
+	return 0;
+}
+
+int udp_open(struct udp *u, const struct addr *local, uint32_t receive_wish)
+{
+	struct addr any = {.type = ADDR_IP6, .port = local->port};
+	int ret;
+
+	memset(u, 0, sizeof(*u));
+	u->v6 = local->type != ADDR_IP4;
+	if (local->type != ADDR_NONE)
+		any = *local;
+	ret = socket_bind(u, &any, local->type != ADDR_NONE);
+	if (ret < 0 && ret != -EADDRINUSE && local->type == ADDR_NONE) {
+		any.type = ADDR_IP4;
+		u->v6 = false;
+		ret = socket_bind(u, &any, 0);
+	}
+	if (ret < 0)
+		return ret;
+	buffers_size(u, receive_wish);
+	return 0;
+}
+
+void udp_close(struct udp *u)
+{
+	if (u->fd >= 0)
+		close(u->fd);
+	u->fd = -1;
+}
+
+int udp_local(const struct udp *u, struct addr *out)
+{
+	struct sockaddr_in6 raw;
+	socklen_t len = sizeof(raw);
+
+	if (getsockname(u->fd, (struct sockaddr *)&raw, &len) < 0)
+		return -errno;
+	addr_from_sockaddr(&raw, out);
+	return 0;
+}
+
+uint32_t udp_receive(struct udp *u, struct udp_rx *rx)
+{
+	int n, i;
+
+	for (i = 0; i < UDP_BATCH; i++) {
+		rx->iov[i] = (struct iovec){rx->data[i], UDP_SLOT};
+		rx->msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &rx->raw[i],
+			.msg_namelen = sizeof(rx->raw[i]),
+			.msg_iov = &rx->iov[i],
+			.msg_iovlen = 1,
+		};
+	}
+	n = recvmmsg(u->fd, rx->msgs, UDP_BATCH, MSG_DONTWAIT, NULL);
+	if (n < 0)
+		return 0;
+	for (i = 0; i < n; i++) {
+		rx->len[i] = rx->msgs[i].msg_hdr.msg_flags & MSG_TRUNC ? 0 : rx->msgs[i].msg_len;
+		addr_from_sockaddr(&rx->raw[i], &rx->from[i]);
+	}
+	return (uint32_t)n;
+}
+
+uint8_t *udp_slot(struct udp *u, struct udp_tx *tx)
+{
+	if (tx->count == UDP_BATCH)
+		udp_flush(u, tx);
+	return tx->data[tx->count];
+}
+
+void udp_commit(struct udp *u, struct udp_tx *tx, const struct addr *to, size_t len)
+{
+	uint32_t i = tx->count;
+
+	if (len == 0)
+		return;
+	if (!u->v6 && to->type != ADDR_IP4) { /* an IPv4 socket reaches no IPv6 address */
+		u->error = EAFNOSUPPORT;
+		return;
+	}
+	tx->iov[i] = (struct iovec){tx->data[i], len};
+	tx->msgs[i].msg_hdr = (struct msghdr){
+		.msg_name = &tx->to[i],
+		.msg_namelen = udp_sockaddr(u, to, &tx->to[i]),
+		.msg_iov = &tx->iov[i],
+		.msg_iovlen = 1,
+	};
+	tx->count++;
+}
+
+void udp_flush(struct udp *u, struct udp_tx *tx)
+{
+	uint32_t done = 0;
+	int n;
+
+	while (done < tx->count) {
+		n = sendmmsg(u->fd, tx->msgs + done, tx->count - done, MSG_NOSIGNAL);
+		if (n > 0) {
+			done += (uint32_t)n;
+			u->error = 0;
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		u->error = errno;
+		if (errno == EAGAIN)
+			break;
+		done++; /* this one cannot be sent; the next may go elsewhere */
+	}
+	tx->count = 0;
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <time.h>
+
+#include "client/clock.h"
+#include "client_relay.h"
+
+static uint64_t unix_now(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+static uint32_t random_next(struct relay *r)
+{
+	r->random = r->random * 1664525u + 1013904223u;
+	return r->random >> 8;
+}
+
+/* Shall this frame be lost? */
+static bool lost(struct relay *r, uint8_t verb)
+{
+	if (r->lose_verb == verb) {
+		r->lose_verb = 0;
+		return true;
+	}
+	return random_next(r) % 1000 < r->loss;
+}
+
+static void emit(struct relay *r, const struct addr *to, size_t len)
+{
+	uint8_t verb = r->tx.data[r->tx.count][1];
+
+	if (len == 0)
+		abort();
+	if (!lost(r, verb))
+		udp_commit(&r->udp, &r->tx, to, len);
+}
+
+void relay_open(struct relay *r, uint32_t seed)
+{
+	static const uint8_t master[MASTER_KEY_SIZE] = {1, 2, 3};
+	struct addr local = {.type = ADDR_IP4, .ip = {127, 0, 0, 1}};
+
+	memset(r, 0, sizeof(*r));
+	r->random = seed;
+	r->serving = STATUS_SERVING_PRIVATE;
+	if (udp_open(&r->udp, &local, 4 << 20) < 0 || udp_local(&r->udp, &r->addr) < 0)
+		abort();
+	token_ring_derive(&r->keys, master, unix_now());
+}
+
+void relay_close(struct relay *r)
+{
+	udp_close(&r->udp);
+	free(r->bytes);
+	free(r->bits);
+}
+
+const char *relay_text(const struct relay *r, char *buf)
+{
+	return addr_text(&r->addr, buf);
+}
+
+static void ident_of(const void *bytes, uint64_t length, uint8_t rule, struct ident *id)
+{
+	struct ident_state *s = ident_begin(rule);
+
+	ident_update(s, bytes, length);
+	ident_final(s, id);
+	ident_free(s);
+}
+
+void relay_store(struct relay *r, const void *bytes, uint64_t length)
+{
+	r->bytes = malloc(length + 1);
+	memcpy(r->bytes, bytes, length);
+	r->length = length;
+	r->rule = RULE_SHA256;
+	ident_of(bytes, length, r->rule, &r->id);
+	r->stored = true;
+}
+
+static void status_emit(struct relay *r, uint8_t code, uint8_t reason, uint64_t bytes,
+			const uint8_t *digest)
+{
+	struct status st = {.transfer = r->transfer,
+			    .code = code,
+			    .reason = reason,
+			    .bytes = bytes,
+			    .meta_digest = digest};
+
+	emit(r, &r->source,
+	     status_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, r->source_conn, &st));
+}
+
+static struct addr target;
+
+static void ticket_make(struct relay *r, struct ticket *t)
+{
+	memset(t, 0, sizeof(*t));
+	memcpy(t->transfer, r->transfer, TRANSFER_SIZE);
+	t->expiry = put32((uint32_t)unix_now() + 60);
+	t->source_conn = put64(r->source_conn);
+	t->source = r->source;
+	t->home = r->addr;
+	ticket_mint(r->holder != NULL ? &r->holder->keys : &r->keys, t, &r->id, r->rule, r->length);
+}
+
+void relay_offer(struct relay *r)
+{
+	const struct addr *to = r->lease.type != ADDR_NONE ? &r->lease : &target;
+	bool leased = r->lease.type != ADDR_NONE;
+	struct ticket ticket;
+	struct echo echo;
+	struct offer o = {.transfer = r->transfer,
+			  .id = &r->id,
+			  .ticket = &ticket,
+			  .meta = r->meta,
+			  .meta_len = r->meta_len,
+			  .rule = r->rule,
+			  .deadline = 10,
+			  .length = r->length};
+
+	ticket_make(r, &ticket);
+	if (leased) {
+		echo_mint(&r->keys, to, r->lease_conn, unix_now(), &echo);
+		o.echo = &echo;
+	}
+	if (r->holder != NULL)
+		o.holder = &r->holder->addr;
+	else if (leased && !r->hide_inline && r->length > 0 &&
+		 OFFER_SIZE + r->meta_len + 8 + r->length <= WIRE_MAX_FRAME) {
+		o.has_inline = true;
+		o.data = r->bytes;
+		r->inlined++;
+	}
+	r->offers++;
+	emit(r, to,
+	     offer_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0,
+			  leased ? r->lease_conn : random_next(r), &o,
+			  leased ? 0 : SEND_MIN + r->meta_len));
+}
+
+static void hello_take(struct relay *r, const struct frame *f, const struct addr *from)
+{
+	struct hello h;
+	struct cookie cookie;
+	struct echo echo;
+	struct welcome w = {.cookie = &cookie,
+			    .echo = &echo,
+			    .seen = from,
+			    .self = &r->addr,
+			    .lifetime = TOKEN_EPOCH_SECONDS};
+
+	if (hello_decode(f, &h) != DROP_NONE)
+		return;
+	w.nonce = h.nonce;
+	cookie_mint(&r->keys, from, f->conn, 0, &cookie);
+	echo_mint(&r->keys, from, f->conn, unix_now(), &echo);
+	emit(r, from, welcome_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, f->conn, &w));
+}
+
+static void error_emit(struct relay *r, const struct frame *f, const struct addr *from,
+		       uint8_t code, const struct pull *p)
+{
+	struct echo echo;
+	struct error e = {.code = code, .verb = f->verb};
+
+	if (p != NULL) {
+		e.number = p->number;
+		e.stream = p->stream;
+	}
+	if (code == ERROR_FRESH) {
+		echo_mint(&r->keys, from, f->conn, unix_now(), &echo);
+		e.echo = &echo;
+	}
+	emit(r, from, error_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, f->conn, &e));
+}
+
+static bool cookie_good(struct relay *r, const struct frame *f, const struct addr *from,
+			const struct cookie *c, const struct pull *p)
+{
+	if (r->stale > 0) {
+		r->stale--;
+		error_emit(r, f, from, ERROR_STALE, p);
+		return false;
+	}
+	return cookie_check(&r->keys, c, from, f->conn, 0) == DROP_NONE;
+}
+
+static void listening_emit(struct relay *r, const struct frame *f, const struct addr *from,
+			   uint64_t number, uint32_t seconds)
+{
+	struct listening l = {.number = number, .seconds = seconds};
+
+	emit(r, from, listening_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, f->conn, &l));
+}
+
+static void listen_take(struct relay *r, const struct frame *f, const struct addr *from)
+{
+	struct listen l;
+
+	if (listen_decode(f, &l) != DROP_NONE || !cookie_good(r, f, from, l.cookie, NULL) ||
+	    l.number <= r->lease_number)
+		return;
+	r->lease_number = l.number;
+	r->lease = *from;
+	r->lease_conn = f->conn;
+	listening_emit(r, f, from, l.number, l.seconds);
+}
+
+static void stop_take(struct relay *r, const struct frame *f, const struct addr *from)
+{
+	struct stop s;
+
+	if (stop_decode(f, &s) != DROP_NONE || !cookie_good(r, f, from, s.cookie, NULL) ||
+	    s.number <= r->lease_number)
+		return;
+	r->lease_number = s.number;
+	memset(&r->lease, 0, sizeof(r->lease));
+	listening_emit(r, f, from, s.number, 0);
+}
+
+static void upload_begin(struct relay *r)
+{
+	r->bytes = malloc(r->length + 1);
+	r->bits = malloc(pullwin_memory(r->length) + 8);
+	pullwin_init(&r->window, r->length, r->bits, 1000, clock_now());
+	r->uploading = true;
+}
+
+static void upload_end(struct relay *r)
+{
+	struct ident id;
+
+	ident_of(r->bytes, r->length, r->rule, &id);
+	r->uploading = false;
+	if (!ident_equal(&id, &r->id)) {
+		r->refuse = REFUSE_WRONG_IDENTIFIER;
+		status_emit(r, STATUS_REFUSED, r->refuse, 0, NULL);
+		return;
+	}
+	r->stored = true;
+	status_emit(r, STATUS_STORED, 0, r->length, NULL);
+	if (!r->mute_offers)
+		relay_offer(r);
+}
+
+static void send_take(struct relay *r, const struct frame *f, const struct addr *from)
+{
+	struct send s;
+
+	if (send_decode(f, &s) != DROP_NONE || !cookie_good(r, f, from, s.cookie, NULL))
+		return;
+	r->source = *from;
+	r->source_conn = f->conn;
+	memcpy(r->transfer, s.transfer, TRANSFER_SIZE);
+	if (s.meta_len > 0)
+		memcpy(r->meta, s.meta, s.meta_len);
+	r->meta_len = s.meta_len;
+	target = r->to != NULL ? *r->to : *s.target;
+	if (r->refuse != 0) {
+		status_emit(r, STATUS_REFUSED, r->refuse, 0, NULL);
+	} else if (r->stored) {
+		r->id = *s.id;
+		status_emit(r, r->serving, 0, 0, NULL);
+		if (!r->mute_offers)
+			relay_offer(r);
+	} else {
+		if (!r->uploading) {
+			r->id = *s.id;
+			r->length = s.length;
+			r->rule = s.rule;
+			upload_begin(r);
+		}
+		status_emit(r, STATUS_UPLOAD, 0, 0, NULL);
+		if (r->length == 0)
+			upload_end(r);
+	}
+}
+
+static void serve(struct relay *r, const struct frame *f, const struct addr *from,
+		  const struct pull *p)
+{
+	struct data d = {.stream = p->stream, .number = p->number};
+	struct echo echo;
+	uint32_t i;
+	uint8_t *buf;
+
+	echo_mint(&r->keys, from, f->conn, unix_now(), &echo);
+	d.echo = &echo;
+	for (i = 0; i < 32; i++) {
+		if (!(p->mask >> i & 1))
+			continue;
+		d.first = p->first + i;
+		d.len = (uint16_t)chunk_length(r->length, d.first);
+		d.bytes = r->bytes + (uint64_t)d.first * CHUNK_SIZE;
+		buf = udp_slot(&r->udp, &r->tx);
+		data_encode(buf, WIRE_MAX_FRAME, 0, f->conn, &d);
+		if (r->corrupt > 0) {
+			r->corrupt--;
+			buf[DATA_HEAD] ^= 1;
+		}
+		emit(r, from, DATA_HEAD + d.len);
+	}
+}
+
+static void pull_take(struct relay *r, const struct frame *f, const struct addr *from)
+{
+	struct pull p;
+
+	if (pull_decode(f, &p) != DROP_NONE || p.upload || !cookie_good(r, f, from, p.cookie, &p))
+		return;
+	r->unserved++;
+	if (echo_check(&r->keys, p.echo, from, f->conn, unix_now()) != DROP_NONE)
+		error_emit(r, f, from, ERROR_FRESH, &p);
+	else if (ticket_check(&r->keys, p.ticket, p.id, p.rule, p.length, unix_now()) != DROP_NONE)
+		error_emit(r, f, from, ERROR_TICKET, &p);
+	else if (!r->stored || !ident_equal(p.id, &r->id) || p.length != r->length)
+		error_emit(r, f, from, ERROR_GONE, &p);
+	else {
+		r->unserved--;
+		serve(r, f, from, &p);
+	}
+}
+
+static void data_take(struct relay *r, const struct frame *f)
+{
+	struct data d;
+
+	if (data_decode(f, &d) != DROP_NONE || !d.upload || !r->uploading ||
+	    pullwin_data(&r->window, d.first, d.number, clock_now()) != PULLWIN_NEW)
+		return;
+	memcpy(r->bytes + (uint64_t)d.first * CHUNK_SIZE, d.bytes, d.len);
+	if (pullwin_complete(&r->window))
+		upload_end(r);
+}
+
+static void receipt_take(struct relay *r, const struct frame *f, const struct addr *from)
+{
+	struct receipt rc;
+
+	if (receipt_decode(f, &rc) != DROP_NONE || !cookie_good(r, f, from, rc.cookie, NULL) ||
+	    ticket_check(&r->keys, rc.ticket, rc.id, rc.rule, rc.length, unix_now()) != DROP_NONE)
+		return;
+	r->receipt = rc.code;
+	r->reason = rc.reason;
+	/* As a NOTICE would: the ticket leads back to the source. */
+	r->source = rc.ticket->source;
+	r->source_conn = get64(rc.ticket->source_conn);
+	memcpy(r->transfer, rc.ticket->transfer, TRANSFER_SIZE);
+	if (!addr_equal(&rc.ticket->home, &r->addr))
+		return;
+	if (rc.code == RECEIPT_COMPLETE)
+		status_emit(r, STATUS_DELIVERED, 0, rc.bytes, rc.meta_digest);
+	else if (rc.code == RECEIPT_REFUSED)
+		status_emit(r, STATUS_REFUSED, rc.reason, rc.bytes, NULL);
+	else
+		status_emit(r, STATUS_DELIVERING, 0, rc.bytes, NULL);
+}
+
+static void frame_take(struct relay *r, const uint8_t *bytes, size_t len, const struct addr *from)
+{
+	struct frame f;
+
+	if (frame_parse(bytes, len, &f) != DROP_NONE)
+		abort(); /* the client sends nothing malformed */
+	r->frames[f.verb]++;
+	if (r->deaf || lost(r, f.verb))
+		return;
+	switch (f.verb) {
+	case VERB_HELLO:
+		hello_take(r, &f, from);
+		break;
+	case VERB_LISTEN:
+		listen_take(r, &f, from);
+		break;
+	case VERB_STOP:
+		stop_take(r, &f, from);
+		break;
+	case VERB_SEND:
+		send_take(r, &f, from);
+		break;
+	case VERB_PULL:
+		pull_take(r, &f, from);
+		break;
+	case VERB_DATA:
+		data_take(r, &f);
+		break;
+	case VERB_RECEIPT:
+		receipt_take(r, &f, from);
+		break;
+	default:
+		abort();
+	}
+}
+
+static void upload_pull(struct relay *r)
+{
+	struct pull p = {
+		.id = &r->id, .upload = true, .rule = r->rule, .stream = 77, .length = r->length};
+	uint64_t now = clock_now();
+
+	if (pullwin_deadline(&r->window) <= now)
+		pullwin_tick(&r->window, now);
+	while (pullwin_next(&r->window, now, &p.number, &p.first, &p.mask))
+		emit(r, &r->source,
+		     pull_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, r->source_conn, &p));
+}
+
+void relay_run(struct relay *r)
+{
+	uint32_t n, i;
+
+	n = udp_receive(&r->udp, &r->rx);
+	for (i = 0; i < n; i++)
+		frame_take(r, r->rx.data[i], r->rx.len[i], &r->rx.from[i]);
+	if (r->uploading)
+		upload_pull(r);
+	udp_flush(&r->udp, &r->tx);
+}

@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Sender and receiver against a small relay, over loopback, with loss.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/clock.h"
+#include "client/oncewire.h"
+#include "client_relay.h"
+
+#define MEGABYTES_3 3000001 /* many chunks, the last one short */
+
+struct world {
+	struct relay *relay, *central;
+	char relay_text[ADDR_TEXT_MAX], target_text[ADDR_TEXT_MAX];
+	char directory[64];
+	uint8_t *data;
+	struct ow_sender *sender;
+	struct ow_receiver *receiver;
+	/* arrived */
+	uint32_t files;
+	char path[4096], id[OW_ID_MAX], from[OW_ADDRESS_MAX];
+	uint64_t bytes;
+	uint32_t warnings;
+	uint32_t phases; /* bit (1 << enum ow_phase) */
+};
+
+static void file_note(void *ctx, const struct ow_file *f)
+{
+	struct world *w = ctx;
+
+	w->files++;
+	w->bytes = f->bytes;
+	snprintf(w->path, sizeof(w->path), "%s", f->path);
+	snprintf(w->id, sizeof(w->id), "%s", f->id);
+	snprintf(w->from, sizeof(w->from), "%s", f->relay);
+}
+
+static void warning_note(void *ctx, const char *text)
+{
+	struct world *w = ctx;
+
+	print_message("warning: %s\n", text);
+	assert_true(strlen(text) > 10);
+	w->warnings++;
+}
+
+static void progress_note(void *ctx, enum ow_phase phase, uint64_t done, uint64_t total)
+{
+	struct world *w = ctx;
+
+	assert_true(done <= total);
+	w->phases |= 1U << phase;
+}
+
+static void fill(uint8_t *data, size_t size, uint32_t seed)
+{
+	size_t i;
+
+	for (i = 0; i < size; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		data[i] = (uint8_t)(seed >> 24);
+	}
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct addr local = {.type = ADDR_IP4, .ip = {127, 0, 0, 1}}, bound;
+	struct udp probe;
+
+	w->relay = malloc(sizeof(*w->relay));
+	w->central = malloc(sizeof(*w->central));
+	relay_open(w->relay, 1);
+	relay_open(w->central, 2);
+	relay_text(w->relay, w->relay_text);
+	strcpy(w->directory, "/var/tmp/oncewire-test-XXXXXX");
+	assert_non_null(mkdtemp(w->directory));
+	w->data = malloc(MEGABYTES_3);
+	fill(w->data, MEGABYTES_3, 7);
+	/* A free port for the target. */
+	assert_int_equal(udp_open(&probe, &local, 0), 0);
+	assert_int_equal(udp_local(&probe, &bound), 0);
+	udp_close(&probe);
+	addr_text(&bound, w->target_text);
+	*state = w;
+	return 0;
+}
+
+static uint32_t directory_count(const char *path, bool clear)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	uint32_t n = 0;
+
+	while ((e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		n++;
+		if (clear)
+			unlinkat(dirfd(d), e->d_name, 0);
+	}
+	closedir(d);
+	return n;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	ow_sender_close(w->sender);
+	ow_receiver_close(w->receiver);
+	relay_close(w->relay);
+	relay_close(w->central);
+	directory_count(w->directory, true);
+	rmdir(w->directory);
+	free(w->relay);
+	free(w->central);
+	free(w->data);
+	free(w);
+	return 0;
+}
+
+static void receiver_open(struct world *w, uint32_t count, bool lease)
+{
+	const char *relays[] = {w->relay_text};
+	struct ow_receive_options o = {.directory = w->directory,
+				       .listen = w->target_text,
+				       .relays = relays,
+				       .relay_count = lease,
+				       .count = count,
+				       .file = file_note,
+				       .warning = warning_note,
+				       .progress = progress_note,
+				       .ctx = w};
+
+	assert_int_equal(ow_receiver_open(&o, &w->receiver), OW_OK);
+	assert_string_equal(ow_receiver_message(w->receiver), "");
+}
+
+static void sender_open(struct world *w, size_t size, uint32_t timeout_ms)
+{
+	struct ow_send_options o = {.relay = w->relay_text,
+				    .via = OW_VIA_PRIVATE,
+				    .target = w->target_text,
+				    .data = w->data,
+				    .size = size,
+				    .name = "report.pdf",
+				    .mime = "application/pdf",
+				    .timeout_ms = timeout_ms,
+				    .progress = progress_note,
+				    .ctx = w};
+
+	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
+}
+
+/* Runs everybody until the sender has ended, or the receiver if `receiver`.
+ * Returns the result. */
+static int run(struct world *w, bool receiver)
+{
+	uint64_t end = clock_now() + 30 * SECOND;
+	int sent = OW_AGAIN, received = OW_AGAIN, wait;
+	struct pollfd p[4] = {{.fd = w->relay->udp.fd, .events = POLLIN},
+			      {.fd = w->central->udp.fd, .events = POLLIN},
+			      {.fd = -1, .events = POLLIN},
+			      {.fd = -1, .events = POLLIN}};
+
+	while (clock_now() < end) {
+		if (w->sender != NULL && sent == OW_AGAIN)
+			sent = ow_sender_process(w->sender);
+		relay_run(w->relay);
+		relay_run(w->central);
+		if (w->receiver != NULL && received == OW_AGAIN)
+			received = ow_receiver_process(w->receiver);
+		relay_run(w->relay);
+		relay_run(w->central);
+		if (!receiver && sent != OW_AGAIN)
+			return sent;
+		if (receiver && received != OW_AGAIN)
+			return received;
+		wait = 20;
+		if (w->relay->uploading)
+			wait = clock_milliseconds(pullwin_deadline(&w->relay->window), clock_now());
+		if (w->sender != NULL && sent == OW_AGAIN) {
+			p[2].fd = ow_sender_fd(w->sender);
+			if (ow_sender_timeout(w->sender) < wait)
+				wait = ow_sender_timeout(w->sender);
+		}
+		if (w->receiver != NULL && received == OW_AGAIN) {
+			p[3].fd = ow_receiver_fd(w->receiver);
+			if (ow_receiver_timeout(w->receiver) < wait)
+				wait = ow_receiver_timeout(w->receiver);
+		}
+		poll(p, 4, wait);
+		p[2].fd = p[3].fd = -1;
+	}
+	fail_msg("neither ended in time");
+	return OW_FAILED;
+}
+
+static void file_check(const char *path, const uint8_t *data, size_t size)
+{
+	uint8_t *found = malloc(size + 1);
+	int fd = open(path, O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, found, size + 1), size);
+	assert_memory_equal(found, data, size);
+	close(fd);
+	free(found);
+}
+
+static struct ow_send_result result_of(struct world *w)
+{
+	struct ow_send_result r;
+
+	ow_sender_result(w->sender, &r);
+	return r;
+}
+
+/* One transfer through a relay that loses `loss` frames in a thousand. */
+static void transfer(struct world *w, size_t size, bool stored, bool lease, uint32_t loss,
+		     int outcome)
+{
+	struct ow_send_result r;
+	char expected[128];
+
+	w->relay->loss = loss;
+	if (stored)
+		relay_store(w->relay, w->data, size);
+	receiver_open(w, loss > 0, lease);
+	sender_open(w, size, 25000);
+	assert_int_equal(run(w, false), OW_OK);
+	r = result_of(w);
+	assert_true(r.delivered);
+	assert_false(r.renamed);
+	assert_int_equal(r.outcome, outcome);
+	assert_int_equal(r.bytes, size);
+	assert_int_equal(r.uploaded_bytes, stored ? 0 : size);
+	assert_int_equal(w->files, 1);
+	assert_int_equal(w->bytes, size);
+	assert_string_equal(w->id, r.id);
+	assert_string_equal(w->from, w->relay_text);
+	snprintf(expected, sizeof(expected), "%s/report.pdf", w->directory);
+	assert_string_equal(w->path, expected);
+	file_check(w->path, w->data, size);
+	/* It lingers, and whatever is still offered meanwhile is no second delivery. */
+	if (loss > 0)
+		assert_int_equal(run(w, true), OW_OK);
+	assert_int_equal(directory_count(w->directory, false), 1);
+	assert_int_equal(w->files, 1);
+}
+
+static void test_hit(void **state)
+{
+	transfer(*state, MEGABYTES_3, true, false, 0, OW_PRIVATE_HIT);
+}
+
+static void test_hit_loss(void **state)
+{
+	transfer(*state, MEGABYTES_3, true, false, 50, OW_PRIVATE_HIT);
+}
+
+static void test_hit_leased_loss(void **state)
+{
+	transfer(*state, 100000, true, true, 50, OW_PRIVATE_HIT);
+}
+
+static void test_upload(void **state)
+{
+	struct world *w = *state;
+
+	transfer(w, MEGABYTES_3, false, false, 0, OW_UPLOADED_PRIVATE);
+	assert_true(w->phases & 1U << OW_HASHING);
+	assert_true(w->phases & 1U << OW_UPLOADING);
+	assert_true(w->phases & 1U << OW_DELIVERING);
+}
+
+static void test_upload_loss(void **state)
+{
+	struct world *w = *state;
+
+	transfer(w, MEGABYTES_3, false, true, 50, OW_UPLOADED_PRIVATE);
+	assert_true(result_of(w).repeated_bytes > 0);
+}
+
+static void test_sizes(void **state)
+{
+	static const size_t sizes[] = {1,     1151,  1152,	1153,  36863,
+				       36864, 36865, 65536 - 1, 65536, 65536 + 1};
+	struct world *w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		setup((void **)&w);
+		relay_store(w->relay, w->data, sizes[i]);
+		receiver_open(w, 0, false);
+		sender_open(w, sizes[i], 10000);
+		assert_int_equal(run(w, false), OW_OK);
+		file_check(w->path, w->data, sizes[i]);
+		teardown((void **)&w);
+	}
+}
+
+/* Nothing to pull: the OFFER completes it, and the RECEIPT needs a cookie. */
+static void test_empty(void **state)
+{
+	transfer(*state, 0, true, false, 0, OW_PRIVATE_HIT);
+}
+
+static void test_empty_upload(void **state)
+{
+	transfer(*state, 0, false, false, 0, OW_UPLOADED_PRIVATE);
+}
+
+/* The blob rides in the OFFER: no PULL at all. */
+static void test_inline(void **state)
+{
+	struct world *w = *state;
+	uint64_t end = clock_now() + 5 * SECOND;
+
+	relay_store(w->relay, w->data, 700);
+	receiver_open(w, 1, true);
+	while (w->relay->lease.type == ADDR_NONE && clock_now() < end) {
+		ow_receiver_process(w->receiver);
+		relay_run(w->relay);
+	}
+	assert_int_equal(w->relay->lease.type, ADDR_IP4);
+	sender_open(w, 700, 5000);
+	assert_int_equal(run(w, false), OW_OK);
+	assert_int_equal(w->relay->inlined, w->relay->offers);
+	assert_int_equal(w->relay->frames[VERB_PULL], 0);
+	file_check(w->path, w->data, 700);
+	/* and consent ends with the receiver */
+	assert_int_equal(run(w, true), OW_OK);
+	assert_int_equal(w->relay->lease.type, ADDR_NONE);
+}
+
+/* Flow 2 with the lease at the private relay: the OFFER names the holder. */
+static void test_holder(void **state)
+{
+	struct world *w = *state;
+	char central[ADDR_TEXT_MAX];
+
+	relay_store(w->relay, w->data, MEGABYTES_3);
+	relay_store(w->central, w->data, MEGABYTES_3);
+	w->relay->holder = w->central;
+	w->relay->serving = STATUS_SERVING_CENTRAL;
+	w->central->loss = 20;
+	receiver_open(w, 1, true);
+	sender_open(w, MEGABYTES_3, 2500);
+	/* This central relay has no NOTICE to tell the private one with. */
+	assert_int_equal(run(w, false), OW_UNCONFIRMED);
+	assert_int_equal(w->files, 1);
+	assert_string_equal(w->from, relay_text(w->central, central));
+	file_check(w->path, w->data, MEGABYTES_3);
+	assert_int_equal(w->central->receipt, RECEIPT_COMPLETE);
+	assert_int_equal(w->relay->frames[VERB_PULL], 0);
+}
+
+/* Each of these frames is lost once; everything arrives all the same. */
+static void test_lost_once(void **state)
+{
+	static const uint8_t verbs[] = {VERB_HELLO, VERB_WELCOME, VERB_LISTEN, VERB_LISTENING,
+					VERB_SEND,  VERB_STATUS,  VERB_OFFER,  VERB_PULL,
+					VERB_DATA,  VERB_RECEIPT, VERB_STOP};
+	struct world *w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(verbs); i++) {
+		setup((void **)&w);
+		w->relay->lose_verb = verbs[i];
+		w->relay->hide_inline = true;
+		receiver_open(w, 0, true);
+		sender_open(w, 100, 5000);
+		assert_int_equal(run(w, false), OW_OK);
+		assert_int_equal(w->files, 1);
+		ow_receiver_stop(w->receiver);
+		assert_int_equal(run(w, true), OW_OK);
+		assert_int_equal(w->relay->lose_verb, 0);
+		assert_int_equal(w->relay->lease.type, ADDR_NONE);
+		teardown((void **)&w);
+	}
+}
+
+/* A cookie goes stale under each party. */
+static void test_stale(void **state)
+{
+	struct world *w = *state;
+
+	w->relay->stale = 3;
+	receiver_open(w, 1, true);
+	sender_open(w, 200000, 10000);
+	assert_int_equal(run(w, false), OW_OK);
+	assert_int_equal(w->relay->stale, 0);
+	w->relay->stale = 0;
+	file_check(w->path, w->data, 200000);
+}
+
+/* Data that does not match is pulled again once, and then refused. */
+static void test_wrong_once(void **state)
+{
+	struct world *w = *state;
+
+	w->relay->corrupt = 1;
+	transfer(w, 50000, true, false, 0, OW_PRIVATE_HIT);
+	assert_int_equal(w->warnings, 0);
+}
+
+static void test_wrong_always(void **state)
+{
+	struct world *w = *state;
+
+	w->relay->corrupt = UINT32_MAX;
+	relay_store(w->relay, w->data, 50000);
+	receiver_open(w, 1, false);
+	sender_open(w, 50000, 10000);
+	assert_int_equal(run(w, false), OW_REFUSED);
+	assert_non_null(strstr(ow_sender_message(w->sender), refuse_text(REFUSE_TARGET_FAILED)));
+	assert_int_equal(w->relay->receipt, RECEIPT_REFUSED);
+	assert_int_equal(w->files, 0);
+	assert_int_equal(w->warnings, 1);
+	assert_int_equal(directory_count(w->directory, false), 0);
+}
+
+static void test_target_gone(void **state)
+{
+	struct world *w = *state;
+
+	relay_store(w->relay, w->data, 1000);
+	sender_open(w, 1000, 1200);
+	assert_int_equal(run(w, false), OW_UNCONFIRMED);
+	assert_non_null(strstr(ow_sender_message(w->sender), w->target_text));
+	assert_true(w->relay->frames[VERB_SEND] >= 3);
+	assert_false(result_of(w).delivered);
+	assert_int_equal(result_of(w).outcome, OW_NONE);
+}
+
+static void test_refused(void **state)
+{
+	struct world *w = *state;
+
+	w->relay->refuse = REFUSE_TOO_LARGE;
+	sender_open(w, 1000, 5000);
+	assert_int_equal(run(w, false), OW_REFUSED);
+	assert_non_null(strstr(ow_sender_message(w->sender), refuse_text(REFUSE_TOO_LARGE)));
+}
+
+static void test_unreachable(void **state)
+{
+	struct world *w = *state;
+
+	w->relay->deaf = true;
+	sender_open(w, 1000, 900);
+	assert_int_equal(run(w, false), OW_UNREACHABLE);
+	assert_non_null(strstr(ow_sender_message(w->sender), w->relay_text));
+	assert_int_equal(w->relay->frames[VERB_HELLO], 3); /* at 0, 250 and 750 ms */
+	assert_int_equal(w->relay->frames[VERB_SEND], 0);
+}
+
+/* An OFFER nobody asked for draws three HELLOs at most, and no more bytes. */
+static void test_offer_unproven(void **state)
+{
+	struct world *w = *state;
+	uint64_t end;
+
+	relay_store(w->relay, w->data, 1000);
+	receiver_open(w, 1, false);
+	sender_open(w, 1000, 1000);
+	w->central->deaf = true;
+	w->relay->holder = w->central;
+	while (w->relay->offers == 0) {
+		ow_sender_process(w->sender);
+		relay_run(w->relay);
+	}
+	ow_sender_close(w->sender);
+	w->sender = NULL;
+	end = clock_now() + 2500 * MILLISECOND;
+	while (clock_now() < end) {
+		ow_receiver_process(w->receiver);
+		relay_run(w->relay);
+		relay_run(w->central);
+		usleep(5000);
+	}
+	assert_int_equal(w->central->frames[VERB_HELLO], 3);
+	assert_int_equal(w->central->frames[VERB_PULL], 0);
+}
+
+/* A second transfer of the same file is a new file beside the first. */
+static void test_same_name(void **state)
+{
+	struct world *w = *state;
+	char first[sizeof(w->path)], expected[128];
+
+	relay_store(w->relay, w->data, 5000);
+	receiver_open(w, 2, false);
+	sender_open(w, 5000, 5000);
+	assert_int_equal(run(w, false), OW_OK);
+	strcpy(first, w->path);
+	ow_sender_close(w->sender);
+	sender_open(w, 5000, 5000);
+	assert_int_equal(run(w, false), OW_OK);
+	assert_int_equal(w->files, 2);
+	snprintf(expected, sizeof(expected), "%s/report (1).pdf", w->directory);
+	assert_string_equal(w->path, expected);
+	file_check(first, w->data, 5000);
+	file_check(w->path, w->data, 5000);
+}
+
+/* How what the relay said, or did not get to say, is named. */
+static void test_outcomes(void **state)
+{
+	static const struct {
+		int via;
+		uint8_t serving;
+		int outcome;
+	} cases[] = {
+		{OW_VIA_PRIVATE, STATUS_SERVING_PRIVATE, OW_PRIVATE_HIT},
+		{OW_VIA_PRIVATE, STATUS_SERVING_CENTRAL, OW_CENTRAL_HIT},
+		{OW_VIA_PRIVATE, STATUS_WORKING, OW_CENTRAL_HIT}, /* "serving" was lost */
+		{OW_VIA_PRIVATE, STATUS_WAITING, OW_PRIVATE_HIT}, /* another source uploaded */
+		{OW_VIA_CENTRAL, STATUS_SERVING_CENTRAL, OW_DIRECT_HIT},
+		{OW_VIA_CENTRAL, STATUS_WAITING, OW_DIRECT_HIT},
+	};
+	struct world *w = *state;
+	struct ow_send_options o = {
+		.relay = w->relay_text, .target = w->target_text, .data = w->data, .size = 10};
+	size_t i;
+
+	relay_store(w->relay, w->data, 10);
+	receiver_open(w, 0, false);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ow_sender_close(w->sender);
+		o.via = cases[i].via;
+		w->relay->serving = cases[i].serving;
+		assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
+		assert_int_equal(run(w, false), OW_OK);
+		assert_int_equal(result_of(w).outcome, cases[i].outcome);
+	}
+	ow_sender_close(w->sender);
+	relay_close(w->relay);
+	relay_open(w->relay, 1);
+	relay_text(w->relay, w->relay_text);
+	o.via = OW_VIA_CENTRAL;
+	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
+	assert_int_equal(run(w, false), OW_OK);
+	assert_int_equal(result_of(w).outcome, OW_UPLOADED_CENTRAL);
+	assert_string_equal(ow_outcome_name(OW_UPLOADED_CENTRAL), "uploaded-central");
+	assert_null(ow_outcome_name(OW_NONE));
+}
+
+static void test_stop(void **state)
+{
+	struct world *w = *state;
+	const volatile sig_atomic_t stop = 1;
+	char message[OW_MESSAGE_MAX];
+	struct ow_send_options s = {.relay = w->relay_text,
+				    .via = OW_VIA_PRIVATE,
+				    .target = w->target_text,
+				    .data = w->data,
+				    .size = 10,
+				    .stop = &stop};
+	struct ow_receive_options r = {
+		.directory = w->directory, .listen = w->target_text, .stop = &stop};
+
+	assert_int_equal(ow_send(&s, NULL, message), OW_STOPPED);
+	assert_int_equal(ow_receive(&r, message), OW_STOPPED);
+	r.stop = NULL;
+	r.count = 1;
+	r.timeout_ms = 50;
+	assert_int_equal(ow_receive(&r, message), OW_TIMEOUT);
+	assert_non_null(strstr(message, "0 files"));
+	r.listen = "192.0.2.1:4871";
+	assert_int_equal(ow_receive(&r, message), OW_FAILED);
+	assert_non_null(strstr(message, "192.0.2.1:4871"));
+}
+
+/* The file is written to while it is uploaded. */
+static void test_changed(void **state)
+{
+	struct world *w = *state;
+	char path[128];
+	struct ow_send_options o = {.relay = w->relay_text,
+				    .via = OW_VIA_CENTRAL,
+				    .target = w->target_text,
+				    .path = path,
+				    .timeout_ms = 5000};
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/source", w->directory);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	assert_int_equal(write(fd, w->data, MEGABYTES_3), MEGABYTES_3);
+	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
+	while (!w->relay->uploading) {
+		assert_int_equal(ow_sender_process(w->sender), OW_AGAIN);
+		relay_run(w->relay);
+	}
+	assert_int_equal(pwrite(fd, "x", 1, 100), 1);
+	assert_int_equal(ftruncate(fd, 1000), 0);
+	close(fd);
+	assert_int_equal(run(w, false), OW_CHANGED);
+	assert_false(w->relay->stored);
+}
+
+static void test_options(void **state)
+{
+	struct world *w = *state;
+	struct ow_send_options good = {.relay = "127.0.0.1",
+				       .via = OW_VIA_PRIVATE,
+				       .target = "127.0.0.1",
+				       .data = "x",
+				       .size = 1};
+	struct ow_send_options bad[7];
+	size_t i;
+
+	for (i = 0; i < 7; i++)
+		bad[i] = good;
+	bad[0].relay = "nowhere";
+	bad[1].target = NULL;
+	bad[2].via = 3;
+	bad[3].rule = 9;
+	bad[4].timeout_ms = DEADLINE_MAX * 1000 + 1;
+	bad[5].rate = 1;
+	bad[6].relay = "127.0.0.1:0";
+	for (i = 0; i < 7; i++) {
+		assert_int_equal(ow_sender_open(&bad[i], &w->sender), OW_INVALID);
+		assert_true(strlen(ow_sender_message(w->sender)) > 10);
+		assert_int_equal(ow_sender_process(w->sender), OW_INVALID);
+		ow_sender_close(w->sender);
+		w->sender = NULL;
+	}
+	good.data = NULL;
+	good.path = "/";
+	assert_int_equal(ow_sender_open(&good, &w->sender), OW_FAILED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_hit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hit_loss, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hit_leased_loss, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_upload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_upload_loss, setup, teardown),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_empty_upload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_inline, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_holder, setup, teardown),
+		cmocka_unit_test(test_lost_once),
+		cmocka_unit_test_setup_teardown(test_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_always, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_target_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_offer_unproven, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_same_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_outcomes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
