@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A lab as tests see it: hosts to run things on, relays to start and stop, sockets
+inside a host, and what crossed the wire between whom."""
+
+import contextlib
+import ctypes
+import filecmp
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
+TOOL = str(ROOT / "tools" / "lab")
+RELAY_PORT = 4870
+TARGET_PORT = 4871
+HOSTS = ("source", "target", "private", "central")
+CLONE_NEWNET = 0x40000000
+
+# Counts UDP between each pair of hosts where it must pass: on the bridge.
+TRAFFIC = "table bridge traffic {{\n{counters}\nchain forward {{\n" \
+          "type filter hook forward priority -20;\n{rules}\n}}\n}}\n"
+LOSS = "table bridge loss {{\nchain forward {{\ntype filter hook forward priority 0;\n" \
+       "meta l4proto udp numgen random mod 1000 < {permille} counter drop\n}}\n}}\n"
+
+
+def wait_until(condition, timeout=20, step=0.05, what="condition"):
+    """Polls until the condition holds, and returns its value."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what}: not within {timeout} s"
+        time.sleep(step)
+
+
+@dataclass
+class Sent:
+    """How a `oncewire send` ended."""
+    code: int
+    out: str
+    err: str
+    json: dict = field(default_factory=dict)
+
+    @property
+    def outcome(self):
+        return self.json.get("outcome")
+
+
+class Receiver:
+    """A `oncewire recv` in the background."""
+
+    def __init__(self, process):
+        self.process = process
+        self.stdout = self.stderr = None
+
+    def wait(self, timeout=60):
+        """Its exit status; stdout and stderr are then there to read."""
+        self.stdout, self.stderr = self.process.communicate(timeout=timeout)
+        return self.process.returncode
+
+    def files(self, timeout=60):
+        """Waits for its end, which must be a success: the objects it printed."""
+        code = self.wait(timeout)
+        assert code == 0, f"recv ended with {code}: {self.stderr}"
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        stop_process(self.process)
+
+
+def stop_process(process, timeout=5):
+    """Ends a process that we started, gently first."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()
+
+
+class Lab:
+    def __init__(self, name, **options):
+        self.name = name
+        self.env = dict(os.environ, LAB=name, BUILD=str(BUILD),
+                        **{k: str(v) for k, v in options.items()})
+        self.state = pathlib.Path("/run/oncewire-lab") / name
+        self.address = {}
+        self.restarted = []
+
+    # ---- life ----
+
+    def tool(self, *words, **more):
+        return subprocess.run([TOOL, *words], env=self.env, stdin=subprocess.DEVNULL, text=True,
+                              capture_output=True, timeout=120, **more)
+
+    def up(self):
+        done = self.tool("up")
+        if done.returncode != 0:
+            raise RuntimeError(f"tools/lab up: {done.stderr}")
+        lines = self.tool("env", check=True).stdout.split()
+        self.address = {k.lower(): v for k, v in (line.split("=") for line in lines)}
+        self.count_traffic()
+
+    def down(self):
+        """Stops the relays first, so that what a sanitizer says at their end is read."""
+        for role in ("private", "central"):
+            if self.state.exists() and self.daemon_pid(role):
+                self.stop_relay(role)
+        logs = "".join(path.read_text() for path in self.state.glob("*.log"))
+        self.tool("down", check=True)
+        for process in self.restarted:
+            stop_process(process)
+        assert "runtime error" not in logs and "Sanitizer" not in logs, logs
+
+    # ---- hosts ----
+
+    def namespace(self, host):
+        return f"ow-{self.name}-{host}"
+
+    def popen(self, host, *argv, **more):
+        more.setdefault("stdin", subprocess.DEVNULL)
+        more.setdefault("stdout", subprocess.PIPE)
+        more.setdefault("stderr", subprocess.PIPE)
+        more.setdefault("text", True)
+        return subprocess.Popen([TOOL, "exec", host, *map(str, argv)], env=self.env, **more)
+
+    def run(self, host, *argv, timeout=60, check=False, **more):
+        more.setdefault("stdin", subprocess.DEVNULL)
+        if "input" in more:
+            del more["stdin"]
+        return subprocess.run([TOOL, "exec", host, *map(str, argv)], env=self.env, text=True,
+                              capture_output=True, timeout=timeout, check=check, **more)
+
+    def in_host(self, host, work):
+        """Calls work() in a thread that lives in the host's network namespace."""
+        box = {}
+
+        def enter():
+            try:
+                with open(f"/run/netns/{self.namespace(host)}", "rb") as ns:
+                    libc = ctypes.CDLL(None, use_errno=True)
+                    if libc.setns(ns.fileno(), CLONE_NEWNET) != 0:
+                        raise OSError(ctypes.get_errno(), "setns")
+                box["value"] = work()
+            except BaseException as failure:  # handed to the caller below
+                box["failure"] = failure
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        if "failure" in box:
+            raise box["failure"]
+        return box["value"]
+
+    def udp_socket(self, host, port=0):
+        family = socket.AF_INET6 if ":" in self.address[host] else socket.AF_INET
+
+        def make():
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            sock.bind((self.address[host], port))
+            return sock
+
+        return self.in_host(host, make)
+
+    def packet_socket(self, host, interface="eth0"):
+        """Whole Ethernet frames, in and out."""
+
+        def make():
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003))
+            sock.bind((interface, 0))
+            return sock
+
+        return self.in_host(host, make)
+
+    def mac(self, host):
+        shown = self.run(host, "ip", "-j", "link", "show", "eth0", check=True).stdout
+        return json.loads(shown)[0]["address"]
+
+    def relay(self, role):
+        return self.address[role], RELAY_PORT
+
+    # ---- the bridge ----
+
+    def nft(self, script):
+        self.run("net", "nft", "-f", "-", input=script, check=True)
+
+    def count_traffic(self):
+        pairs = [(a, b) for a in HOSTS for b in HOSTS if a != b]
+        counters = "\n".join(f"counter {a}_{b} {{}}" for a, b in pairs)
+        rules = "\n".join(f'iifname "{a}" oifname "{b}" meta l4proto udp counter name "{a}_{b}"'
+                          for a, b in pairs)
+        self.nft(TRAFFIC.format(counters=counters, rules=rules))
+
+    def traffic(self):
+        """IP bytes of UDP so far, by (from, to)."""
+        shown = self.run("net", "nft", "-j", "list", "counters", "table", "bridge", "traffic",
+                         check=True).stdout
+        found = {}
+        for item in json.loads(shown)["nftables"]:
+            if "counter" in item:
+                found[tuple(item["counter"]["name"].split("_"))] = item["counter"]["bytes"]
+        return found
+
+    @contextlib.contextmanager
+    def crossing(self):
+        """Yields a dict that holds, after the block, the bytes sent during it."""
+        before, delta = self.traffic(), {}
+        yield delta
+        delta.update({pair: count - before[pair] for pair, count in self.traffic().items()})
+
+    @contextlib.contextmanager
+    def loss(self, permille):
+        """Every UDP frame that crosses the bridge is lost with this chance."""
+        self.nft(LOSS.format(permille=permille))
+        try:
+            yield
+            shown = self.run("net", "nft", "list", "table", "bridge", "loss", check=True).stdout
+            assert "counter packets 0 " not in shown, "nothing was lost"
+        finally:
+            self.run("net", "nft", "delete", "table", "bridge", "loss", check=True)
+
+    # ---- relays ----
+
+    def status(self, role):
+        done = self.run(role, "oncewire", "status", "--json", timeout=10, check=True)
+        return json.loads(done.stdout)
+
+    def drops(self, role):
+        return self.status(role)["drops"]
+
+    def daemon_pid(self, role):
+        """The relay's process, or None."""
+        pids = subprocess.run(["ip", "netns", "pids", self.namespace(role)], text=True,
+                              capture_output=True, check=True).stdout.split()
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "oncewired":
+                    return int(pid)
+        return None
+
+    def stop_relay(self, role, how=signal.SIGTERM, timeout=10):
+        """Ends the relay and waits until it is gone; seconds that took."""
+        pid, start = self.daemon_pid(role), time.monotonic()
+        os.kill(pid, how)
+        wait_until(lambda: self.daemon_pid(role) is None, timeout, 0.02, "end of the relay")
+        return time.monotonic() - start
+
+    def start_relay(self, role):
+        """Starts the relay again, as our own child, and waits until it answers."""
+        with open(self.state / f"{role}.log", "a") as log:
+            process = self.popen(role, "oncewired", "--config", self.state / f"{role}.conf",
+                                 stdout=log, stderr=log)
+        self.restarted.append(process)
+
+        def answers():
+            assert process.poll() is None, (self.state / f"{role}.log").read_text()[-2000:]
+            return self.run(role, "oncewire", "status", "--socket",
+                            self.state / f"{role}.sock").returncode == 0
+
+        wait_until(answers, 30, 0.1, f"start of the {role} relay")
+        return process
+
+    # ---- blobs ----
+
+    def send(self, path, via, to=None, timeout=30, host="source", extra=()):
+        """`oncewire send`, to its end."""
+        argv = ["oncewire", "send", path, "--to", to or self.address["target"], "--via", via,
+                "--timeout", timeout, "--json", *extra]
+        done = self.run(host, *argv, timeout=timeout + 30)
+        sent = Sent(done.returncode, done.stdout, done.stderr)
+        if done.stdout.strip():
+            sent.json = json.loads(done.stdout)
+        return sent
+
+    def receive(self, out, count=1, timeout=60, lease=(), host="target", extra=()):
+        """Starts `oncewire recv` and waits until it listens."""
+        argv = ["oncewire", "recv", "--out", out, "--timeout", timeout, "--json", *extra]
+        if count:
+            argv += ["--count", count]
+        for role in lease:
+            argv += ["--relay", self.address[role]]
+        process = self.popen(host, *argv)
+        port = f":{TARGET_PORT:04X} "
+
+        def bound():
+            if process.poll() is not None:
+                raise AssertionError(f"recv did not start: {process.stderr.read()}")
+            tables = (pathlib.Path(f"/proc/{process.pid}/net/{t}") for t in ("udp", "udp6"))
+            return any(port in table.read_text() for table in tables)
+
+        wait_until(bound, 10, 0.02, "recv's socket")
+        return Receiver(process)
+
+    def deliver(self, path, via, out, timeout=30, lease=()):
+        """One file from source to target, compared byte by byte at its end. Returns
+        how send ended and what recv printed."""
+        with self.receive(out, timeout=timeout + 10, lease=lease) as receiver:
+            sent = self.send(path, via, timeout=timeout)
+            assert sent.code == 0, f"send ended with {sent.code}: {sent.err}"
+            [got] = receiver.files()
+        assert got["verified"] is True
+        assert got["id"] == sent.json["id"] and got["bytes"] == sent.json["bytes"]
+        assert filecmp.cmp(path, got["path"], shallow=False)
+        os.unlink(got["path"])
+        return sent, got
