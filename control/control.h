@@ -21,8 +21,8 @@
 
 /* X(field): events since start */
 #define CONTROL_COUNTERS(X)                                                                   \
-	X(misses)	   /* requests whose blob was not here; repeats are not counted */    \
-	X(uploads)	   /* uploads verified and stored */                                  \
+	X(misses)  /* SENDs (their repeats not counted) and QUERYs whose blob was not here */ \
+	X(uploads) /* uploads verified and stored */                                          \
 	X(upload_failures) /* wrong identifier, stalled, or no room */                        \
 	X(queries)	   /* private: requests asked of central; central: QUERYs answered */ \
 	X(query_hits)	   /* of these, found at central */                                   \

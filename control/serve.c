@@ -30,11 +30,12 @@ static enum answer_code query_decide(struct control *ctl, const struct packet *p
 		return ANSWER_FAILED;
 	index_key_make(ctl->relay->index, q->domain, q->rule, q->id, &key);
 	no = index_lookup(ctl->relay->index, &key);
-	if (no == BLOB_NONE)
+	b = no != BLOB_NONE ? slab_blob(&ctl->relay->slab, no) : NULL;
+	if (b == NULL || !blob_match(b, q->id, q->rule, q->length)) {
+		ctl->counters.misses++;
 		return ANSWER_FAILED;
-	b = slab_blob(&ctl->relay->slab, no);
-	if (!blob_match(b, q->id, q->rule, q->length))
-		return ANSWER_FAILED;
+	}
+	ctl->stats.hits++;
 	ctl->counters.query_hits++;
 	*reason = offer_refusal(ctl->relay, q->target);
 	if (*reason != REFUSE_NONE)

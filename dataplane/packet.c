@@ -20,7 +20,8 @@ static uint32_t udp_pseudo(uint32_t len)
 	return (uint32_t)rte_cpu_to_be_16(IPPROTO_UDP) + rte_cpu_to_be_16((uint16_t)len);
 }
 
-static enum drop udp_parse(struct rte_mbuf *m, uint32_t l2_l3, uint32_t l4_len, uint32_t pseudo,
+/* addresses: the sum of both, for the pseudo header. */
+static enum drop udp_parse(struct rte_mbuf *m, uint32_t l2_l3, uint32_t l4_len, uint32_t addresses,
 			   bool may_omit_checksum, const struct addr *self)
 {
 	const struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(m, void *, l2_l3);
@@ -40,7 +41,9 @@ static enum drop udp_parse(struct rte_mbuf *m, uint32_t l2_l3, uint32_t l4_len, 
 		if (!may_omit_checksum) /* RFC 8200, section 8.1 */
 			return DROP_UDP_CHECKSUM;
 	} else if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_GOOD) {
-		if (fold(pseudo + bytes_sum((const uint8_t *)udp, len)) != 0xffff)
+		/* of the UDP length, which may be shorter than IP's (RFC 768) */
+		if (fold(addresses + udp_pseudo(len) + bytes_sum((const uint8_t *)udp, len)) !=
+		    0xffff)
 			return DROP_UDP_CHECKSUM;
 	}
 	memcpy(&p->peer.port, &udp->src_port, sizeof(p->peer.port));
@@ -63,7 +66,7 @@ static enum drop ip4_parse(struct rte_mbuf *m, const struct addr *self)
 		rte_pktmbuf_mtod_offset(m, void *, sizeof(struct rte_ether_hdr));
 	uint32_t have = rte_pktmbuf_data_len(m) - (uint32_t)sizeof(struct rte_ether_hdr);
 	struct packet *p = packet_of(m);
-	uint32_t total, l4_len, pseudo;
+	uint32_t total, l4_len;
 
 	if (have < sizeof(*ip) || ip->version_ihl != RTE_IPV4_VHL_DEF)
 		return DROP_IP_HEADER;
@@ -85,8 +88,8 @@ static enum drop ip4_parse(struct rte_mbuf *m, const struct addr *self)
 	memcpy(p->peer.ip, &ip->src_addr, 4);
 	p->frame_len = (uint16_t)total;
 	l4_len = total - (uint32_t)sizeof(*ip);
-	pseudo = bytes_sum((const uint8_t *)&ip->src_addr, 8) + udp_pseudo(l4_len);
-	return udp_parse(m, sizeof(struct rte_ether_hdr) + sizeof(*ip), l4_len, pseudo, true, self);
+	return udp_parse(m, sizeof(struct rte_ether_hdr) + sizeof(*ip), l4_len,
+			 bytes_sum((const uint8_t *)&ip->src_addr, 8), true, self);
 }
 
 static bool ip6_source_bad(const uint8_t ip[16])
@@ -102,7 +105,7 @@ static enum drop ip6_parse(struct rte_mbuf *m, const struct addr *self)
 		rte_pktmbuf_mtod_offset(m, void *, sizeof(struct rte_ether_hdr));
 	uint32_t have = rte_pktmbuf_data_len(m) - (uint32_t)sizeof(struct rte_ether_hdr);
 	struct packet *p = packet_of(m);
-	uint32_t l4_len, pseudo;
+	uint32_t l4_len;
 
 	if (have < sizeof(*ip) || (rte_be_to_cpu_32(ip->vtc_flow) >> 28) != 6)
 		return DROP_IP_HEADER;
@@ -118,9 +121,8 @@ static enum drop ip6_parse(struct rte_mbuf *m, const struct addr *self)
 	p->peer.type = ADDR_IP6;
 	memcpy(p->peer.ip, ip->src_addr, 16);
 	p->frame_len = (uint16_t)(l4_len + sizeof(*ip));
-	pseudo = bytes_sum(ip->src_addr, 32) + udp_pseudo(l4_len);
-	return udp_parse(m, sizeof(struct rte_ether_hdr) + sizeof(*ip), l4_len, pseudo, false,
-			 self);
+	return udp_parse(m, sizeof(struct rte_ether_hdr) + sizeof(*ip), l4_len,
+			 bytes_sum(ip->src_addr, 32), false, self);
 }
 
 enum drop packet_parse(struct rte_mbuf *m, const struct addr *self)

@@ -12,20 +12,20 @@
 #include "wire/drop.h"
 
 /* X(field): events since start */
-#define STATS(X)                                                    \
-	X(rx_packets)                                               \
-	X(rx_bytes)                                                 \
-	X(tx_packets)                                               \
-	X(tx_bytes)                                                 \
-	X(hits)	  /* SENDs whose blob was here, repeats included */ \
-	X(offers) /* OFFERs sent, inline ones included */           \
-	X(inline_offers)                                            \
-	X(pulls)	 /* PULLs served */                         \
-	X(data_chunks)	 /* chunks sent in DATA */                  \
-	X(upload_chunks) /* chunks received in DATA */              \
-	X(receipts)                                                 \
-	X(errors)	 /* ERRORs sent */                          \
-	X(sleeps)	 /* times an idle worker blocked */         \
+#define STATS(X)                                                               \
+	X(rx_packets)                                                          \
+	X(rx_bytes)                                                            \
+	X(tx_packets)                                                          \
+	X(tx_bytes)                                                            \
+	X(hits)	  /* SENDs and QUERYs whose blob was here, repeats included */ \
+	X(offers) /* OFFERs sent, inline ones included */                      \
+	X(inline_offers)                                                       \
+	X(pulls)	 /* PULLs served */                                    \
+	X(data_chunks)	 /* chunks sent in DATA */                             \
+	X(upload_chunks) /* chunks received in DATA */                         \
+	X(receipts)                                                            \
+	X(errors)	 /* ERRORs sent */                                     \
+	X(sleeps)	 /* times an idle worker blocked */                    \
 	X(control_wakes) /* times a worker woke the sleeping control thread */
 
 struct stats {

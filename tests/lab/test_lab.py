@@ -60,6 +60,11 @@ def test_down_leaves_nothing(name):
     lab.down()  # and again: nothing to do, no error
 
 
+def heed_interrupts():
+    """Tests that run in the background inherit that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("after", [0.02, 0.1, 0.3, 0.6, 1.0])
 def test_interrupted_up_leaves_nothing(name, after):
     """Ctrl-C reaches the whole process group, whatever it is doing."""
@@ -67,7 +72,7 @@ def test_interrupted_up_leaves_nothing(name, after):
     lab = Lab(name, LAB_SLAB="64M", LAB_HUGEPAGES=64)
     process = subprocess.Popen([TOOL, "up"], env=lab.env, stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               start_new_session=True)
+                               start_new_session=True, preexec_fn=heed_interrupts)
     time.sleep(after)
     os.killpg(process.pid, signal.SIGINT)
     code = process.wait(60)

@@ -245,6 +245,12 @@ static void test_udp_header(void **state)
 	m = packet_make(&ip4, 8);
 	udp_of(m, &ip4)->dgram_len = rte_cpu_to_be_16(17);
 	assert_int_equal(parse_free(&ip4, m), DROP_UDP_HEADER);
+	/* IP may carry more than UDP says (RFC 768): the rest is not payload */
+	m = packet_make(&ip4, 8);
+	rte_pktmbuf_append(m, 4);
+	ip4_of(m)->total_length = rte_cpu_to_be_16(20 + 8 + 8 + 4);
+	ip4_resum(m);
+	assert_int_equal(parse_free(&ip4, m), DROP_NONE);
 	m = packet_make(&ip4, 8);
 	udp_of(m, &ip4)->src_port = 0;
 	assert_int_equal(parse_free(&ip4, m), DROP_ADDRESS);
