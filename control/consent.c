@@ -52,7 +52,7 @@ static void consent_set(struct control *ctl, const struct packet *p, const struc
 		listening(ctl, p, f, number, seconds);
 }
 
-void control_listen(struct control *ctl, const struct packet *p, const struct frame *f)
+void handle_listen(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	struct listen l;
 	enum drop reason = listen_decode(f, &l);
@@ -64,7 +64,7 @@ void control_listen(struct control *ctl, const struct packet *p, const struct fr
 	consent_set(ctl, p, f, l.number, RTE_MIN(l.seconds, ctl->config->lease_seconds));
 }
 
-void control_stop_target(struct control *ctl, const struct packet *p, const struct frame *f)
+void handle_stop(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	struct stop s;
 	enum drop reason = stop_decode(f, &s);

@@ -8,11 +8,15 @@
 #include <unistd.h>
 
 #include <rte_malloc.h>
+#include <sodium.h>
 
 #include "control/control.h"
+#include "control/table.h"
 
 #define NOTES_A_ROUND 256 /* messages from one worker before the others and timers get a turn */
 #define SPIN_ROUNDS 64	  /* empty rounds before the loop blocks */
+
+uint64_t table_seed;
 
 static uint64_t clock_us(clockid_t id)
 {
@@ -56,25 +60,25 @@ static void frame_dispatch(struct control *ctl, const struct packet *p, const st
 {
 	switch (f->verb) {
 	case VERB_SEND:
-		request_arrived(ctl, p, f);
+		handle_send_miss(ctl, p, f);
 		break;
 	case VERB_LISTEN:
-		control_listen(ctl, p, f);
+		handle_listen(ctl, p, f);
 		break;
 	case VERB_STOP:
-		control_stop_target(ctl, p, f);
+		handle_stop(ctl, p, f);
 		break;
 	case VERB_RECEIPT:
-		notice_report(ctl, p, f);
+		handle_foreign_receipt(ctl, p, f);
 		break;
 	case VERB_QUERY:
-		query_serve(ctl, p, f);
+		handle_query(ctl, p, f);
 		break;
 	case VERB_ANSWER:
-		query_answered(ctl, p, f);
+		handle_answer(ctl, p, f);
 		break;
 	case VERB_NOTICE:
-		notice_arrived(ctl, p, f);
+		handle_notice(ctl, p, f);
 		break;
 	default: /* workers hand over nothing else */
 		control_drop(ctl, DROP_VERB);
@@ -226,6 +230,7 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 	int ret;
 
 	memset(ctl, 0, sizeof(*ctl));
+	randombytes_buf(&table_seed, sizeof(table_seed));
 	ctl->config = c;
 	ctl->relay = relay;
 	relay->clock.us_per_tick = 1e6 / (double)rte_get_tsc_hz();

@@ -100,8 +100,8 @@ void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, u
 void outbox_flush(struct control *ctl);
 
 /* ---- consent.c ---- */
-void control_listen(struct control *ctl, const struct packet *p, const struct frame *f);
-void control_stop_target(struct control *ctl, const struct packet *p, const struct frame *f);
+void handle_listen(struct control *ctl, const struct packet *p, const struct frame *f);
+void handle_stop(struct control *ctl, const struct packet *p, const struct frame *f);
 
 /* ---- status.c: the object that `oncewire status` prints ---- */
 json_t *control_status(void *ctl, int argc, char **argv);

@@ -5,9 +5,8 @@
  */
 #include <stdlib.h>
 
-#include <uthash.h>
-
 #include "control/control.h"
+#include "control/table.h"
 
 #define NOTICE_RETRY_US 200000
 #define NOTICE_TRIES 8
@@ -125,7 +124,7 @@ static struct peer *peer_by_addr(struct control *ctl, const struct addr *home)
 	return NULL;
 }
 
-void notice_report(struct control *ctl, const struct packet *p, const struct frame *f)
+void handle_foreign_receipt(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	struct notice_pending *np;
 	struct notice_key key = {0};
@@ -197,7 +196,7 @@ static void notice_pass_on(struct control *ctl, const struct packet *p, const st
 	outbox_status(ctl, p->worker, n->source, n->source_conn, &s);
 }
 
-void notice_arrived(struct control *ctl, const struct packet *p, const struct frame *f)
+void handle_notice(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	struct notice n, ack;
 	struct peer *peer;

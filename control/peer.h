@@ -40,12 +40,12 @@ struct peer *peer_authenticate(struct control *ctl, const struct frame *f, uint6
 
 /* query.c: private */
 void query_send(struct control *ctl, struct request *rq);
-void query_answered(struct control *ctl, const struct packet *p, const struct frame *f);
+void handle_answer(struct control *ctl, const struct packet *p, const struct frame *f);
 /* serve.c: central */
-void query_serve(struct control *ctl, const struct packet *p, const struct frame *f);
+void handle_query(struct control *ctl, const struct packet *p, const struct frame *f);
 /* notice.c: central reports a RECEIPT to the source's home relay ... */
-void notice_report(struct control *ctl, const struct packet *p, const struct frame *f);
+void handle_foreign_receipt(struct control *ctl, const struct packet *p, const struct frame *f);
 /* ... private passes it on and acknowledges, central sees the acknowledgement */
-void notice_arrived(struct control *ctl, const struct packet *p, const struct frame *f);
+void handle_notice(struct control *ctl, const struct packet *p, const struct frame *f);
 
 #endif

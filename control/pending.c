@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <stdlib.h>
 
-#include <uthash.h>
-
 #include "control/control.h"
+#include "control/table.h"
 
 #define PENDING_PER_HOST 64
 #define PENDING_TOTAL 1024

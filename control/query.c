@@ -95,7 +95,7 @@ static void offer_for_central(struct control *ctl, struct request *rq, const str
 				 SEND_MIN));
 }
 
-void query_answered(struct control *ctl, const struct packet *p, const struct frame *f)
+void handle_answer(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	struct request *rq;
 	struct answer a;

@@ -245,7 +245,7 @@ static void answer_without_request(struct control *ctl, const struct packet *p,
 		outbox_error(ctl, p->worker, &p->peer, f->conn, &busy);
 }
 
-void request_arrived(struct control *ctl, const struct packet *p, const struct frame *f)
+void handle_send_miss(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	struct request_key key = {.source = p->peer};
 	const struct blob *b;

@@ -8,8 +8,8 @@
 #include <sys/queue.h>
 
 #include <event2/event.h>
-#include <uthash.h>
 
+#include "control/table.h"
 #include "dataplane/offer.h"
 #include "dataplane/packet.h"
 
@@ -63,7 +63,7 @@ struct requests {
 void requests_init(struct control *ctl);
 
 /* A SEND that missed in a worker. */
-void request_arrived(struct control *ctl, const struct packet *p, const struct frame *f);
+void handle_send_miss(struct control *ctl, const struct packet *p, const struct frame *f);
 struct request *request_by_query(struct control *ctl, uint64_t conn);
 /* Central has sent the OFFER (or given us the ticket for it). */
 void request_served(struct request *rq);

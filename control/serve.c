@@ -49,7 +49,7 @@ static enum answer_code query_decide(struct control *ctl, const struct packet *p
 	return ANSWER_SERVING;
 }
 
-void query_serve(struct control *ctl, const struct packet *p, const struct frame *f)
+void handle_query(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	enum refuse_reason refusal = REFUSE_NONE;
 	struct ticket ticket;

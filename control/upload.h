@@ -8,10 +8,9 @@
 
 #include <sys/queue.h>
 
-#include <uthash.h>
-
 #include "control/hasher.h"
 #include "control/request.h"
+#include "control/table.h"
 #include "dataplane/upload.h"
 #include "wire/pullwin.h"
 
