@@ -168,6 +168,7 @@ static void request_again(struct request *rq, const struct packet *p, uint64_t c
 {
 	rq->conn = conn;
 	rq->worker = p->worker;
+	rq->heard = rq->ctl->now_us;
 	if (rq->served) { /* central repeats its OFFER, which the target answers */
 		rq->served = false;
 		TAILQ_REMOVE(&rq->ctl->requests.served, rq, waiter);
@@ -199,6 +200,7 @@ static struct request *request_create(struct control *ctl, const struct request_
 	rq->length = s->length;
 	rq->conn = f->conn;
 	rq->expiry = control_seconds(ctl) + s->deadline;
+	rq->heard = ctl->now_us;
 	rq->send_size = p->frame_len;
 	rq->worker = p->worker;
 	rq->rule = s->rule;

@@ -32,6 +32,7 @@ struct request {
 	uint64_t length;
 	uint64_t conn;
 	uint64_t expiry; /* Unix seconds */
+	uint64_t heard;	 /* last SEND, monotonic microseconds */
 	uint32_t send_size;
 	uint16_t worker;
 	uint8_t rule;

@@ -5,6 +5,8 @@
 #include "control/attempt.h"
 #include "control/control.h"
 
+#define LIVELY_US 3000000u /* a source repeats its SEND every second */
+
 void uploads_init(struct control *ctl)
 {
 	struct uploads *us = &ctl->uploads;
@@ -72,12 +74,28 @@ static void request_refuse(struct request *rq, enum refuse_reason reason)
 	request_free(rq);
 }
 
+/* Puts in front the first request whose source was heard of lately: one that
+ * lives repeats its SEND, and the dead would cost a stall each. */
+static struct request *upload_elect(struct upload *u)
+{
+	struct request *rq;
+
+	TAILQ_FOREACH (rq, &u->requests, waiter) {
+		if (u->ctl->now_us - rq->heard >= LIVELY_US)
+			continue;
+		TAILQ_REMOVE(&u->requests, rq, waiter);
+		TAILQ_INSERT_HEAD(&u->requests, rq, waiter);
+		break;
+	}
+	return TAILQ_FIRST(&u->requests);
+}
+
 /* Lets the first request that can upload do so; without one the upload ends. */
 static void upload_next(struct upload *u)
 {
 	struct request *rq;
 
-	while ((rq = TAILQ_FIRST(&u->requests)) != NULL) {
+	while ((rq = upload_elect(u)) != NULL) {
 		enum refuse_reason reason = attempt_start(u, rq);
 
 		if (reason == REFUSE_NONE) {

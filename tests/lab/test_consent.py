@@ -319,14 +319,19 @@ def test_honest_source_is_served_after_a_liar(lab, peer, make_blob, out):
     assert (final.code, final.reason) == (wire.REFUSED, wire.WRONG_IDENTIFIER)
 
 
-def test_stalled_source_gives_way(lab, peer, make_blob, digest, out):
-    """A source that is asked and does not answer holds an upload for seconds only."""
+@pytest.mark.parametrize("dead", [1, 5])
+def test_stalled_source_gives_way(lab, peer, make_blob, digest, out, dead):
+    """A source that is asked and does not answer holds an upload for seconds only, and
+    those that wait but fell silent are passed over: one stall, however many they are."""
     path = make_blob(100_000)
     content = path.read_bytes()
-    session = peer("source").hello(lab.relay("central"))
-    session.tell(session.send_frame(digest(content), len(content), (lab.address["target"], 4999)))
-    assert session.peer.get(3, (wire.PULL,))[0] is not None
-    sent, _ = lab.deliver(path, "central", out, timeout=40)
+    for number in range(dead):
+        session = peer("source").hello(lab.relay("central"))
+        session.tell(session.send_frame(digest(content), len(content),
+                                        (lab.address["target"], 4999)))
+        if number == 0:
+            assert session.peer.get(3, (wire.PULL,))[0] is not None
+    sent, _ = lab.deliver(path, "central", out, timeout=14)
     assert sent.outcome == "uploaded-central"
 
 
