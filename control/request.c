@@ -118,6 +118,8 @@ void control_offer(struct control *ctl, uint16_t worker, const struct offer_requ
 		return;
 	len = offer_build(ctl->relay, q, b, lease, control_seconds(ctl), egress_payload(m),
 			  &is_inline);
+	if (len == 0) /* larger than its SEND */
+		control_drop(ctl, DROP_OFFER_BUDGET);
 	ctl->stats.offers += len != 0;
 	ctl->stats.inline_offers += is_inline;
 	outbox_send(ctl, m, len);

@@ -45,8 +45,10 @@ void egress_flush(struct worker *w)
 		done = (uint16_t)(done + n);
 	}
 	w->stats.tx_packets += done;
-	for (; done < w->tx_count; done++)
+	for (; done < w->tx_count; done++) {
+		w->stats.tx_bytes -= w->tx[done]->pkt_len; /* counted when it was queued */
 		worker_drop(w, w->tx[done], DROP_TX_FULL);
+	}
 	w->tx_count = 0;
 }
 

@@ -23,6 +23,7 @@ static void offer_send(struct worker *w, const struct item *it, const struct blo
 	const struct lease *lease = lease_lookup(r->leases, s->target, worker_seconds(w));
 	struct rte_mbuf *m;
 	bool is_inline;
+	size_t len;
 
 	if (lease == NULL &&
 	    !offer_allowed(&w->offer_budget, &it->packet->peer, s->target, w->now_us)) {
@@ -32,9 +33,11 @@ static void offer_send(struct worker *w, const struct item *it, const struct blo
 	m = egress_alloc(w, s->target);
 	if (m == NULL)
 		return;
-	if (!egress_sized(m, offer_build(r, &q, b, lease, worker_seconds(w), egress_payload(m),
-					 &is_inline)))
+	len = offer_build(r, &q, b, lease, worker_seconds(w), egress_payload(m), &is_inline);
+	if (!egress_sized(m, len)) { /* larger than its SEND */
+		w->stats.drops[DROP_OFFER_BUDGET]++;
 		return;
+	}
 	w->stats.offers++;
 	w->stats.inline_offers += is_inline;
 	egress_send(w, m);
