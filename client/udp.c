@@ -109,17 +109,6 @@ void udp_close(struct udp *u)
 	u->fd = -1;
 }
 
-int udp_local(const struct udp *u, struct addr *out)
-{
-	struct sockaddr_in6 raw;
-	socklen_t len = sizeof(raw);
-
-	if (getsockname(u->fd, (struct sockaddr *)&raw, &len) < 0)
-		return -errno;
-	addr_from_sockaddr(&raw, out);
-	return 0;
-}
-
 uint32_t udp_receive(struct udp *u, struct udp_rx *rx)
 {
 	int n, i;

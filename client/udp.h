@@ -41,8 +41,6 @@ struct udp_tx {
  * receive buffer should be. Returns 0 or -errno. */
 int udp_open(struct udp *u, const struct addr *local, uint32_t receive_wish);
 void udp_close(struct udp *u);
-/* The address the socket is bound to; returns 0 or -errno. */
-int udp_local(const struct udp *u, struct addr *out);
 
 /* Returns the number of datagrams read into rx, 0 when none waits. */
 uint32_t udp_receive(struct udp *u, struct udp_rx *rx);

@@ -67,9 +67,6 @@ void handle_send(struct worker *w, struct item *it)
 		item_to_control(w, it);
 		return;
 	}
-	if (atomic_load_explicit(&b->accessed, memory_order_relaxed) == 0)
-		atomic_store_explicit(&slab_blob(&r->slab, it->blob)->accessed, 1,
-				      memory_order_relaxed);
 	w->stats.hits++;
 	status.code = r->central ? STATUS_SERVING_CENTRAL : STATUS_SERVING_PRIVATE;
 	reply_status(w, &it->packet->peer, it->frame.key, it->frame.conn, &status);

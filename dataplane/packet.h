@@ -13,6 +13,7 @@
 
 /* Ethernet, IPv6 and UDP: the room in front of every payload we write. */
 #define PACKET_HEADROOM (14 + 40 + 8)
+_Static_assert(PACKET_HEADROOM <= RTE_PKTMBUF_HEADROOM, "packet_finish() always finds it");
 
 /* Lies in each mbuf's private area. Arriving: who sent it. Leaving: who gets it. */
 struct packet {

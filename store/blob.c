@@ -73,7 +73,6 @@ int blob_reserve(struct slab *s, const struct ident *id, uint8_t rule, uint64_t 
 	b->extents = 0;
 	b->domain = 0;
 	b->extent[0] = extent;
-	atomic_store_explicit(&b->accessed, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->state, BLOB_FILLING, memory_order_release);
 	return 0;
 }

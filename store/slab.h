@@ -41,16 +41,14 @@ struct blob {
 	_Atomic uint32_t state; /* enum blob_state; control: wo, workers: ro */
 	uint32_t generation;	/* rises each time the descriptor is reused */
 	uint8_t rule;
-	uint8_t size_class;	  /* CLASS_EXTENTS, or index into the class table */
-	uint16_t slot;		  /* within the extent, for size classes */
-	uint32_t extents;	  /* how many data extents are allocated so far */
-	_Atomic uint8_t accessed; /* workers set it, and test it first */
-	uint8_t zero[3];
-	uint32_t domain; /* 0 = open */
+	uint8_t size_class; /* CLASS_EXTENTS, or index into the class table */
+	uint16_t slot;	    /* within the extent, for size classes */
+	uint32_t extents;   /* how many data extents are allocated so far */
+	uint32_t domain;    /* 0 = open */
 	/* size class: extent[0] holds the slot. Up to BLOB_DIRECT extents:
 	 * their numbers. More: numbers of list extents. */
 	uint32_t extent[BLOB_DIRECT];
-	uint8_t pad[16];
+	uint8_t pad[20];
 };
 _Static_assert(sizeof(struct blob) == 128, "two cache lines, and part of the file's layout");
 

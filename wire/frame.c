@@ -6,35 +6,29 @@
 #include "wire/build.h"
 
 static const struct verb_info {
-	const char *name;
-	uint8_t body;	  /* bytes */
+	uint8_t body;	  /* bytes; 0: no such verb */
 	uint8_t flags;	  /* those it may have */
 	bool payload;	  /* may it have one? */
 	bool unversioned; /* accepted under any version, and longer than WIRE_MAX_FRAME */
 } verbs[VERB_COUNT] = {
-	[VERB_HELLO] = {"HELLO", sizeof(struct wire_hello), WIRE_AUTH, true, true},
-	[VERB_WELCOME] = {"WELCOME", sizeof(struct wire_welcome), WIRE_AUTH, true, true},
-	[VERB_LISTEN] = {"LISTEN", sizeof(struct wire_listen), WIRE_AUTH, false, false},
-	[VERB_LISTENING] = {"LISTENING", sizeof(struct wire_listening), WIRE_AUTH, false, false},
-	[VERB_SEND] = {"SEND", sizeof(struct wire_send), WIRE_AUTH, false, false},
-	[VERB_STATUS] = {"STATUS", sizeof(struct wire_status), WIRE_AUTH, false, false},
-	[VERB_QUERY] = {"QUERY", sizeof(struct wire_query), WIRE_AUTH | WIRE_LEASED, false, false},
-	[VERB_ANSWER] = {"ANSWER", sizeof(struct wire_answer), WIRE_AUTH, false, false},
-	[VERB_OFFER] = {"OFFER", sizeof(struct wire_offer), WIRE_AUTH | WIRE_INLINE, true, false},
-	[VERB_PULL] = {"PULL", sizeof(struct wire_pull), WIRE_AUTH | WIRE_UPLOAD, false, false},
-	[VERB_DATA] = {"DATA", sizeof(struct wire_data), WIRE_AUTH | WIRE_UPLOAD, true, false},
-	[VERB_RECEIPT] = {"RECEIPT", sizeof(struct wire_receipt), WIRE_AUTH, false, false},
-	[VERB_NOTICE] = {"NOTICE", sizeof(struct wire_notice), WIRE_AUTH | WIRE_ACK, false, false},
-	[VERB_STOP] = {"STOP", sizeof(struct wire_stop), WIRE_AUTH, false, false},
-	[VERB_ERROR] = {"ERROR", sizeof(struct wire_error), WIRE_AUTH, false, false},
+	[VERB_HELLO] = {sizeof(struct wire_hello), WIRE_AUTH, true, true},
+	[VERB_WELCOME] = {sizeof(struct wire_welcome), WIRE_AUTH, true, true},
+	[VERB_LISTEN] = {sizeof(struct wire_listen), WIRE_AUTH, false, false},
+	[VERB_LISTENING] = {sizeof(struct wire_listening), WIRE_AUTH, false, false},
+	[VERB_SEND] = {sizeof(struct wire_send), WIRE_AUTH, false, false},
+	[VERB_STATUS] = {sizeof(struct wire_status), WIRE_AUTH, false, false},
+	[VERB_QUERY] = {sizeof(struct wire_query), WIRE_AUTH | WIRE_LEASED, false, false},
+	[VERB_ANSWER] = {sizeof(struct wire_answer), WIRE_AUTH, false, false},
+	[VERB_OFFER] = {sizeof(struct wire_offer), WIRE_AUTH | WIRE_INLINE, true, false},
+	[VERB_PULL] = {sizeof(struct wire_pull), WIRE_AUTH | WIRE_UPLOAD, false, false},
+	[VERB_DATA] = {sizeof(struct wire_data), WIRE_AUTH | WIRE_UPLOAD, true, false},
+	[VERB_RECEIPT] = {sizeof(struct wire_receipt), WIRE_AUTH, false, false},
+	[VERB_NOTICE] = {sizeof(struct wire_notice), WIRE_AUTH | WIRE_ACK, false, false},
+	[VERB_STOP] = {sizeof(struct wire_stop), WIRE_AUTH, false, false},
+	[VERB_ERROR] = {sizeof(struct wire_error), WIRE_AUTH, false, false},
 };
 
 #define MAX_UDP_PAYLOAD 65507
-
-const char *verb_name(uint8_t verb)
-{
-	return verb > 0 && verb < VERB_COUNT ? verbs[verb].name : "unknown";
-}
 
 size_t verb_body_size(uint8_t verb)
 {
@@ -126,7 +120,7 @@ enum drop frame_parse(const void *buf, size_t len, struct frame *f)
 	v = h->verb < VERB_COUNT ? &verbs[h->verb] : &verbs[0];
 	if (h->version != WIRE_VERSION && !v->unversioned)
 		return DROP_VERSION;
-	if (!v->name)
+	if (!v->body)
 		return DROP_VERB;
 	if (len > (v->unversioned ? MAX_UDP_PAYLOAD : WIRE_MAX_FRAME))
 		return DROP_OVERLONG;

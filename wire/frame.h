@@ -53,9 +53,6 @@ enum verb {
 	VERB_COUNT
 };
 
-/* "HELLO"; never NULL. */
-const char *verb_name(uint8_t verb);
-
 /* Header flags. */
 #define WIRE_AUTH 0x80	 /* a 16-byte trailer ends the frame */
 #define WIRE_ACK 0x01	 /* NOTICE: this acknowledges one */

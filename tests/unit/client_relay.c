@@ -36,6 +36,19 @@ static void emit(struct relay *r, const struct addr *to, size_t len)
 		udp_commit(&r->udp, &r->tx, to, len);
 }
 
+int socket_local(const struct udp *u, struct addr *out)
+{
+	struct sockaddr_in raw; /* of a socket bound to an IPv4 address */
+	socklen_t len = sizeof(raw);
+
+	if (getsockname(u->fd, (struct sockaddr *)&raw, &len) < 0 || raw.sin_family != AF_INET)
+		return -1;
+	*out = (struct addr){.type = ADDR_IP4};
+	memcpy(&out->port, &raw.sin_port, sizeof(out->port));
+	memcpy(out->ip, &raw.sin_addr, 4);
+	return 0;
+}
+
 void relay_open(struct relay *r, uint32_t seed)
 {
 	static const uint8_t master[MASTER_KEY_SIZE] = {1, 2, 3};
@@ -44,7 +57,7 @@ void relay_open(struct relay *r, uint32_t seed)
 	memset(r, 0, sizeof(*r));
 	r->random = seed;
 	r->serving = STATUS_SERVING_PRIVATE;
-	if (udp_open(&r->udp, &local, 4 << 20) < 0 || udp_local(&r->udp, &r->addr) < 0)
+	if (udp_open(&r->udp, &local, 4 << 20) < 0 || socket_local(&r->udp, &r->addr) < 0)
 		abort();
 	token_ring_derive(&r->keys, master, unix_now());
 }

@@ -64,6 +64,8 @@ struct relay {
 	uint8_t reason;	   /* and reason */
 };
 
+/* The address a socket is bound to; 0 or -1. */
+int socket_local(const struct udp *u, struct addr *out);
 void relay_open(struct relay *r, uint32_t seed);
 void relay_close(struct relay *r);
 /* Puts a blob into the store; relay_close frees the copy. */

@@ -92,7 +92,7 @@ static int setup(void **state)
 	fill(w->data, MEGABYTES_3, 7);
 	/* A free port for the target. */
 	assert_int_equal(udp_open(&probe, &local, 0), 0);
-	assert_int_equal(udp_local(&probe, &bound), 0);
+	assert_int_equal(socket_local(&probe, &bound), 0);
 	udp_close(&probe);
 	addr_text(&bound, w->target_text);
 	*state = w;

@@ -309,14 +309,12 @@ static void test_descriptor_fields(void **state)
 	slab_usage(&s, &u);
 	assert_int_equal(u.bytes, 777);
 	assert_int_equal(b->state, BLOB_READY);
-	atomic_store(&b->accessed, 1);
 	generation = b->generation;
 	blob_free(&s, no);
 	assert_int_equal(b->state, BLOB_FREE);
 	assert_int_equal(reserve(&s, 43, 10, &again), 0);
 	assert_int_equal(again, no);
 	assert_int_equal(b->generation, generation + 1);
-	assert_int_equal(b->accessed, 0);
 	slab_close(&s);
 }
 
