@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -19,7 +20,7 @@ static void usage(FILE *out)
 {
 	fputs("usage: pull_load --workload pull|send|echo --server ADDR[:PORT]\n"
 	      "                 [--bytes N] [--blob N] [--window N] [--warmup S] [--seconds S]\n"
-	      "                 [--pid PID]\n"
+	      "                 [--domain FILE] [--pid PID]\n"
 	      "\n"
 	      "  pull   PULLs of one chunk; one DATA answers each\n"
 	      "  send   SENDs to this very socket; STATUS and an OFFER with the blob answer each\n"
@@ -27,6 +28,7 @@ static void usage(FILE *out)
 	      "\n"
 	      "  --bytes N    of the blob, or of the datagram (256; 1 to 1152)\n"
 	      "  --blob N     which blob; it is uploaded if the relay has not got it (0)\n"
+	      "  --domain F   key file of a domain: its member signs the requests\n"
 	      "  --window N   requests under way (64)\n"
 	      "  --warmup S   seconds that do not count (0.2)\n"
 	      "  --seconds S  seconds that do (1.5)\n"
@@ -37,6 +39,7 @@ static void usage(FILE *out)
 struct command_line {
 	const struct workload *workload;
 	struct addr server;
+	const char *domain;
 	uint64_t blob;
 	uint64_t bytes;
 	struct window_options window;
@@ -65,6 +68,9 @@ static bool option_take(struct command_line *cl, int opt, const char *text)
 		return cl->workload != NULL;
 	case 's':
 		return addr_parse(text, WIRE_PORT, &cl->server) == 0;
+	case 'd':
+		cl->domain = text;
+		break;
 	case 'b':
 		cl->bytes = (uint64_t)number_parse(text, 1, CHUNK_SIZE, &ok);
 		break;
@@ -94,6 +100,7 @@ static bool command_line_parse(int argc, char **argv, struct command_line *cl)
 	static const struct option options[] = {
 		{"workload", required_argument, NULL, 'w'},
 		{"server", required_argument, NULL, 's'},
+		{"domain", required_argument, NULL, 'd'},
 		{"bytes", required_argument, NULL, 'b'},
 		{"blob", required_argument, NULL, 'n'},
 		{"window", required_argument, NULL, 'W'},
@@ -117,23 +124,65 @@ static bool command_line_parse(int argc, char **argv, struct command_line *cl)
 		if (!option_take(cl, opt, optarg))
 			return false;
 	}
-	return optind == argc && cl->workload != NULL && cl->server.type != ADDR_NONE;
+	return optind == argc && cl->workload != NULL && cl->server.type != ADDR_NONE &&
+	       (cl->domain == NULL || cl->workload->relay);
 }
 
-static void result_print(const struct command_line *cl, const struct window_result *r)
+static void result_print(const struct command_line *cl, const struct window_result *r,
+			 double open_seconds)
 {
 	printf("{\"workload\":\"%s\",\"requests\":%llu,\"seconds\":%.6f,\"lost\":%llu,"
-	       "\"strays\":%llu,\"server_cpu\":%.2f,\"window\":%u,\"request_bytes\":%zu}\n",
+	       "\"strays\":%llu,\"server_cpu\":%.2f,\"window\":%u,\"request_bytes\":%zu,"
+	       "\"open_seconds\":%.6f}\n",
 	       cl->workload->name, (unsigned long long)r->requests, r->seconds,
 	       (unsigned long long)r->lost, (unsigned long long)r->strays, r->server_cpu,
-	       cl->window.size, r->request_bytes);
+	       cl->window.size, r->request_bytes, open_seconds);
+}
+
+static double now_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static int domain_join(struct conversation *s, const char *path)
+{
+	int ret = session_join(s, path);
+
+	if (ret == -EPERM)
+		fprintf(stderr, "pull_load: %s: others may read it: chmod 600\n", path);
+	else if (ret == -EINVAL)
+		fprintf(stderr, "pull_load: %s: make it with oncewire keygen domain\n", path);
+	return ret;
+}
+
+/* open_seconds: what session_open() took. */
+static int load_run(const struct command_line *cl, struct window_result *r, double *open_seconds)
+{
+	static struct conversation s;
+	int ret = session_connect(&s, &cl->server, cl->blob, (uint16_t)cl->bytes);
+
+	if (ret < 0)
+		return ret;
+	if (cl->domain != NULL)
+		ret = domain_join(&s, cl->domain);
+	*open_seconds = now_seconds();
+	if (ret == 0 && cl->workload->relay)
+		ret = session_open(&s);
+	*open_seconds = now_seconds() - *open_seconds;
+	if (ret == 0)
+		ret = window_run(&s, cl->workload, &cl->window, r);
+	close(s.fd);
+	return ret;
 }
 
 int main(int argc, char **argv)
 {
-	static struct session s;
 	struct command_line cl;
 	struct window_result r;
+	double open_seconds;
 	int ret;
 
 	if (!command_line_parse(argc, argv, &cl)) {
@@ -142,19 +191,12 @@ int main(int argc, char **argv)
 	}
 	if (sodium_init() < 0)
 		return EXIT_FAILURE;
-	ret = session_connect(&s, &cl.server, cl.blob, (uint16_t)cl.bytes);
-	if (ret == 0) {
-		if (cl.workload->relay)
-			ret = session_open(&s);
-		if (ret == 0)
-			ret = window_run(&s, cl.workload, &cl.window, &r);
-		close(s.fd);
-	}
+	ret = load_run(&cl, &r, &open_seconds);
 	if (ret < 0) {
 		fprintf(stderr, "pull_load: %s\n",
 			ret == -EPROTO ? "a wrong answer" : strerror(-ret));
 		return EXIT_FAILURE;
 	}
-	result_print(&cl, &r);
+	result_print(&cl, &r, open_seconds);
 	return EXIT_SUCCESS;
 }

@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "bench/content.h"
+#include "wire/keyfile.h"
 
 #define CONTENT_SEED 1
 #define SOCKET_BUFFER (8 << 20)
@@ -21,7 +22,7 @@
 #define TRANSFER_SECONDS 600
 
 /* Looks at one frame: is this exchange over? */
-typedef bool (*frame_handler)(struct session *s, const struct frame *f);
+typedef bool (*frame_handler)(struct conversation *s, const struct frame *f);
 
 static uint64_t now_ms(void)
 {
@@ -46,7 +47,8 @@ static int socket_connect(int fd, const struct addr *a)
 	return connect(fd, (const struct sockaddr *)&in6, sizeof(in6));
 }
 
-int session_connect(struct session *s, const struct addr *server, uint64_t number, uint16_t length)
+int session_connect(struct conversation *s, const struct addr *server, uint64_t number,
+		    uint16_t length)
 {
 	int domain = server->type == ADDR_IP4 ? AF_INET : AF_INET6;
 	int size = SOCKET_BUFFER, ret;
@@ -69,8 +71,31 @@ int session_connect(struct session *s, const struct addr *server, uint64_t numbe
 	return ret;
 }
 
+int session_join(struct conversation *s, const char *path)
+{
+	struct key_set set;
+	int ret = key_set_read(path, &set);
+
+	if (ret == 0) {
+		s->key = key_set_field(&set, 0);
+		domain_keys_derive(&s->domain, set.key[0].key);
+	}
+	sodium_memzero(&set, sizeof(set));
+	return ret;
+}
+
+size_t session_sign(const struct conversation *s, uint8_t *buf, size_t len)
+{
+	return s->key != 0 ? frame_sign(buf, WIRE_MAX_FRAME, len, &s->session) : len;
+}
+
+bool session_signed(const struct conversation *s, const struct frame *f)
+{
+	return s->key == 0 || frame_signed(f, &s->session);
+}
+
 /* Hands what arrives within `ms` to the handler. */
-static bool session_listen_for(struct session *s, frame_handler handler, int ms)
+static bool session_listen_for(struct conversation *s, frame_handler handler, int ms)
 {
 	uint64_t end = now_ms() + (uint64_t)ms, now;
 	struct pollfd p = {.fd = s->fd, .events = POLLIN};
@@ -91,7 +116,8 @@ static bool session_listen_for(struct session *s, frame_handler handler, int ms)
 }
 
 /* Says a frame until the handler has what it waits for. */
-static int session_ask(struct session *s, const uint8_t *frame, size_t len, frame_handler handler)
+static int session_ask(struct conversation *s, const uint8_t *frame, size_t len,
+		       frame_handler handler)
 {
 	for (int waited = 0; waited < PATIENCE_MS; waited += REPEAT_MS) {
 		if (send(s->fd, frame, len, 0) < 0 && errno != ECONNREFUSED)
@@ -102,7 +128,7 @@ static int session_ask(struct session *s, const uint8_t *frame, size_t len, fram
 	return -ETIMEDOUT;
 }
 
-static bool on_welcome(struct session *s, const struct frame *f)
+static bool on_welcome(struct conversation *s, const struct frame *f)
 {
 	struct welcome w;
 
@@ -111,52 +137,59 @@ static bool on_welcome(struct session *s, const struct frame *f)
 	s->cookie = *w.cookie;
 	s->echo = *w.echo;
 	s->self = *w.seen;
-	return true;
+	if (s->key != 0)
+		session_derive(&s->domain, s->conn, &s->self, &s->session);
+	return session_signed(s, f);
 }
 
-static int session_hello(struct session *s)
+static int session_hello(struct conversation *s)
 {
-	struct hello h;
 	uint8_t buf[WIRE_MAX_FRAME];
+	struct mac proof = {0};
+	struct hello h = {.proof = s->key != 0 ? &proof : NULL};
 
 	randombytes_buf(&s->conn, sizeof(s->conn));
 	randombytes_buf(&h.nonce, sizeof(h.nonce));
-	return session_ask(s, buf, hello_encode(buf, sizeof(buf), 0, s->conn, &h), on_welcome);
+	if (s->key != 0)
+		hello_prove(&s->domain, s->conn, s->key, h.nonce, &proof);
+	return session_ask(s, buf, hello_encode(buf, sizeof(buf), s->key, s->conn, &h), on_welcome);
 }
 
-static bool on_listening(struct session *s, const struct frame *f)
+static bool on_listening(struct conversation *s, const struct frame *f)
 {
 	struct listening l;
 
-	(void)s;
-	return f->verb == VERB_LISTENING && listening_decode(f, &l) == DROP_NONE && l.seconds > 0;
+	return f->verb == VERB_LISTENING && session_signed(s, f) &&
+	       listening_decode(f, &l) == DROP_NONE && l.seconds > 0;
 }
 
-static int session_lease(struct session *s)
+static int session_lease(struct conversation *s)
 {
 	const struct listen l = {.cookie = &s->cookie, .number = 1, .seconds = LEASE_SECONDS};
 	uint8_t buf[WIRE_MAX_FRAME];
+	size_t len = listen_encode(buf, sizeof(buf), s->key, s->conn, &l);
 
-	return session_ask(s, buf, listen_encode(buf, sizeof(buf), 0, s->conn, &l), on_listening);
+	return session_ask(s, buf, session_sign(s, buf, len), on_listening);
 }
 
 /* The relay takes the upload: it has one chunk. */
-static void upload_serve(struct session *s, const struct frame *f)
+static void upload_serve(struct conversation *s, const struct frame *f)
 {
 	uint8_t buf[WIRE_MAX_FRAME];
 	struct data d = {.upload = true, .bytes = s->blob, .len = s->length};
 	struct pull p;
 	size_t len;
 
-	if (pull_decode(f, &p) != DROP_NONE || !p.upload || !ident_equal(p.id, &s->id))
+	if (!session_signed(s, f) || pull_decode(f, &p) != DROP_NONE || !p.upload ||
+	    !ident_equal(p.id, &s->id))
 		return;
 	d.stream = p.stream;
 	d.number = p.number;
-	len = data_encode(buf, sizeof(buf), 0, s->conn, &d);
-	(void)send(s->fd, buf, len, 0); /* lost: the relay pulls again */
+	len = data_encode(buf, sizeof(buf), s->key, s->conn, &d);
+	(void)send(s->fd, buf, session_sign(s, buf, len), 0); /* lost: the relay pulls again */
 }
 
-static bool on_offer(struct session *s, const struct frame *f)
+static bool on_offer(struct conversation *s, const struct frame *f)
 {
 	struct offer o;
 
@@ -170,7 +203,7 @@ static bool on_offer(struct session *s, const struct frame *f)
 	return true;
 }
 
-static int session_offer(struct session *s)
+static int session_offer(struct conversation *s)
 {
 	uint8_t buf[WIRE_MAX_FRAME], transfer[TRANSFER_SIZE];
 	const struct send w = {
@@ -182,16 +215,18 @@ static int session_offer(struct session *s)
 		.deadline = TRANSFER_SECONDS,
 		.length = s->length,
 	};
+	size_t len;
 
 	randombytes_buf(transfer, sizeof(transfer));
-	return session_ask(s, buf, send_encode(buf, sizeof(buf), 0, s->conn, &w), on_offer);
+	len = send_encode(buf, sizeof(buf), s->key, s->conn, &w);
+	return session_ask(s, buf, session_sign(s, buf, len), on_offer);
 }
 
-int session_open(struct session *s)
+int session_open(struct conversation *s)
 {
 	static const struct {
 		const char *what;
-		int (*step)(struct session *s);
+		int (*step)(struct conversation *s);
 	} steps[] = {
 		{"HELLO", session_hello},
 		{"LISTEN", session_lease},

@@ -20,10 +20,11 @@ struct slot {
 };
 
 struct window {
-	struct session *s;
+	struct conversation *s;
 	const struct workload *w;
 	uint32_t size;
 	uint32_t free_count;
+	size_t unsigned_len; /* of a request */
 	uint64_t now, scan;
 	struct window_result count;
 	struct slot slot[WINDOW_MAX]; /* requests in slot i are numbered i, i + size, ... */
@@ -43,7 +44,7 @@ static uint64_t now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static int window_init(struct window *w, struct session *s, const struct workload *work,
+static int window_init(struct window *w, struct conversation *s, const struct workload *work,
 		       uint32_t size)
 {
 	size_t len = 0;
@@ -56,7 +57,8 @@ static int window_init(struct window *w, struct session *s, const struct workloa
 		w->free[w->free_count++] = i;
 	}
 	for (unsigned int i = 0; i < BATCH; i++) {
-		len = work->prepare(s, w->request[i]);
+		w->unsigned_len = work->prepare(s, w->request[i]);
+		len = session_sign(s, w->request[i], w->unsigned_len);
 		w->out_iov[i] = (struct iovec){.iov_base = w->request[i], .iov_len = len};
 		w->out[i].msg_hdr = (struct msghdr){.msg_iov = &w->out_iov[i], .msg_iovlen = 1};
 		w->in_iov[i] = (struct iovec){.iov_base = w->reply[i], .iov_len = REPLY_MAX};
@@ -64,6 +66,12 @@ static int window_init(struct window *w, struct session *s, const struct workloa
 	}
 	w->count.request_bytes = len;
 	return len > 0 ? 0 : -EMSGSIZE;
+}
+
+static void request_make(struct window *w, uint8_t *request, uint32_t number)
+{
+	w->w->number(w->s, request, number);
+	session_sign(w->s, request, w->unsigned_len);
 }
 
 /* Sends as many requests as there are free slots, at most one batch. */
@@ -76,7 +84,7 @@ static int window_fill(struct window *w)
 	if (n == 0)
 		return 0;
 	for (unsigned int i = 0; i < n; i++)
-		w->w->number(w->s, w->request[i], w->slot[slots[i]].number + w->size);
+		request_make(w, w->request[i], w->slot[slots[i]].number + w->size);
 	sent = sendmmsg(w->s->fd, w->out, n, 0);
 	if (sent < 0)
 		return errno == EAGAIN || errno == ENOBUFS ? 0 : -errno;
@@ -211,7 +219,7 @@ static int window_measure(struct window *w, const struct window_options *o)
 	return w->count.requests > 0 ? 0 : -ETIMEDOUT;
 }
 
-int window_run(struct session *s, const struct workload *w, const struct window_options *o,
+int window_run(struct conversation *s, const struct workload *w, const struct window_options *o,
 	       struct window_result *r)
 {
 	struct window *win = calloc(1, sizeof(*win));

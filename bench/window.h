@@ -27,7 +27,7 @@ struct window_result {
 
 /* 0; -EPROTO after a wrong answer; -ETIMEDOUT if none came at all; or another
  * -errno of the socket or of /proc. */
-int window_run(struct session *s, const struct workload *w, const struct window_options *o,
+int window_run(struct conversation *s, const struct workload *w, const struct window_options *o,
 	       struct window_result *r);
 
 #endif

@@ -12,7 +12,7 @@ static const uint8_t mark[TRANSFER_SIZE - 4] = "measurement";
 
 /* ---- pull: one chunk, one DATA ---- */
 
-static size_t pull_prepare(const struct session *s, uint8_t *buf)
+static size_t pull_prepare(const struct conversation *s, uint8_t *buf)
 {
 	const struct pull p = {
 		.cookie = &s->cookie,
@@ -25,10 +25,10 @@ static size_t pull_prepare(const struct session *s, uint8_t *buf)
 		.length = s->length,
 	};
 
-	return pull_encode(buf, WIRE_MAX_FRAME, 0, s->conn, &p);
+	return pull_encode(buf, WIRE_MAX_FRAME, s->key, s->conn, &p);
 }
 
-static void pull_number(const struct session *s, uint8_t *buf, uint32_t number)
+static void pull_number(const struct conversation *s, uint8_t *buf, uint32_t number)
 {
 	struct wire_pull *w = (struct wire_pull *)(buf + sizeof(struct wire_header));
 
@@ -36,8 +36,8 @@ static void pull_number(const struct session *s, uint8_t *buf, uint32_t number)
 	w->echo = s->echo;
 }
 
-static enum verdict pull_verify(struct session *s, const uint8_t *buf, size_t len, uint32_t *number,
-				uint32_t *part)
+static enum verdict pull_verify(struct conversation *s, const uint8_t *buf, size_t len,
+				uint32_t *number, uint32_t *part)
 {
 	struct frame f;
 	struct data d;
@@ -60,7 +60,7 @@ static enum verdict pull_verify(struct session *s, const uint8_t *buf, size_t le
 #define PART_STATUS 1u
 #define PART_OFFER 2u
 
-static size_t send_prepare(const struct session *s, uint8_t *buf)
+static size_t send_prepare(const struct conversation *s, uint8_t *buf)
 {
 	struct transfer t;
 	const struct send w = {
@@ -77,10 +77,10 @@ static size_t send_prepare(const struct session *s, uint8_t *buf)
 		return 0; /* the OFFER could not carry the blob */
 	memset(&t, 0, sizeof(t));
 	memcpy(t.mark, mark, sizeof(mark));
-	return send_encode(buf, WIRE_MAX_FRAME, 0, s->conn, &w);
+	return send_encode(buf, WIRE_MAX_FRAME, s->key, s->conn, &w);
 }
 
-static void send_number(const struct session *s, uint8_t *buf, uint32_t number)
+static void send_number(const struct conversation *s, uint8_t *buf, uint32_t number)
 {
 	struct wire_send *w = (struct wire_send *)(buf + sizeof(struct wire_header));
 	be32 n = put32(number);
@@ -99,18 +99,20 @@ static enum verdict transfer_verify(const uint8_t *transfer, bool right, uint32_
 	return right ? VERDICT_PART : VERDICT_WRONG;
 }
 
-static enum verdict status_verify(const struct frame *f, uint32_t *number)
+static enum verdict status_verify(const struct conversation *s, const struct frame *f,
+				  uint32_t *number)
 {
 	struct status t;
 
-	if (status_decode(f, &t) != DROP_NONE)
+	if (!session_signed(s, f) || status_decode(f, &t) != DROP_NONE)
 		return VERDICT_WRONG;
 	return transfer_verify(t.transfer,
 			       t.code == STATUS_SERVING_PRIVATE || t.code == STATUS_SERVING_CENTRAL,
 			       number);
 }
 
-static enum verdict offer_verify(const struct session *s, const struct frame *f, uint32_t *number)
+static enum verdict offer_verify(const struct conversation *s, const struct frame *f,
+				 uint32_t *number)
 {
 	struct offer o;
 
@@ -123,8 +125,8 @@ static enum verdict offer_verify(const struct session *s, const struct frame *f,
 			       number);
 }
 
-static enum verdict send_verify(struct session *s, const uint8_t *buf, size_t len, uint32_t *number,
-				uint32_t *part)
+static enum verdict send_verify(struct conversation *s, const uint8_t *buf, size_t len,
+				uint32_t *number, uint32_t *part)
 {
 	struct frame f;
 
@@ -132,7 +134,7 @@ static enum verdict send_verify(struct session *s, const uint8_t *buf, size_t le
 		return VERDICT_WRONG;
 	if (f.verb == VERB_STATUS) {
 		*part = PART_STATUS;
-		return status_verify(&f, number);
+		return status_verify(s, &f, number);
 	}
 	if (f.verb == VERB_OFFER) {
 		*part = PART_OFFER;
@@ -143,7 +145,7 @@ static enum verdict send_verify(struct session *s, const uint8_t *buf, size_t le
 
 /* ---- echo: a datagram that comes back as it is ---- */
 
-static size_t echo_prepare(const struct session *s, uint8_t *buf)
+static size_t echo_prepare(const struct conversation *s, uint8_t *buf)
 {
 	if (s->length < sizeof(be32))
 		return 0;
@@ -151,7 +153,7 @@ static size_t echo_prepare(const struct session *s, uint8_t *buf)
 	return s->length;
 }
 
-static void echo_number(const struct session *s, uint8_t *buf, uint32_t number)
+static void echo_number(const struct conversation *s, uint8_t *buf, uint32_t number)
 {
 	be32 n = put32(number);
 
@@ -159,8 +161,8 @@ static void echo_number(const struct session *s, uint8_t *buf, uint32_t number)
 	memcpy(buf, &n, sizeof(n));
 }
 
-static enum verdict echo_verify(struct session *s, const uint8_t *buf, size_t len, uint32_t *number,
-				uint32_t *part)
+static enum verdict echo_verify(struct conversation *s, const uint8_t *buf, size_t len,
+				uint32_t *number, uint32_t *part)
 {
 	be32 n;
 

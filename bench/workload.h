@@ -17,13 +17,14 @@ struct workload {
 	const char *name;
 	bool relay;	/* it speaks to a relay: session_open() comes first */
 	uint32_t parts; /* mask of the frames that make up an answer */
-	/* Writes a request (at most WIRE_MAX_FRAME bytes); its length, 0: does not fit. */
-	size_t (*prepare)(const struct session *s, uint8_t *buf);
+	/* Writes a request, unsigned, in WIRE_MAX_FRAME bytes of room; its length, 0: does
+	 * not fit. */
+	size_t (*prepare)(const struct conversation *s, uint8_t *buf);
 	/* Makes a prepared request number `number`, with the newest echo. */
-	void (*number)(const struct session *s, uint8_t *buf, uint32_t number);
+	void (*number)(const struct conversation *s, uint8_t *buf, uint32_t number);
 	/* Checks every byte of a reply; fills number and part, one bit of `parts`. */
-	enum verdict (*check)(struct session *s, const uint8_t *buf, size_t len, uint32_t *number,
-			      uint32_t *part);
+	enum verdict (*check)(struct conversation *s, const uint8_t *buf, size_t len,
+			      uint32_t *number, uint32_t *part);
 };
 
 /* NULL: no such workload. */

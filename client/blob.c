@@ -5,8 +5,25 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "client/blob.h"
 #include "wire/frame.h"
+
+#define WINDOW (BLOB_PIECE / SEGMENT_SEALED + 2) /* segments that a piece may touch */
+
+/* A few neighbouring segments, sealed, and the tags of all: one nonce may see
+ * one plaintext only, so what is sealed again must come out as it did before. */
+struct ciphertext {
+	struct content content;
+	uint64_t first, count; /* segments in the buffer */
+	uint64_t tagged;       /* segments sealed before */
+	uint8_t (*tags)[SEGMENT_TAG];
+	struct ident digest;
+	struct ident_state *hash; /* of the file, while it is read through; may be NULL */
+	bool changed;
+	uint8_t buffer[CONTENT_HEADER + WINDOW * SEGMENT_SEALED];
+};
 
 int blob_open_fd(struct blob *b, int fd)
 {
@@ -22,7 +39,7 @@ int blob_open_fd(struct blob *b, int fd)
 	if (b->piece == NULL)
 		return -ENOMEM;
 	b->fd = fd;
-	b->length = (uint64_t)b->opened.st_size;
+	b->length = b->file_length = (uint64_t)b->opened.st_size;
 	return 0;
 }
 
@@ -53,7 +70,42 @@ int blob_open_memory(struct blob *b, const void *data, size_t size)
 	if (size > BLOB_MAX_LENGTH)
 		return -EFBIG;
 	b->memory = data;
-	b->length = size;
+	b->length = b->file_length = size;
+	return 0;
+}
+
+static void ciphertext_free(struct ciphertext *c)
+{
+	if (c == NULL)
+		return;
+	content_wipe(&c->content);
+	ident_free(c->hash);
+	free(c->tags);
+	free(c);
+}
+
+int blob_encrypt(struct blob *b, const uint8_t key[CONTENT_KEY_SIZE], const struct ident *digest)
+{
+	struct ciphertext *c;
+
+	if (content_sealed_length(b->file_length) > BLOB_MAX_LENGTH)
+		return -EFBIG;
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return -ENOMEM;
+	content_init(&c->content, key, b->file_length);
+	c->tags = calloc(content_segments(&c->content), sizeof(*c->tags));
+	if (digest != NULL) {
+		c->digest = *digest;
+		c->hash = ident_begin(RULE_SHA256);
+	}
+	if (c->tags == NULL || (digest != NULL && c->hash == NULL)) {
+		ciphertext_free(c);
+		return -ENOMEM;
+	}
+	memcpy(c->buffer, c->content.header, CONTENT_HEADER);
+	b->cipher = c;
+	b->length = content_sealed_length(b->file_length);
 	return 0;
 }
 
@@ -62,11 +114,12 @@ void blob_close(struct blob *b)
 	if (b->owned)
 		close(b->fd);
 	free(b->piece);
+	ciphertext_free(b->cipher);
 	memset(b, 0, sizeof(*b));
 	b->fd = -1;
 }
 
-const uint8_t *blob_read(struct blob *b, uint64_t offset, size_t len)
+static const uint8_t *file_read(struct blob *b, uint64_t offset, size_t len)
 {
 	size_t done = 0;
 	ssize_t n;
@@ -87,10 +140,95 @@ const uint8_t *blob_read(struct blob *b, uint64_t offset, size_t len)
 	return b->piece;
 }
 
+/* Does the file still have what was sealed before? */
+static bool segment_same(struct ciphertext *c, uint64_t number, const uint8_t *plain,
+			 const uint8_t *tag)
+{
+	struct ident digest;
+
+	if (number < c->tagged)
+		return sodium_memcmp(c->tags[number], tag, SEGMENT_TAG) == 0;
+	memcpy(c->tags[c->tagged++], tag, SEGMENT_TAG);
+	if (c->hash == NULL)
+		return true;
+	ident_update(c->hash, plain, segment_length(&c->content, number));
+	if (c->tagged < content_segments(&c->content))
+		return true;
+	ident_final(c->hash, &digest);
+	ident_free(c->hash);
+	c->hash = NULL;
+	return ident_equal(&digest, &c->digest);
+}
+
+/* Puts the segment behind those in the buffer. Returns 0, or -1 with errno set. */
+static int segment_add(struct blob *b, uint64_t number)
+{
+	struct ciphertext *c = b->cipher;
+	uint8_t *sealed = c->buffer + CONTENT_HEADER + (number - c->first) * SEGMENT_SEALED;
+	size_t len = segment_length(&c->content, number);
+	const uint8_t *plain = file_read(b, number * SEGMENT_SIZE, len);
+
+	if (plain == NULL)
+		return -1;
+	segment_seal(&c->content, number, plain, sealed);
+	if (!segment_same(c, number, plain, sealed + len)) {
+		c->changed = true;
+		errno = EIO;
+		return -1;
+	}
+	c->count++;
+	return 0;
+}
+
+/* Lets the buffer begin at segment `first`, or before if `last` has room too. */
+static void buffer_move(struct ciphertext *c, uint64_t first, uint64_t last)
+{
+	uint64_t gone = first - c->first;
+
+	if (first < c->first || gone >= c->count) {
+		c->first = first;
+		c->count = 0;
+	} else if (last - c->first >= WINDOW) {
+		c->first = first;
+		c->count -= gone;
+		memmove(c->buffer + CONTENT_HEADER,
+			c->buffer + CONTENT_HEADER + gone * SEGMENT_SEALED,
+			c->count * SEGMENT_SEALED);
+	}
+}
+
+static uint64_t segment_at(uint64_t offset)
+{
+	return offset < CONTENT_HEADER ? 0 : (offset - CONTENT_HEADER) / SEGMENT_SEALED;
+}
+
+static const uint8_t *ciphertext_read(struct blob *b, uint64_t offset, size_t len)
+{
+	struct ciphertext *c = b->cipher;
+	uint64_t first = segment_at(offset), last = segment_at(offset + len - 1);
+
+	if (c->changed || first > c->tagged) {
+		errno = c->changed ? EIO : EINVAL;
+		return NULL;
+	}
+	buffer_move(c, first, last);
+	while (c->first + c->count <= last)
+		if (segment_add(b, c->first + c->count) < 0)
+			return NULL;
+	return c->buffer + (offset - c->first * SEGMENT_SEALED);
+}
+
+const uint8_t *blob_read(struct blob *b, uint64_t offset, size_t len)
+{
+	return b->cipher != NULL ? ciphertext_read(b, offset, len) : file_read(b, offset, len);
+}
+
 bool blob_changed(const struct blob *b)
 {
 	struct stat now;
 
+	if (b->cipher != NULL && b->cipher->changed)
+		return true;
 	if (b->memory != NULL)
 		return false;
 	return fstat(b->fd, &now) < 0 || now.st_size != b->opened.st_size ||

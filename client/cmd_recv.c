@@ -50,15 +50,24 @@ static int relay_add(char **argv, struct arguments *a, const char *text)
 static int arguments_parse(int argc, char **argv, struct arguments *a)
 {
 	static const struct option options[] = {
-		{"out", required_argument, NULL, 'o'},	   {"listen", required_argument, NULL, 'l'},
-		{"relay", required_argument, NULL, 'r'},   {"count", required_argument, NULL, 'c'},
-		{"timeout", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},	   {0},
+		{"out", required_argument, NULL, 'o'},
+		{"listen", required_argument, NULL, 'l'},
+		{"relay", required_argument, NULL, 'r'},
+		{"count", required_argument, NULL, 'c'},
+		{"timeout", required_argument, NULL, 's'},
+		{"domain-key", required_argument, NULL, 'd'},
+		{"identity", required_argument, NULL, 'i'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	int option, ret = 0;
 
 	while (ret == 0 && (option = option_next(argc, argv, options)) != -1) {
 		switch (option) {
+		case 'd':
+			a->options.domain_key_file = optarg;
+			break;
 		case 'o':
 			a->options.directory = optarg;
 			break;
@@ -74,6 +83,9 @@ static int arguments_parse(int argc, char **argv, struct arguments *a)
 			break;
 		case 's':
 			ret = option_seconds(argv, "--timeout", optarg, &a->options.timeout_ms);
+			break;
+		case 'i':
+			a->options.identity_file = optarg;
 			break;
 		case 'j':
 			a->json = true;
@@ -99,8 +111,8 @@ static void file_print(void *ctx, const struct ow_file *f)
 
 	progress_end(&a->progress);
 	if (!a->json) {
-		printf("%s  %llu bytes, verified, from relay %s\n", f->path,
-		       (unsigned long long)f->bytes, f->relay);
+		printf("%s  %llu bytes, %sverified, from relay %s\n", f->path,
+		       (unsigned long long)f->bytes, f->encrypted ? "decrypted, " : "", f->relay);
 		fflush(stdout);
 		return;
 	}
@@ -110,6 +122,7 @@ static void file_print(void *ctx, const struct ow_file *f)
 	json_object_set_new(o, "path", json_text(f->path));
 	json_object_set_new(o, "relay", json_string(f->relay));
 	json_object_set_new(o, "verified", json_true());
+	json_object_set_new(o, "encrypted", json_boolean(f->encrypted));
 	json_print(o);
 }
 
@@ -140,6 +153,10 @@ int cmd_recv(int argc, char **argv)
 		return EXIT_FAILED;
 	if (config.listen[0] != '\0')
 		o->listen = config.listen;
+	if (config.domain_key[0] != '\0')
+		o->domain_key_file = config.domain_key;
+	if (config.identity[0] != '\0')
+		o->identity_file = config.identity;
 	ret = arguments_parse(argc, argv, &a);
 	if (ret != 0)
 		return ret;

@@ -10,11 +10,26 @@
 
 struct arguments {
 	const char *file, *to;
-	int via; /* enum ow_via, 0: not said */
+	const char *domain_key; /* NULL: none */
+	const char *recipient, *content_key;
+	int encrypt; /* enum ow_encrypt, 0: not encrypted */
+	int via;     /* enum ow_via, 0: not said */
 	int rule;
 	uint32_t timeout_ms;
 	bool json;
 };
+
+/* Returns 0 or EXIT_USAGE. */
+static int encrypt_check(char **argv, const struct arguments *a)
+{
+	if (a->encrypt == 0 && (a->recipient != NULL || a->content_key != NULL))
+		return usage_error(argv, "say how to encrypt: --encrypt shared or random");
+	if (a->encrypt != 0 && a->recipient == NULL)
+		return usage_error(argv, "say who may read it: --recipient PUBKEY");
+	if (a->encrypt == OW_ENCRYPT_RANDOM && a->content_key != NULL)
+		return usage_error(argv, "--content-key is for --encrypt shared");
+	return 0;
+}
 
 /* Returns 0 or EXIT_USAGE. */
 static int arguments_parse(int argc, char **argv, struct arguments *a, struct client_config *c)
@@ -26,6 +41,10 @@ static int arguments_parse(int argc, char **argv, struct arguments *a, struct cl
 		{"central", required_argument, NULL, 'c'},
 		{"rule", required_argument, NULL, 'r'},
 		{"timeout", required_argument, NULL, 's'},
+		{"domain-key", required_argument, NULL, 'd'},
+		{"encrypt", required_argument, NULL, 'e'},
+		{"recipient", required_argument, NULL, 'k'},
+		{"content-key", required_argument, NULL, 'n'},
 		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -65,6 +84,20 @@ static int arguments_parse(int argc, char **argv, struct arguments *a, struct cl
 				return usage_error(argv, "--timeout: %d seconds at most",
 						   DEADLINE_MAX);
 			break;
+		case 'd':
+			a->domain_key = optarg;
+			break;
+		case 'e':
+			if (strcmp(optarg, "shared") != 0 && strcmp(optarg, "random") != 0)
+				return usage_error(argv, "--encrypt: choose shared or random");
+			a->encrypt = optarg[0] == 's' ? OW_ENCRYPT_SHARED : OW_ENCRYPT_RANDOM;
+			break;
+		case 'k':
+			a->recipient = optarg;
+			break;
+		case 'n':
+			a->content_key = optarg;
+			break;
 		case 'j':
 			a->json = true;
 			break;
@@ -77,7 +110,7 @@ static int arguments_parse(int argc, char **argv, struct arguments *a, struct cl
 	a->file = argv[optind];
 	if (a->to == NULL)
 		return usage_error(argv, "say where to: --to ADDR[:PORT]");
-	return 0;
+	return encrypt_check(argv, a);
 }
 
 /* Decides which relay. Returns 0 or an exit status. */
@@ -142,6 +175,8 @@ int cmd_send(int argc, char **argv)
 
 	if (config_load(&config, stderr) < 0)
 		return EXIT_FAILED;
+	if (config.domain_key[0] != '\0')
+		a.domain_key = config.domain_key;
 	ret = arguments_parse(argc, argv, &a, &config);
 	if (ret == 0)
 		ret = via_decide(argv, &a, &config, &o.relay);
@@ -150,6 +185,12 @@ int cmd_send(int argc, char **argv)
 	o.via = a.via;
 	o.target = a.to;
 	o.path = a.file;
+	o.domain_key_file = a.domain_key;
+	o.encrypt = a.encrypt;
+	o.recipient = a.recipient;
+	o.content_key_file = a.content_key;
+	if (o.content_key_file == NULL && config.content_key[0] != '\0')
+		o.content_key_file = config.content_key;
 	o.rule = a.rule;
 	o.timeout_ms = a.timeout_ms;
 	o.stop = stop_on_signals();

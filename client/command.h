@@ -29,6 +29,7 @@ struct command {
 extern const struct command commands[]; /* ends with a NULL name */
 
 int cmd_id(int argc, char **argv);
+int cmd_keygen(int argc, char **argv);
 int cmd_recv(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_status(int argc, char **argv);

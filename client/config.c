@@ -22,6 +22,9 @@ static const struct keyword {
 	{"private", VALUE_RELAY, FIELD(private_relay)},
 	{"central", VALUE_RELAY, FIELD(central_relay)},
 	{"listen", VALUE_LISTEN, FIELD(listen)},
+	{"domain_key", VALUE_PATH, FIELD(domain_key)},
+	{"content_key", VALUE_PATH, FIELD(content_key)},
+	{"identity", VALUE_PATH, FIELD(identity)},
 	{"admin", VALUE_PATH, FIELD(admin)},
 #undef FIELD
 };
@@ -81,10 +84,21 @@ static int mistake(struct reading *r, const char *section, const char *key, cons
 	return 1; /* go on: all mistakes are told at once */
 }
 
+/* "no such key; use one of ..." */
+static const char *unknown_key(char *buf, size_t cap)
+{
+	size_t n = (size_t)snprintf(buf, cap, "no such key; use one of");
+
+	for (size_t i = 0; i < KEYWORDS && n < cap; i++)
+		n += (size_t)snprintf(buf + n, cap - n, "%s %s", i > 0 ? "," : "",
+				      keywords[i].name);
+	return buf;
+}
+
 static int value_take(void *user, const char *section, const char *key, const char *value)
 {
 	struct reading *r = user;
-	char problem[128];
+	char problem[160];
 	const char *why;
 	size_t i;
 
@@ -93,8 +107,7 @@ static int value_take(void *user, const char *section, const char *key, const ch
 	for (i = 0; i < KEYWORDS && strcmp(key, keywords[i].name) != 0; i++)
 		;
 	if (i == KEYWORDS)
-		return mistake(r, section, key,
-			       "no such key; use private, central, listen or admin");
+		return mistake(r, section, key, unknown_key(problem, sizeof(problem)));
 	if (r->seen[i] != 0) {
 		snprintf(problem, sizeof(problem), "is on line %u already; keep one of them",
 			 r->seen[i]);

@@ -15,6 +15,9 @@ struct client_config {
 	char private_relay[ADDR_TEXT_MAX]; /* "" : not configured; so all of them */
 	char central_relay[ADDR_TEXT_MAX];
 	char listen[ADDR_TEXT_MAX];
+	char domain_key[PATH_MAX];
+	char content_key[PATH_MAX];
+	char identity[PATH_MAX];
 	char admin[PATH_MAX];
 };
 

@@ -5,14 +5,11 @@
 #include <sodium.h>
 
 #include "client/clock.h"
-#include "client/name.h"
 #include "client/receiver.h"
 
 #define FRAME_MEMORY 2304 /* what a full frame costs in the receive buffer */
 #define WINDOW_LEAST 4	  /* chunks */
 #define REPORT_EVERY (250 * MILLISECOND)
-#define SETTLE_PIECES 16 /* of SETTLE_BYTES, in one call */
-#define ATTEMPTS 2	 /* at a blob with the wrong identifier */
 #define ASK_EVERY (1 * SECOND)
 
 /* All deliveries share one receive buffer. */
@@ -34,7 +31,7 @@ static void windows_share(struct ow_receiver *r)
 			r->active[i]->window->cap = window_cap(r);
 }
 
-static void window_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
+void delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
 	uint64_t random;
 
@@ -46,20 +43,12 @@ static void window_start(struct ow_receiver *r, struct delivery *d, uint64_t now
 	d->attempts++;
 }
 
-static void delivery_fail(struct ow_receiver *r, struct delivery *d, const char *doing, int error)
-{
-	char name[NAME_BYTES + 1];
-
-	name_sanitise(d->meta, d->meta_len, &d->id, name);
-	receiver_warn(r, "cannot %s \"%s\" in %s: %s; make that possible and have it sent again",
-		      doing, name, r->inbox.path, strerror(-error));
-	delivery_end(r, d, REFUSE_TARGET_FAILED);
-}
-
 void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
 	int ret;
 
+	if (d->encrypted && !delivery_unseal(r, d))
+		return;
 	ret = part_open(&r->inbox, &d->part);
 	if (ret < 0) {
 		delivery_fail(r, d, "create", ret);
@@ -71,7 +60,7 @@ void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
 		delivery_fail(r, d, "take", -ENOMEM);
 		return;
 	}
-	window_start(r, d, now);
+	delivery_start(r, d, now);
 	d->state = DELIVERY_PULLING;
 	d->receipt_at = now + REPORT_EVERY;
 }
@@ -133,101 +122,7 @@ void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data 
 	}
 }
 
-/* ---- hashing and the end ---- */
-
-/* The contiguous bytes that are not hashed, up to SETTLE_BYTES. */
-static size_t backlog(const struct delivery *d)
-{
-	uint32_t chunk = (uint32_t)(d->hashed / CHUNK_SIZE);
-	size_t bytes = 0;
-
-	while (pullwin_has(d->window, chunk) && bytes + CHUNK_SIZE <= SETTLE_BYTES)
-		bytes += chunk_length(d->length, chunk++);
-	return bytes;
-}
-
-static int backlog_hash(struct ow_receiver *r, struct delivery *d)
-{
-	size_t i, bytes;
-	int ret;
-
-	for (i = 0; i < SETTLE_PIECES && d->hashed < d->length; i++) {
-		bytes = backlog(d);
-		if (bytes == 0)
-			break;
-		ret = part_read(&d->part, r->scratch, bytes, d->hashed);
-		if (ret < 0)
-			return ret;
-		ident_update(d->hash, r->scratch, bytes);
-		d->hashed += bytes;
-	}
-	return 0;
-}
-
-static void delivery_publish(struct ow_receiver *r, struct delivery *d)
-{
-	char name[NAME_BYTES + 1], mime[META_MAX + 1], path[PATH_MAX];
-	char id[IDENT_HEX_MAX], relay[ADDR_TEXT_MAX];
-	int ret;
-
-	name_sanitise(d->meta, d->meta_len, &d->id, name);
-	ret = part_publish(&r->inbox, &d->part, name, path);
-	if (ret < 0) {
-		delivery_fail(r, d, "store", ret);
-		return;
-	}
-	name_mime(d->meta, d->meta_len, mime);
-	addr_text(&d->peer->addr, relay);
-	delivery_end(r, d, REFUSE_NONE);
-	r->files++;
-	if (r->file != NULL)
-		r->file(r->ctx, &(struct ow_file){.id = ident_hex(&d->id, id),
-						  .bytes = d->length,
-						  .path = path,
-						  .relay = relay,
-						  .mime = mime});
-}
-
-/* All bytes are here, but they are not what the OFFER named. */
-static void delivery_retry(struct ow_receiver *r, struct delivery *d, uint64_t now)
-{
-	char text[ADDR_TEXT_MAX];
-
-	addr_text(&d->peer->addr, text);
-	if (d->attempts >= ATTEMPTS) {
-		receiver_warn(r,
-			      "relay %s delivered data that does not match its identifier; thrown "
-			      "away",
-			      text);
-		delivery_end(r, d, REFUSE_TARGET_FAILED);
-		return;
-	}
-	ident_free(d->hash);
-	d->hash = ident_begin(d->rule);
-	d->error = d->hash != NULL ? part_reset(&d->part) : -ENOMEM;
-	window_start(r, d, now);
-}
-
-void delivery_settle(struct ow_receiver *r, struct delivery *d, uint64_t now)
-{
-	struct ident id;
-
-	if (d->window == NULL || receiver_finished(r))
-		return;
-	if (d->error == 0)
-		d->error = backlog_hash(r, d);
-	if (d->error < 0) {
-		delivery_fail(r, d, "write", d->error);
-		return;
-	}
-	if (d->hashed < d->length)
-		return;
-	ident_final(d->hash, &id);
-	if (ident_equal(&id, &d->id))
-		delivery_publish(r, d);
-	else
-		delivery_retry(r, d, now);
-}
+/* ---- where it stands ---- */
 
 uint64_t delivery_bytes(const struct delivery *d)
 {
@@ -262,8 +157,9 @@ void delivery_report(struct ow_receiver *r, struct delivery *d)
 	if (d->state == DELIVERY_REFUSED)
 		receipt.code = RECEIPT_REFUSED;
 	meta_digest(d->meta, d->meta_len, digest);
-	udp_commit(&r->udp, r->tx, &d->peer->addr,
-		   receipt_encode(buf, WIRE_MAX_FRAME, 0, d->peer->conn, &receipt));
+	peer_commit(
+		d->peer, &r->udp, r->tx, buf,
+		receipt_encode(buf, WIRE_MAX_FRAME, peer_key(d->peer), d->peer->conn, &receipt));
 	d->receipt_due = false;
 }
 
@@ -273,7 +169,9 @@ static void delivery_release(struct ow_receiver *r, struct delivery *d)
 		r->gather.count = 0;
 	part_discard(&r->inbox, &d->part);
 	ident_free(d->hash);
+	decryption_free(d->decryption);
 	free(d->window);
+	d->decryption = NULL;
 	d->hash = NULL;
 	d->window = NULL;
 	r->active[d->stream & (DELIVERIES_MAX - 1)] = NULL;
@@ -345,8 +243,8 @@ static void pull_emit(struct ow_receiver *r, struct delivery *d, uint32_t number
 	};
 	uint8_t *buf = udp_slot(&r->udp, r->tx);
 
-	udp_commit(&r->udp, r->tx, &d->peer->addr,
-		   pull_encode(buf, WIRE_MAX_FRAME, 0, d->peer->conn, &p));
+	peer_commit(d->peer, &r->udp, r->tx, buf,
+		    pull_encode(buf, WIRE_MAX_FRAME, peer_key(d->peer), d->peer->conn, &p));
 }
 
 static void delivery_pull(struct ow_receiver *r, struct delivery *d, uint64_t now)

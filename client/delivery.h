@@ -4,6 +4,7 @@
 #ifndef CLIENT_DELIVERY_H
 #define CLIENT_DELIVERY_H
 
+#include "client/decryption.h"
 #include "client/inbox.h"
 #include "client/peer.h"
 #include "wire/pullwin.h"
@@ -28,6 +29,8 @@ struct delivery {
 	uint64_t length;
 	struct ticket ticket; /* of the newest OFFER */
 	uint8_t meta[META_MAX];
+	bool encrypted;
+	uint8_t sealed_key[SEALED_KEY_SIZE];
 	uint64_t lifetime; /* microseconds without an OFFER or progress */
 	uint64_t offered;  /* when the newest OFFER came */
 	struct peer *peer; /* where to pull from and report to; ended: may be NULL */
@@ -39,8 +42,10 @@ struct delivery {
 	uint64_t resume_at;
 	struct pullwin *window; /* with its bitmaps behind it */
 	struct ident_state *hash;
-	uint64_t hashed; /* bytes: a contiguous prefix */
-	int error;	 /* -errno of a write that failed */
+	uint64_t hashed;	       /* bytes: a contiguous prefix */
+	bool verified;		       /* all of it, and it is what the OFFER named */
+	struct decryption *decryption; /* NULL: not encrypted */
+	int error;		       /* -errno of a write that failed */
 	struct part part;
 };
 
@@ -48,14 +53,19 @@ struct ow_receiver;
 
 /* The relay is known: makes the file and the window. */
 void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* Pulls all of it, from the beginning. */
+void delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* DATA of the delivery's relay and stream. Its bytes must stay where they are
  * until delivery_write_gathered(). */
 void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data *data,
 		   uint64_t now);
 /* Writes what delivery_data() has gathered. */
 void delivery_write_gathered(struct ow_receiver *r);
-/* Hashes what has become contiguous, a few MiB at most, and ends the delivery
- * if that was all. Nothing may be gathered. */
+/* Opens the key and metadata of an encrypted one; false: it has ended, because
+ * that is impossible. */
+bool delivery_unseal(struct ow_receiver *r, struct delivery *d);
+/* Hashes what has become contiguous, or decrypts, a few MiB at most, and ends the
+ * delivery if that was all. Nothing may be gathered. */
 void delivery_settle(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* An ERROR about this stream. */
 void delivery_error(struct delivery *d, const struct error *e, uint64_t now);
@@ -67,6 +77,8 @@ uint64_t delivery_due(const struct delivery *d);
 void delivery_report(struct ow_receiver *r, struct delivery *d);
 /* Ends it: remembered, and reported to the relay. reason: REFUSE_NONE for complete. */
 void delivery_end(struct ow_receiver *r, struct delivery *d, uint8_t reason);
+/* Ends it because we cannot: a warning that says why. error: -errno. */
+void delivery_fail(struct ow_receiver *r, struct delivery *d, const char *doing, int error);
 /* Ends it as if the OFFER had never come. */
 void delivery_forget(struct ow_receiver *r, struct delivery *d);
 /* Bytes received. */

@@ -106,9 +106,9 @@ int part_read(struct part *p, void *buf, size_t len, uint64_t offset)
 	return 0;
 }
 
-int part_reset(struct part *p)
+int part_truncate(struct part *p, uint64_t length)
 {
-	return ftruncate(p->fd, 0) < 0 ? -errno : 0;
+	return ftruncate(p->fd, (off_t)length) < 0 ? -errno : 0;
 }
 
 /* One attempt; -EEXIST if the name is taken. Links never replace a file. */

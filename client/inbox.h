@@ -31,8 +31,8 @@ int part_open(const struct inbox *in, struct part *p);
 /* Writes all of iov (which it uses up). */
 int part_write(struct part *p, struct iovec *iov, int count, uint64_t offset);
 int part_read(struct part *p, void *buf, size_t len, uint64_t offset);
-/* Forgets what was written. */
-int part_reset(struct part *p);
+/* Forgets what was written from `length` on. */
+int part_truncate(struct part *p, uint64_t length);
 /* Gives it the first free name made from `name`, which is safe, and closes it.
  * path: PATH_MAX bytes, where it is now. */
 int part_publish(const struct inbox *in, struct part *p, const char *name, char *path);

@@ -38,21 +38,47 @@ static void lease_emit(struct ow_receiver *r, struct lease *l)
 		l->first = l->number;
 	listen.number = stop.number = l->number;
 	if (l->stopping)
-		len = stop_encode(buf, WIRE_MAX_FRAME, 0, p->conn, &stop);
+		len = stop_encode(buf, WIRE_MAX_FRAME, peer_key(p), p->conn, &stop);
 	else
-		len = listen_encode(buf, WIRE_MAX_FRAME, 0, p->conn, &listen);
-	udp_commit(&r->udp, r->tx, &p->addr, len);
+		len = listen_encode(buf, WIRE_MAX_FRAME, peer_key(p), p->conn, &listen);
+	peer_commit(p, &r->udp, r->tx, buf, len);
+}
+
+static void silence_warn(struct ow_receiver *r, struct lease *l)
+{
+	char relay[ADDR_TEXT_MAX], member[MEMBER_TEXT_MAX];
+	const struct member *m = l->peer->member;
+
+	l->warned = true;
+	receiver_warn(r, "relay %s does not answer%s%s; still trying",
+		      addr_text(&l->peer->asked, relay),
+		      m != NULL ? "; it is also silent if it does not know the key: " : "",
+		      m != NULL ? member_text(m, member) : "");
+}
+
+/* The relay has our key no more. Data is pulled without it from now on, and
+ * HELLO goes on: the key may come back. */
+static void lease_refuse(struct ow_receiver *r, struct lease *l)
+{
+	char relay[ADDR_TEXT_MAX], member[MEMBER_TEXT_MAX];
+
+	l->peer->known = false;
+	l->peer->refused_at = NEVER;
+	l->held = false;
+	l->warned = true;
+	receiver_warn(
+		r,
+		"relay %s does not accept %s any more, so it keeps no lease; get the domain's "
+		"newer key file and start again",
+		addr_text(&l->peer->addr, relay), member_text(l->peer->member, member));
 }
 
 void lease_tick(struct ow_receiver *r, struct lease *l, uint64_t now)
 {
-	char text[ADDR_TEXT_MAX];
-
-	if (l->peer->asking && now - l->peer->asked_since >= SILENT && !l->warned) {
-		l->warned = true;
-		receiver_warn(r, "relay %s does not answer; still trying",
-			      addr_text(&l->peer->asked, text));
-	}
+	if (peer_refused(l->peer, now))
+		lease_refuse(r, l);
+	if (l->peer->asking && now - l->peer->asked_since >= SILENT && !l->warned)
+		silence_warn(r, l);
 	if (!l->peer->known || now < lease_due(l))
 		return;
 	lease_emit(r, l);
@@ -77,6 +103,25 @@ void lease_answer(struct lease *l, const struct listening *a, uint64_t now)
 	l->warned = false;
 	l->held = a->seconds > 0;
 	l->due = now + (l->held ? a->seconds * SECOND / 3 : DENIED_WAIT);
+}
+
+void lease_error(struct ow_receiver *r, struct lease *l, const struct error *e, uint64_t now)
+{
+	uint64_t wait = e->code == ERROR_BUSY ? e->retry_after * MILLISECOND : DENIED_WAIT;
+	char text[ADDR_TEXT_MAX];
+
+	if (l->unanswered == 0 || l->stopping || (e->code != ERROR_BUSY && e->code != ERROR_KEY))
+		return;
+	l->unanswered = 0;
+	l->wait = ANSWER_FIRST;
+	l->due = now + (wait > ANSWER_FIRST ? wait : ANSWER_FIRST);
+	if (e->code != ERROR_KEY || l->warned)
+		return;
+	l->warned = true;
+	receiver_warn(r,
+		      "relay %s keeps leases for its domains' members only; give the key of a "
+		      "domain (--domain-key FILE) or leave the relay out",
+		      addr_text(&l->peer->addr, text));
 }
 
 void lease_stop(struct lease *l, uint64_t now)

@@ -19,7 +19,7 @@ struct lease {
 	uint32_t unanswered;
 	bool held;     /* the relay granted it */
 	bool stopping; /* it is being given back */
-	bool warned;   /* about a relay that does not answer */
+	bool warned;   /* about a relay that does not answer, or not grant it */
 };
 
 struct ow_receiver;
@@ -30,6 +30,8 @@ void lease_tick(struct ow_receiver *r, struct lease *l, uint64_t now);
 uint64_t lease_due(const struct lease *l);
 /* A LISTENING of its relay. */
 void lease_answer(struct lease *l, const struct listening *a, uint64_t now);
+/* An ERROR about its LISTEN. */
+void lease_error(struct ow_receiver *r, struct lease *l, const struct error *e, uint64_t now);
 /* Gives it back. */
 void lease_stop(struct lease *l, uint64_t now);
 /* Nothing is left to give back. */

@@ -9,29 +9,54 @@
 const struct command commands[] = {
 	{"send", cmd_send,
 	 "FILE --to ADDR[:PORT] [--via private|central] [--private ADDR[:PORT]]\n"
-	 "                     [--central ADDR[:PORT]] [--rule sha256|xxh3] [--timeout S] [--json]",
+	 "                     [--central ADDR[:PORT]] [--domain-key FILE] [--rule sha256|xxh3]\n"
+	 "                     [--encrypt shared|random --recipient PUBKEY [--content-key FILE]]\n"
+	 "                     [--timeout S] [--json]",
 	 "Sends FILE to the target and ends when the target confirmed the verified file.\n\n"
 	 "  --to ADDR[:PORT]        the target (port 4871)\n"
 	 "  --via private|central   the relay to use; asked for on a terminal if absent\n"
 	 "  --private ADDR[:PORT]   the private relay (port 4870; default: configuration)\n"
 	 "  --central ADDR[:PORT]   the central relay (port 4870; default: configuration)\n"
+	 "  --domain-key FILE       the key of the domain to send as a member of\n"
 	 "  --rule sha256|xxh3      how the identifier is computed (default: sha256)\n"
+	 "  --encrypt shared|random relays see a ciphertext only: one that members of the domain\n"
+	 "                          share, so that it is uploaded once, or a new one each time\n"
+	 "  --recipient PUBKEY      the public key of the target's identity: who may read it\n"
+	 "  --content-key FILE      shared: the domain's secret, from `oncewire keygen content`\n"
 	 "  --timeout S             give up after S seconds (default: 300, at most 3600)\n"
 	 "  --json                  print one object: id, bytes, outcome, uploaded_bytes,\n"
 	 "                          delivered, seconds\n"},
 	{"recv", cmd_recv,
-	 "--out DIR [--listen ADDR:PORT] [--relay ADDR[:PORT] ...] [--count N]\n"
-	 "                     [--timeout S] [--json]",
+	 "--out DIR [--listen ADDR:PORT] [--relay ADDR[:PORT] ...] [--domain-key FILE]\n"
+	 "                     [--identity FILE] [--count N] [--timeout S] [--json]",
 	 "Receives files into DIR. A file appears under its name once it is verified.\n\n"
 	 "  --out DIR               where files go; nothing there is ever overwritten\n"
 	 "  --listen ADDR:PORT      local address (default: all addresses, port 4871)\n"
 	 "  --relay ADDR[:PORT]     keep a lease with this relay (port 4870); may be repeated\n"
+	 "  --domain-key FILE       the key of the domain whose member the lease is for\n"
+	 "  --identity FILE         decrypt what is encrypted for this secret key\n"
 	 "  --count N               end after N files\n"
 	 "  --timeout S             end after S seconds; fewer than N files is a failure\n"
-	 "  --json                  print one object a file: id, bytes, path, relay, verified\n"},
+	 "  --json                  print one object a file: id, bytes, path, relay, verified,\n"
+	 "                          encrypted\n"},
 	{"id", cmd_id, "FILE [--rule sha256|xxh3]",
 	 "Prints the identifier of FILE.\n\n"
 	 "  --rule sha256|xxh3      how it is computed (default: sha256)\n"},
+	{"keygen", cmd_keygen,
+	 "master|domain|pair|content|identity FILE [--id N]\n"
+	 "                     [--rotate|--retire] [--show] [--json]",
+	 "Makes a key file of mode 0600, or a new generation in one, and says what to do\n"
+	 "with it. No file is overwritten but by --rotate and --retire.\n\n"
+	 "  master                  a relay group's master key\n"
+	 "  domain, pair            the keys of a domain, of two relays that work together\n"
+	 "  content                 a domain's secret for `send --encrypt shared`\n"
+	 "  identity                a target's secret key for encrypted files; prints the\n"
+	 "                          public key, which senders need\n"
+	 "  --id N                  domain, pair: the number (default: a random one)\n"
+	 "  --rotate                domain, pair: a new generation; the last one stays valid\n"
+	 "  --retire                domain, pair: drop all generations but the newest\n"
+	 "  --show                  identity: print the public key of an existing file\n"
+	 "  --json                  print one object: kind, path and what belongs to the kind\n"},
 	{"status", cmd_status, "[--socket PATH] [--json]",
 	 "Prints the counters of the relay on this host.\n\n"
 	 "  --socket PATH           its admin socket (default: $ONCEWIRE_ADMIN, else the\n"

@@ -10,6 +10,8 @@
 #define HELLOS_AN_OFFER 3
 #define STALLED (2 * SECOND) /* without progress: another holder may take over */
 
+_Static_assert(HELLOS_AN_OFFER *(HELLO_SIZE + 48) <= SEND_MIN + 48, "the least OFFER allows them");
+
 static bool addr_loopback(const struct addr *a)
 {
 	static const uint8_t loopback6[16] = {[15] = 1};
@@ -88,6 +90,9 @@ static struct delivery *delivery_make(struct ow_receiver *r, const struct offer 
 	d->meta_len = o->meta_len;
 	if (o->meta_len > 0)
 		memcpy(d->meta, o->meta, o->meta_len);
+	d->encrypted = o->sealed_key != NULL;
+	if (d->encrypted)
+		memcpy(d->sealed_key, o->sealed_key, SEALED_KEY_SIZE);
 	d->stream = slot;
 	d->part.fd = -1;
 	r->active[slot] = d;
@@ -109,12 +114,12 @@ static struct peer *holder_find(struct ow_receiver *r, const struct frame *f, co
 	const struct addr *holder = o->holder != NULL ? o->holder : from;
 	uint32_t budget =
 		(uint32_t)((f->len + addr_overhead(from)) / (HELLO_SIZE + addr_overhead(holder)));
-	struct peer *p = peers_by_addr(r, holder);
+	struct peer *p = peers_to_pull(r, holder);
 
 	if (budget > HELLOS_AN_OFFER)
 		budget = HELLOS_AN_OFFER;
 	if (p == NULL) {
-		p = peers_add(r, holder);
+		p = peers_add(r, holder, NULL);
 		if (p == NULL)
 			return NULL;
 		p->budget = 0;

@@ -73,7 +73,7 @@ OW_API int ow_identify(const char *path, int rule, char *id, uint64_t *bytes);
 /* ---- progress ---- */
 
 enum ow_phase {
-	OW_HASHING = 1, /* bytes of the file hashed */
+	OW_HASHING = 1, /* bytes hashed; shared encryption: of the file, then of its ciphertext */
 	OW_UPLOADING,	/* bytes sent to the relay, repetitions not counted */
 	OW_DELIVERING,	/* bytes the target has, as far as it has reported */
 	OW_RECEIVING,	/* receiver: bytes of all deliveries that are under way */
@@ -90,6 +90,17 @@ enum ow_via {
 	OW_VIA_CENTRAL = 2,
 };
 
+/* The recipient can read the file, relays cannot. The difference is what they
+ * can tell from its ciphertext. */
+enum ow_encrypt {
+	/* The same file, sent by a member of the domain, is the same ciphertext: a
+	 * relay that holds it needs no upload. Who has no content key cannot check
+	 * a guess; who has it and the file's SHA-256 can read the ciphertext. */
+	OW_ENCRYPT_SHARED = 1,
+	/* Every time another ciphertext, to be uploaded each time. */
+	OW_ENCRYPT_RANDOM = 2,
+};
+
 struct ow_send_options {
 	const char *relay;  /* required */
 	int via;	    /* required: enum ow_via */
@@ -103,11 +114,22 @@ struct ow_send_options {
 	size_t size;
 	int fd;
 
-	const char *name;    /* file name for the target; default: last component of `path` */
-	const char *mime;    /* MIME type; default: none. Name and type together: 254 bytes */
-	int rule;	     /* enum ow_rule */
+	const char *name; /* file name for the target; default: last component of `path` */
+	const char *mime; /* MIME type; default: none. Name and type together: 254 bytes */
+	int rule;	  /* enum ow_rule */
+
+	/* Encryption at the ends: relays get the ciphertext, its identifier, its
+	 * length, and the addresses. Name and type together: 214 bytes. */
+	int encrypt;		      /* enum ow_encrypt; default: none */
+	const char *recipient;	      /* required then: public key of the target's identity, hex */
+	const char *content_key_file; /* required for OW_ENCRYPT_SHARED: the domain's */
+
 	uint32_t timeout_ms; /* from open to confirmation, up to 3,600,000; default 300,000 */
 	uint64_t rate;	     /* upload at most so many bytes a second; default 1,000,000,000 */
+
+	/* Key file of the domain to send as a member of; default: of none, which a
+	 * relay with domains refuses. Only its owner may have access to it. */
+	const char *domain_key_file;
 
 	ow_progress_fn *progress;
 	void *ctx; /* for progress */
@@ -129,12 +151,13 @@ enum ow_outcome {
 OW_API const char *ow_outcome_name(int outcome);
 
 struct ow_send_result {
-	char id[OW_ID_MAX];	 /* empty if hashing did not end */
+	char id[OW_ID_MAX];	 /* of the data, or its ciphertext; empty if hashing did not end */
 	uint64_t bytes;		 /* length of the data */
 	int outcome;		 /* enum ow_outcome */
 	bool delivered;		 /* the target confirmed the verified data */
 	bool renamed;		 /* delivered, but under metadata of an earlier offer */
-	uint64_t uploaded_bytes; /* sent to the relay, each byte counted once */
+	uint64_t uploaded_bytes; /* sent to the relay, each byte counted once; of the
+				  * ciphertext, which is a little longer, if encrypted */
 	uint64_t repeated_bytes; /* sent again, because of loss */
 	double seconds;		 /* since open */
 };
@@ -168,8 +191,9 @@ OW_API int ow_send(const struct ow_send_options *options, struct ow_send_result 
 
 /* A file that arrived. Valid during the callback only. */
 struct ow_file {
-	const char *id;
-	uint64_t bytes;
+	const char *id;	   /* of what the relay delivered: the ciphertext, if encrypted */
+	uint64_t bytes;	   /* length of the file */
+	bool encrypted;	   /* until here: relays could not read it */
 	const char *path;  /* where it is now: directory, "/", final name */
 	const char *relay; /* the relay that delivered it */
 	const char *mime;  /* as the sender claims; "" if it does not */
@@ -186,11 +210,18 @@ struct ow_receive_options {
 	 * are confirmed to the sender. */
 	const char *directory;
 	const char *listen; /* local address; default: port 4871 of all addresses */
+	/* The secret key that opens encrypted files sent to its public key; default:
+	 * none, and encrypted files are declined. Plain ones are taken all the same. */
+	const char *identity_file;
 
 	/* Relays to keep a lease with: it says that they may send offers here, and
 	 * keeps the way open through a NAT. Without, offers of any relay are taken. */
 	const char *const *relays;
 	size_t relay_count; /* up to 64 */
+	/* Key file of a domain of these relays, as in ow_send_options; default: of
+	 * none. Relays with domains keep leases with members only. Data is pulled
+	 * without it from a relay that does not accept the key. */
+	const char *domain_key_file;
 
 	uint32_t count;	     /* finish after so many files; 0: never */
 	uint32_t timeout_ms; /* ow_receive() only: 0: none */

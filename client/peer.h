@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * A relay as a client knows it: the number of the conversation, the cookie and
- * the echo that it gave, and the HELLO that gets them.
+ * the echo that it gave, the HELLO that gets them, and for a member of a domain
+ * the key under which both sign.
  */
 #ifndef CLIENT_PEER_H
 #define CLIENT_PEER_H
 
+#include "client/member.h"
 #include "client/udp.h"
 
 #define PEER_UNLIMITED UINT32_MAX
 
 struct peer {
-	struct addr asked; /* where HELLO goes */
-	struct addr addr;  /* where everything else goes: WELCOME's `self` */
-	uint64_t conn;	   /* random, ours */
-	uint64_t nonce;	   /* of the HELLO */
+	struct addr asked;	     /* where HELLO goes */
+	struct addr addr;	     /* where everything else goes: WELCOME's `self` */
+	uint64_t conn;		     /* random, ours */
+	uint64_t nonce;		     /* of the HELLO */
+	const struct member *member; /* NULL: of no domain, nothing is signed */
+	struct session session;	     /* once known */
 	struct cookie cookie;
 	struct echo echo;
 	bool known;	      /* cookie and echo are there */
@@ -25,19 +29,33 @@ struct peer {
 	uint64_t hello_wait;  /* and how long after it the one that follows */
 	uint64_t refresh_at;  /* from when on the cookie should be renewed */
 	uint64_t heard;	      /* when a frame of it last came, 0: never */
+	uint64_t refused_at;  /* when the domain key counts as refused, else NEVER */
 };
 
-void peer_init(struct peer *p, const struct addr *addr);
+/* member: NULL, or what stays for as long as the peer does. */
+void peer_init(struct peer *p, const struct addr *addr, const struct member *member);
 /* Says HELLO (again), at once, unless that is going on already. */
 void peer_ask(struct peer *p, uint64_t now);
 /* Sends the HELLO that is due, if any. */
 void peer_tick(struct peer *p, struct udp *u, struct udp_tx *tx, uint64_t now);
 /* All HELLOs it may be sent are sent, and the last one had its time. */
 bool peer_silent(const struct peer *p, uint64_t now);
-/* When peer_tick() is due, or peer_silent() may become true. */
+/* When peer_tick() is due, or peer_silent() or peer_refused() may become true. */
 uint64_t peer_due(const struct peer *p);
 /* May a frame of `conn` from `from` be this relay's? */
 bool peer_owns(const struct peer *p, const struct addr *from, uint64_t conn);
+/* The header's key field for frames to it. */
+uint32_t peer_key(const struct peer *p);
+/* Sends it the frame of `len` bytes (0: none) in buf, which is udp_slot()'s;
+ * signs it for a member. */
+void peer_commit(const struct peer *p, struct udp *u, struct udp_tx *tx, uint8_t *buf, size_t len);
+/* May its answer be believed? To a member it must be signed. */
+bool peer_verified(const struct peer *p, const struct frame *f);
+/* An ERROR(KEY) for a member, which the relay cannot sign without the key, so
+ * anybody may have made it: HELLO asks whether it is true. */
+void peer_doubt(struct peer *p, uint64_t now);
+/* It is: HELLO with the key stays without an answer. */
+bool peer_refused(const struct peer *p, uint64_t now);
 /* A WELCOME: true if it answers our HELLO; cookie, echo and addr are then new. */
 bool peer_welcome(struct peer *p, const struct frame *f, const struct addr *from, uint64_t now);
 

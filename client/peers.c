@@ -16,15 +16,35 @@ struct peer *peers_by_conn(struct ow_receiver *r, const struct addr *from, uint6
 	return NULL;
 }
 
+static bool peer_at(const struct peer *p, const struct addr *addr)
+{
+	return p != NULL && (addr_equal(&p->addr, addr) || addr_equal(&p->asked, addr));
+}
+
 struct peer *peers_by_addr(struct ow_receiver *r, const struct addr *addr)
 {
 	uint32_t i;
 
 	for (i = 0; i < PEERS_MAX; i++)
-		if (r->peers[i] != NULL &&
-		    (addr_equal(&r->peers[i]->addr, addr) || addr_equal(&r->peers[i]->asked, addr)))
+		if (peer_at(r->peers[i], addr))
 			return r->peers[i];
 	return NULL;
+}
+
+struct peer *peers_to_pull(struct ow_receiver *r, const struct addr *addr)
+{
+	struct peer *open = NULL;
+	uint32_t i;
+
+	for (i = 0; i < PEERS_MAX; i++) {
+		if (!peer_at(r->peers[i], addr))
+			continue;
+		if (r->peers[i]->known)
+			return r->peers[i];
+		if (r->peers[i]->member == NULL)
+			open = r->peers[i];
+	}
+	return open;
 }
 
 static bool peer_leased(const struct ow_receiver *r, const struct peer *p)
@@ -63,7 +83,7 @@ static bool peer_evict(struct ow_receiver *r, uint32_t at)
 	return true;
 }
 
-struct peer *peers_add(struct ow_receiver *r, const struct addr *addr)
+struct peer *peers_add(struct ow_receiver *r, const struct addr *addr, const struct member *member)
 {
 	uint32_t i;
 
@@ -76,7 +96,7 @@ struct peer *peers_add(struct ow_receiver *r, const struct addr *addr)
 		return NULL;
 	r->peers[i] = malloc(sizeof(*r->peers[i]));
 	if (r->peers[i] != NULL)
-		peer_init(r->peers[i], addr);
+		peer_init(r->peers[i], addr, member);
 	return r->peers[i];
 }
 

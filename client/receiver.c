@@ -46,6 +46,16 @@ static void data_take(struct ow_receiver *r, const struct frame *f, const struct
 	delivery_data(r, d, &data, now);
 }
 
+static void leases_error(struct ow_receiver *r, const struct peer *p, const struct error *e,
+			 uint64_t now)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->lease_count; i++)
+		if (r->leases[i].peer == p)
+			lease_error(r, &r->leases[i], e, now);
+}
+
 static void error_take(struct ow_receiver *r, const struct frame *f, struct peer *p, uint64_t now)
 {
 	struct delivery *d;
@@ -53,10 +63,18 @@ static void error_take(struct ow_receiver *r, const struct frame *f, struct peer
 
 	if (error_decode(f, &e) != DROP_NONE)
 		return;
+	if (!peer_verified(p, f)) {
+		if (e.code == ERROR_KEY)
+			peer_doubt(p, now);
+		return;
+	}
+	p->heard = now;
 	if (e.code == ERROR_STALE) {
 		p->known = false;
 		peer_ask(p, now);
 	}
+	if (e.verb == VERB_LISTEN)
+		leases_error(r, p, &e, now);
 	if (e.verb != VERB_PULL)
 		return;
 	d = r->active[e.stream & (DELIVERIES_MAX - 1)];
@@ -70,8 +88,9 @@ static void listening_take(struct ow_receiver *r, const struct frame *f, struct 
 	struct listening a;
 	uint32_t i;
 
-	if (listening_decode(f, &a) != DROP_NONE)
+	if (!peer_verified(p, f) || listening_decode(f, &a) != DROP_NONE)
 		return;
+	p->heard = now;
 	for (i = 0; i < r->lease_count; i++)
 		if (r->leases[i].peer == p)
 			lease_answer(&r->leases[i], &a, now);
@@ -101,7 +120,6 @@ static void frame_take(struct ow_receiver *r, const uint8_t *bytes, size_t len,
 	p = peers_by_conn(r, from, f.conn);
 	if (p == NULL || !p->known)
 		return;
-	p->heard = now;
 	if (f.verb == VERB_LISTENING)
 		listening_take(r, &f, p, now);
 	else if (f.verb == VERB_ERROR)

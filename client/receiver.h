@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * A receiver's insides. receiver.c runs it, receiver_open.c sets it up and
- * takes it down, offer.c takes OFFERs, delivery.c moves the data, lease.c keeps
- * the consent alive, peers.c knows the relays.
+ * takes it down, offer.c takes OFFERs, delivery.c moves the data,
+ * delivery_settle.c makes it a file, lease.c keeps the consent alive, peers.c
+ * knows the relays.
  */
 #ifndef CLIENT_RECEIVER_H
 #define CLIENT_RECEIVER_H
@@ -40,8 +41,11 @@ struct ow_receiver {
 	struct udp_rx *rx;
 	struct udp_tx *tx;
 	struct inbox inbox;
+	bool has_identity;
+	struct identity identity; /* opens encrypted files */
 	struct gather gather;
 	uint8_t *scratch; /* SETTLE_BYTES */
+	struct member member;
 
 	struct peer *peers[PEERS_MAX]; /* NULL: free */
 	struct lease leases[LEASES_MAX];
@@ -77,8 +81,10 @@ void offer_take(struct ow_receiver *r, const struct frame *f, const struct addr 
 /* peers.c: NULL if there is none. */
 struct peer *peers_by_conn(struct ow_receiver *r, const struct addr *from, uint64_t conn);
 struct peer *peers_by_addr(struct ow_receiver *r, const struct addr *addr);
-/* A new one; NULL: no memory, or too many in use. */
-struct peer *peers_add(struct ow_receiver *r, const struct addr *addr);
+/* One to pull from: it has answered, or it may be asked without a key. */
+struct peer *peers_to_pull(struct ow_receiver *r, const struct addr *addr);
+/* A new one; member: NULL or ours. NULL: no memory, or too many in use. */
+struct peer *peers_add(struct ow_receiver *r, const struct addr *addr, const struct member *member);
 /* Runs every HELLO; drops what waits for a relay that stays silent. */
 void peers_tick(struct ow_receiver *r, uint64_t now);
 uint64_t peers_due(const struct ow_receiver *r);

@@ -63,7 +63,7 @@ static int leases_take(struct ow_receiver *r, const struct ow_receive_options *o
 					 o->relays[i]);
 		if (peers_by_addr(r, &relay) != NULL)
 			continue; /* named twice */
-		p = peers_add(r, &relay);
+		p = peers_add(r, &relay, r->member.key != 0 ? &r->member : NULL);
 		if (p == NULL)
 			return fault_set(&r->fault, OW_FAILED, "out of memory");
 		lease_init(&r->leases[r->lease_count++], p, now);
@@ -82,6 +82,29 @@ static int inbox_take(struct ow_receiver *r, const struct ow_receive_options *o)
 		return fault_set(&r->fault, OW_FAILED,
 				 "cannot receive into %s: %s; name a directory you may write to",
 				 o->directory, strerror(-ret));
+	return OW_OK;
+}
+
+static int identity_take(struct ow_receiver *r, const struct ow_receive_options *o)
+{
+	const char *path = o->identity_file;
+	int ret;
+
+	if (path == NULL)
+		return OW_OK;
+	ret = identity_read(path, &r->identity);
+	if (ret == -EPERM)
+		return fault_set(&r->fault, OW_FAILED,
+				 "identity %s can be read by others; chmod 600 it", path);
+	if (ret == -EINVAL)
+		return fault_set(&r->fault, OW_FAILED,
+				 "%s is not an identity: 64 hex digits; make one with `oncewire "
+				 "keygen identity FILE`",
+				 path);
+	if (ret < 0)
+		return fault_set(&r->fault, OW_FAILED, "cannot read identity %s: %s", path,
+				 strerror(-ret));
+	r->has_identity = true;
 	return OW_OK;
 }
 
@@ -106,7 +129,8 @@ int ow_receiver_open(const struct ow_receive_options *o, struct ow_receiver **ou
 	r->warning = o->warning;
 	r->progress = o->progress;
 	r->ctx = o->ctx;
-	if (inbox_take(r, o) < 0 || socket_take(r, o) < 0 || leases_take(r, o) < 0)
+	if (member_read(&r->member, o->domain_key_file, &r->fault) < 0 || inbox_take(r, o) < 0 ||
+	    identity_take(r, o) < 0 || socket_take(r, o) < 0 || leases_take(r, o) < 0)
 		return r->fault.code;
 	return OW_OK;
 }
@@ -125,6 +149,8 @@ void ow_receiver_close(struct ow_receiver *r)
 	peers_free(r);
 	udp_close(&r->udp);
 	inbox_close(&r->inbox);
+	identity_wipe(&r->identity);
+	sodium_memzero(&r->member, sizeof(r->member));
 	free(r->scratch);
 	free(r->rx);
 	free(r->tx);

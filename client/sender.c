@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <poll.h>
-#include <stdio.h>
 
 #include "client/clock.h"
+#include "client/possession.h"
 #include "client/sender.h"
 
 #define SEND_FIRST (250 * MILLISECOND)
@@ -13,88 +12,18 @@
 #define HASH_SLICES 4			  /* pieces hashed in one call */
 #define RECEIVE_BATCHES 8		  /* read in one call */
 #define REPORT_EVERY (100 * MILLISECOND)
+#define PROOF_EVERY (100 * MILLISECOND) /* at most */
 
-static bool status_seen(const struct ow_sender *s, uint8_t code)
+/* The next SEND at `when`, but not before the relay allows it. */
+static void send_plan(struct ow_sender *s, uint64_t when)
 {
-	return s->seen & 1U << code;
+	s->send_at = when > s->busy_until ? when : s->busy_until;
 }
 
-/* ---- how it ends ---- */
-
-static int changed_fault(struct ow_sender *s)
+static void busy_take(struct ow_sender *s, uint32_t retry_after, uint64_t now)
 {
-	return fault_set(&s->fault, OW_CHANGED,
-			 "the file was changed while it was being sent; send it again when "
-			 "nothing writes to it");
-}
-
-static int unreachable_fault(struct ow_sender *s)
-{
-	char text[ADDR_TEXT_MAX];
-
-	return fault_set(&s->fault, OW_UNREACHABLE,
-			 "relay %s does not answer%s%s%s; check the address, that oncewired runs "
-			 "there and that UDP to it is allowed",
-			 addr_text(&s->relay.asked, text), s->udp.error != 0 ? " (" : "",
-			 s->udp.error != 0 ? strerror(s->udp.error) : "",
-			 s->udp.error != 0 ? ")" : "");
-}
-
-static int deadline_fault(struct ow_sender *s)
-{
-	char relay[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX];
-	double seconds = (double)(s->deadline - s->opened) / SECOND;
-
-	if (s->hash != NULL)
-		return fault_set(&s->fault, OW_UNCONFIRMED,
-				 "hashing was not finished after %g s; allow more time", seconds);
-	if (!s->relay.known || s->seen == 0)
-		return unreachable_fault(s);
-	addr_text(&s->relay.addr, relay);
-	addr_text(&s->target, target);
-	if (s->newest == STATUS_UPLOAD || s->newest == STATUS_WAITING)
-		return fault_set(&s->fault, OW_UNCONFIRMED,
-				 "the upload to relay %s was not finished after %g s; allow more "
-				 "time",
-				 relay, seconds);
-	return fault_set(&s->fault, OW_UNCONFIRMED,
-			 "target %s did not confirm within %g s; check that `oncewire recv` runs "
-			 "there and that relay %s reaches it",
-			 target, seconds, relay);
-}
-
-/* Statuses may be lost; what was uploaded is known for certain. A blob of no
- * bytes has no upload, but a relay that stored it says so. */
-static int outcome(const struct ow_sender *s)
-{
-	bool uploaded = s->upload.distinct > 0 ||
-			(s->blob.length == 0 &&
-			 (status_seen(s, STATUS_STORED) || status_seen(s, STATUS_UPLOAD)));
-
-	if (!s->delivered)
-		return OW_NONE;
-	if (s->via == OW_VIA_CENTRAL)
-		return uploaded ? OW_UPLOADED_CENTRAL : OW_DIRECT_HIT;
-	if (uploaded)
-		return OW_UPLOADED_PRIVATE;
-	/* Without an upload, all that keeps a private relay working is its question
-	 * to the central one. */
-	if (status_seen(s, STATUS_SERVING_CENTRAL) ||
-	    (status_seen(s, STATUS_WORKING) && !status_seen(s, STATUS_SERVING_PRIVATE) &&
-	     !status_seen(s, STATUS_WAITING)))
-		return OW_CENTRAL_HIT;
-	return OW_PRIVATE_HIT;
-}
-
-const char *ow_outcome_name(int value)
-{
-	static const char *const names[] = {
-		[OW_PRIVATE_HIT] = "private-hit",	    [OW_CENTRAL_HIT] = "central-hit",
-		[OW_UPLOADED_PRIVATE] = "uploaded-private", [OW_DIRECT_HIT] = "direct-hit",
-		[OW_UPLOADED_CENTRAL] = "uploaded-central",
-	};
-
-	return value > 0 && value < (int)(sizeof(names) / sizeof(names[0])) ? names[value] : NULL;
+	s->busy_until = now + retry_after * MILLISECOND;
+	send_plan(s, s->send_at);
 }
 
 /* ---- what comes in ---- */
@@ -109,6 +38,24 @@ static void delivered_take(struct ow_sender *s, const struct status *st)
 	s->delivered_bytes = s->blob.length;
 }
 
+/* Is the newest challenge without its answer? */
+static bool proof_due(const struct ow_sender *s)
+{
+	return s->challenged && (!s->proved || memcmp(&s->proof.challenge, &s->challenge,
+						      sizeof(s->challenge)) != 0);
+}
+
+/* The SEND with the proof goes at once, but not over and over. */
+static void challenge_take(struct ow_sender *s, const struct challenge *c, uint64_t now)
+{
+	s->challenged = true;
+	s->challenge = *c;
+	if (proof_due(s))
+		send_plan(s, s->proved && now < s->proved_at + PROOF_EVERY
+				     ? s->proved_at + PROOF_EVERY
+				     : now);
+}
+
 static int status_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 {
 	struct status st;
@@ -120,16 +67,18 @@ static int status_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 	if (st.code != s->newest) /* something happens: ask again sooner */
 		s->send_wait = SEND_FIRST;
 	s->newest = st.code;
-	s->send_at = now + s->send_wait;
+	send_plan(s, now + s->send_wait);
 	if (st.retry_after != 0)
-		s->send_at = now + st.retry_after * MILLISECOND;
+		busy_take(s, st.retry_after, now);
+	if (st.code == STATUS_CHALLENGE)
+		challenge_take(s, st.challenge, now);
 	if (st.code == STATUS_DELIVERED)
 		delivered_take(s, &st);
 	if (st.code == STATUS_DELIVERING && st.bytes <= s->blob.length &&
 	    st.bytes > s->delivered_bytes)
 		s->delivered_bytes = st.bytes;
 	if (st.code == STATUS_REFUSED)
-		return fault_set(&s->fault, OW_REFUSED, "refused: %s", refuse_text(st.reason));
+		return sender_refused(s, st.reason);
 	return 0;
 }
 
@@ -141,22 +90,34 @@ static int pull_take(struct ow_sender *s, const struct frame *f)
 	    p.length != s->blob.length || !ident_equal(p.id, &s->id))
 		return 0;
 	if (blob_changed(&s->blob))
-		return changed_fault(s);
+		return sender_changed(s);
 	if (upload_pull(&s->upload, &s->blob, &p) < 0)
 		return fault_set(&s->fault, OW_FAILED, "out of memory");
 	return 0;
 }
 
-static void error_take(struct ow_sender *s, const struct frame *f, uint64_t now)
+static int error_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 {
 	struct error e;
 
 	if (error_decode(f, &e) != DROP_NONE)
-		return;
+		return 0;
+	if (e.code == ERROR_KEY)
+		return sender_key_refused(s);
 	if (e.code == ERROR_STALE)
 		peer_ask(&s->relay, now);
-	if (e.code == ERROR_BUSY && e.retry_after != 0)
-		s->send_at = now + e.retry_after * MILLISECOND;
+	if (e.code == ERROR_BUSY)
+		busy_take(s, e.retry_after, now);
+	return 0;
+}
+
+/* What a member cannot believe is dropped. */
+static void unverified_take(struct ow_sender *s, const struct frame *f, uint64_t now)
+{
+	struct error e;
+
+	if (f->verb == VERB_ERROR && error_decode(f, &e) == DROP_NONE && e.code == ERROR_KEY)
+		peer_doubt(&s->relay, now);
 }
 
 static int frame_take(struct ow_sender *s, const uint8_t *data, size_t len, const struct addr *from,
@@ -169,12 +130,16 @@ static int frame_take(struct ow_sender *s, const uint8_t *data, size_t len, cons
 	if (f.verb == VERB_WELCOME) {
 		if (peer_welcome(&s->relay, &f, from, now)) {
 			s->unanswered = 0;
-			s->send_at = now;
+			send_plan(s, now);
 		}
 		return 0;
 	}
 	if (!s->relay.known || !peer_owns(&s->relay, from, f.conn))
 		return 0;
+	if (!peer_verified(&s->relay, &f)) {
+		unverified_take(s, &f, now);
+		return 0;
+	}
 	s->relay.heard = now;
 	s->unanswered = 0;
 	switch (f.verb) {
@@ -183,8 +148,7 @@ static int frame_take(struct ow_sender *s, const uint8_t *data, size_t len, cons
 	case VERB_PULL:
 		return pull_take(s, &f);
 	case VERB_ERROR:
-		error_take(s, &f, now);
-		return 0;
+		return error_take(s, &f, now);
 	default:
 		return 0;
 	}
@@ -210,6 +174,17 @@ static int frames_take(struct ow_sender *s, uint64_t now)
 
 /* ---- what is due ---- */
 
+/* All of the file is hashed, which gives the content key; next, the ciphertext. */
+static int ciphertext_begin(struct ow_sender *s)
+{
+	s->hash = ident_begin(s->rule);
+	if (s->hash == NULL)
+		return fault_set(&s->fault, OW_FAILED, "out of memory");
+	s->hashed_before = s->hashed;
+	s->hashed = 0;
+	return sender_encrypt_shared(s, &s->id);
+}
+
 static int hash_run(struct ow_sender *s)
 {
 	const uint8_t *bytes;
@@ -222,22 +197,36 @@ static int hash_run(struct ow_sender *s)
 			rest = BLOB_PIECE;
 		bytes = blob_read(&s->blob, s->hashed, rest);
 		if (bytes == NULL)
-			return blob_changed(&s->blob)
-				       ? changed_fault(s)
-				       : fault_set(&s->fault, OW_FAILED, "cannot read the file: %s",
-						   strerror(errno));
+			return sender_unreadable(s, errno);
 		ident_update(s->hash, bytes, rest);
 		s->hashed += rest;
 	}
 	if (s->hashed < s->blob.length)
 		return 0;
 	if (blob_changed(&s->blob))
-		return changed_fault(s);
+		return sender_changed(s);
 	ident_final(s->hash, &s->id);
 	ident_free(s->hash);
 	s->hash = NULL;
+	if (s->encrypt != 0 && !s->has_sealed)
+		return ciphertext_begin(s);
 	s->send_wait = SEND_FIRST;
 	s->send_at = 0;
+	return 0;
+}
+
+/* Answers the newest challenge. */
+static int proof_run(struct ow_sender *s, uint64_t now)
+{
+	int ret;
+
+	if (blob_changed(&s->blob))
+		return sender_changed(s);
+	ret = possession_prove(&s->blob, &s->id, &s->challenge, &s->proof);
+	if (ret < 0)
+		return sender_unreadable(s, -ret);
+	s->proved = true;
+	s->proved_at = now;
 	return 0;
 }
 
@@ -253,13 +242,15 @@ static void send_emit(struct ow_sender *s, uint64_t now)
 		.rule = s->rule,
 		.deadline = (uint32_t)((s->deadline - now + SECOND - 1) / SECOND),
 		.length = s->blob.length,
+		.proof = s->proved ? &s->proof : NULL,
+		.sealed_key = s->has_sealed ? s->sealed_key : NULL,
 	};
 	uint8_t *buf = udp_slot(&s->udp, s->tx);
 
-	udp_commit(&s->udp, s->tx, &s->relay.addr,
-		   send_encode(buf, WIRE_MAX_FRAME, 0, s->relay.conn, &sd));
+	peer_commit(&s->relay, &s->udp, s->tx, buf,
+		    send_encode(buf, WIRE_MAX_FRAME, peer_key(&s->relay), s->relay.conn, &sd));
 	s->unanswered++;
-	s->send_at = now + s->send_wait;
+	send_plan(s, now + s->send_wait);
 	s->send_wait = earlier(s->send_wait * 2, SEND_LONGEST);
 }
 
@@ -269,11 +260,15 @@ static int timers_run(struct ow_sender *s, uint64_t now)
 	int ret;
 
 	if (now >= s->deadline)
-		return deadline_fault(s);
+		return sender_late(s);
 	if (s->relay.asking && now - s->relay.asked_since >= patience &&
 	    (!s->relay.known || now - s->relay.heard >= patience))
-		return unreachable_fault(s);
+		return sender_unreachable(s);
+	if (peer_refused(&s->relay, now))
+		return sender_key_refused(s);
 	if (s->relay.known && s->hash == NULL) {
+		if (now >= s->send_at && proof_due(s) && proof_run(s, now) < 0)
+			return s->fault.code;
 		if (now >= s->send_at)
 			send_emit(s, now);
 		if (s->unanswered > 2 || now >= s->relay.refresh_at) /* two timeouts */
@@ -282,10 +277,7 @@ static int timers_run(struct ow_sender *s, uint64_t now)
 	peer_tick(&s->relay, &s->udp, s->tx, now);
 	ret = upload_run(&s->upload, &s->blob, &s->udp, &s->relay, now);
 	if (ret < 0)
-		return blob_changed(&s->blob)
-			       ? changed_fault(s)
-			       : fault_set(&s->fault, OW_FAILED, "cannot read the file: %s",
-					   strerror(-ret));
+		return sender_unreadable(s, -ret);
 	return 0;
 }
 
@@ -302,9 +294,10 @@ uint64_t sender_due(const struct ow_sender *s)
 
 /* ---- progress ---- */
 
-static void phase_report(struct ow_sender *s, uint8_t phase, uint64_t bytes, uint64_t now)
+static void phase_report(struct ow_sender *s, uint8_t phase, uint64_t bytes, uint64_t total,
+			 uint64_t now)
 {
-	bool finished = bytes == s->blob.length;
+	bool finished = bytes == total;
 
 	if (phase == s->phase &&
 	    (bytes == s->reported || (now - s->reported_at < REPORT_EVERY && !finished)))
@@ -312,7 +305,7 @@ static void phase_report(struct ow_sender *s, uint8_t phase, uint64_t bytes, uin
 	s->phase = phase;
 	s->reported = bytes;
 	s->reported_at = now;
-	s->progress(s->ctx, phase, bytes, s->blob.length);
+	s->progress(s->ctx, phase, bytes, total);
 }
 
 static void progress_report(struct ow_sender *s, uint64_t now)
@@ -320,13 +313,13 @@ static void progress_report(struct ow_sender *s, uint64_t now)
 	if (s->progress == NULL)
 		return;
 	if (s->phase < OW_UPLOADING)
-		phase_report(s, OW_HASHING, s->hashed, now);
+		phase_report(s, OW_HASHING, s->hashed_before + s->hashed, s->hash_total, now);
 	if (s->hash != NULL)
 		return;
 	if (s->upload.distinct > 0 && s->phase < OW_DELIVERING)
-		phase_report(s, OW_UPLOADING, s->upload.distinct, now);
+		phase_report(s, OW_UPLOADING, s->upload.distinct, s->blob.length, now);
 	if (s->delivered_bytes > 0 || s->delivered)
-		phase_report(s, OW_DELIVERING, s->delivered_bytes, now);
+		phase_report(s, OW_DELIVERING, s->delivered_bytes, s->blob.length, now);
 }
 
 /* ---- the handle ---- */
@@ -363,8 +356,8 @@ void ow_sender_result(const struct ow_sender *s, struct ow_send_result *r)
 	memset(r, 0, sizeof(*r));
 	if (s->hash == NULL && s->finished != 0)
 		ident_hex(&s->id, r->id);
-	r->bytes = s->blob.length;
-	r->outcome = outcome(s);
+	r->bytes = s->blob.file_length;
+	r->outcome = sender_outcome(s);
 	r->delivered = s->delivered;
 	r->renamed = s->renamed;
 	r->uploaded_bytes = s->upload.distinct;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * A sender's insides. sender.c runs it, sender_open.c sets it up and takes it
- * down, upload.c answers the relay's PULLs.
+ * down, sender_encrypt.c encrypts, sender_end.c says how it ended, upload.c answers the relay's
+ * PULLs.
  */
 #ifndef CLIENT_SENDER_H
 #define CLIENT_SENDER_H
 
 #include "client/fault.h"
+#include "client/seal.h"
 #include "client/upload.h"
 
 #define SEND_TIMEOUT_MS 300000 /* default */
@@ -15,12 +17,15 @@ struct ow_sender {
 	struct udp udp;
 	struct udp_rx *rx;
 	struct udp_tx *tx;
+	struct member member;
 	struct peer relay;
 	struct upload upload;
 
 	struct blob blob;
 	struct ident_state *hash; /* NULL once the identifier is there */
 	uint64_t hashed;	  /* bytes */
+	uint64_t hashed_before;	  /* of the file, for its content key */
+	uint64_t hash_total;	  /* both, in the end */
 	struct ident id;
 	uint8_t rule;
 	uint8_t via; /* enum ow_via */
@@ -28,14 +33,24 @@ struct ow_sender {
 	uint8_t meta[META_MAX];
 	struct addr target;
 	uint8_t transfer[TRANSFER_SIZE];
+	uint8_t encrypt; /* enum ow_encrypt, 0: not encrypted */
+	struct recipient recipient;
+	uint8_t content_secret[CONTENT_KEY_SIZE]; /* the domain's */
+	bool has_sealed; /* the blob is encrypted, sealed_key goes with it */
+	uint8_t sealed_key[SEALED_KEY_SIZE];
 
 	uint64_t opened, deadline, finished; /* microseconds */
 	uint64_t send_at;		     /* when the next SEND is due */
 	uint64_t send_wait;		     /* and how long after it the one that follows */
+	uint64_t busy_until;		     /* the relay wants no SEND before; 0: it never said */
 	uint32_t unanswered;		     /* SENDs since the relay was last heard */
 	uint32_t seen;			     /* bit (1 << enum status_code) */
 	uint8_t newest;			     /* enum status_code */
 	uint64_t delivered_bytes;	     /* as STATUS_DELIVERING says */
+	bool challenged, proved;
+	struct challenge challenge; /* the newest */
+	struct proof proof;	    /* that the blob is here; goes with every SEND */
+	uint64_t proved_at;
 	bool delivered;
 	bool renamed;
 
@@ -48,5 +63,22 @@ struct ow_sender {
 
 /* When process() is due. */
 uint64_t sender_due(const struct ow_sender *s);
+
+/* sender_encrypt.c: each returns OW_OK, or sets the fault and returns its code. */
+int sender_encrypt_take(struct ow_sender *s, const struct ow_send_options *o);
+/* The blob is open; with a random key it is encrypted from now on. */
+int sender_encrypt_open(struct ow_sender *s);
+/* The SHA-256 of the file is known; the blob is encrypted from now on. */
+int sender_encrypt_shared(struct ow_sender *s, const struct ident *digest);
+
+/* sender_end.c. Each sets the fault and returns its code. */
+int sender_changed(struct ow_sender *s);
+int sender_unreadable(struct ow_sender *s, int error); /* errno */
+int sender_unreachable(struct ow_sender *s);
+int sender_refused(struct ow_sender *s, uint8_t reason);
+int sender_key_refused(struct ow_sender *s);
+int sender_late(struct ow_sender *s);
+/* enum ow_outcome */
+int sender_outcome(const struct ow_sender *s);
 
 #endif

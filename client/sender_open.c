@@ -23,7 +23,7 @@ static int addresses_take(struct ow_sender *s, const struct ow_send_options *o)
 				 "[2001:db8::1]:%u",
 				 o->target != NULL ? o->target : "", WIRE_TARGET_PORT,
 				 WIRE_TARGET_PORT);
-	peer_init(&s->relay, &relay);
+	peer_init(&s->relay, &relay, s->member.key != 0 ? &s->member : NULL);
 	return OW_OK;
 }
 
@@ -103,7 +103,8 @@ static int resources_take(struct ow_sender *s)
 	struct addr local = {.type = s->relay.asked.type};
 	int ret;
 
-	s->hash = ident_begin(s->rule);
+	/* A shared content key follows from the file's SHA-256. */
+	s->hash = ident_begin(s->encrypt == OW_ENCRYPT_SHARED ? RULE_SHA256 : s->rule);
 	s->rx = malloc(sizeof(*s->rx));
 	s->tx = calloc(1, sizeof(*s->tx));
 	if (s->hash == NULL || s->rx == NULL || s->tx == NULL)
@@ -126,8 +127,10 @@ int ow_sender_open(const struct ow_send_options *o, struct ow_sender **out)
 	s->blob.fd = -1;
 	if (sodium_init() < 0)
 		return fault_set(&s->fault, OW_FAILED, "no source of random numbers");
-	if (addresses_take(s, o) < 0 || numbers_take(s, o) < 0 || meta_take(s, o) < 0 ||
-	    blob_take(s, o) < 0 || resources_take(s) < 0)
+	if (member_read(&s->member, o->domain_key_file, &s->fault) < 0 ||
+	    addresses_take(s, o) < 0 || numbers_take(s, o) < 0 || meta_take(s, o) < 0 ||
+	    sender_encrypt_take(s, o) < 0 || blob_take(s, o) < 0 || sender_encrypt_open(s) < 0 ||
+	    resources_take(s) < 0)
 		return s->fault.code;
 	s->progress = o->progress;
 	s->ctx = o->ctx;
@@ -144,6 +147,9 @@ void ow_sender_close(struct ow_sender *s)
 	upload_free(&s->upload);
 	blob_close(&s->blob);
 	ident_free(s->hash);
+	sodium_memzero(&s->member, sizeof(s->member));
+	sodium_memzero(&s->relay, sizeof(s->relay));
+	sodium_memzero(s->content_secret, sizeof(s->content_secret));
 	free(s->rx);
 	free(s->tx);
 	free(s);

@@ -52,6 +52,22 @@ static void tokens_refill(struct upload *up, uint64_t now)
 	up->refilled = now;
 }
 
+/* One frame. A signature covers it whole, so a member's has the chunk copied
+ * behind its head; otherwise the socket gathers both. */
+static void frame_build(struct upload *up, uint32_t n, const struct peer *relay, struct data *d,
+			const uint8_t *chunk)
+{
+	uint8_t *frame = up->frames[n];
+	size_t len = DATA_HEAD;
+
+	d->bytes = relay->member != NULL ? chunk : NULL;
+	data_encode(frame, WIRE_MAX_FRAME, peer_key(relay), relay->conn, d);
+	if (relay->member != NULL)
+		len = frame_sign(frame, WIRE_MAX_FRAME, DATA_HEAD + d->len, &relay->session);
+	up->iov[n][0] = (struct iovec){frame, len};
+	up->iov[n][1] = (struct iovec){(void *)chunk, relay->member != NULL ? 0 : d->len};
+}
+
 /* Frames for as many of the PULL's chunks as the tokens allow, their numbers
  * into chunks[]. */
 static uint32_t frames_build(struct upload *up, const struct upload_pull *q, struct blob *b,
@@ -69,12 +85,8 @@ static uint32_t frames_build(struct upload *up, const struct upload_pull *q, str
 		if (d.len > tokens)
 			break;
 		tokens -= d.len;
-		data_encode(up->heads[n], DATA_HEAD + CHUNK_SIZE, 0, relay->conn, &d);
-		up->iov[n][0] = (struct iovec){up->heads[n], DATA_HEAD};
-		up->iov[n][1] = (struct iovec){
-			(void *)(span +
-				 (size_t)(i - (uint32_t)__builtin_ctz(q->mask)) * CHUNK_SIZE),
-			d.len};
+		frame_build(up, n, relay, &d,
+			    span + (size_t)(i - (uint32_t)__builtin_ctz(q->mask)) * CHUNK_SIZE);
 		chunks[n++] = d.first;
 	}
 	return n;

@@ -31,7 +31,7 @@ struct upload {
 	uint64_t *sent;	    /* bitmap of chunks, made by the first PULL */
 	uint32_t head, count;
 	struct upload_pull queue[UPLOAD_QUEUE];
-	uint8_t heads[PULL_MAX_CHUNKS][DATA_HEAD];
+	uint8_t frames[PULL_MAX_CHUNKS][WIRE_MAX_FRAME]; /* without signature: heads only */
 	struct iovec iov[PULL_MAX_CHUNKS][2];
 	struct mmsghdr msgs[PULL_MAX_CHUNKS];
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,7 +231,7 @@ static int socket_bind(const struct sockaddr_un *addr)
 		unlink(addr->sun_path);
 		rc = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
 	}
-	if (rc < 0 || chmod(addr->sun_path, 0660) < 0) {
+	if (rc < 0 || fchmodat(AT_FDCWD, addr->sun_path, 0660, AT_SYMLINK_NOFOLLOW) < 0) {
 		rc = -errno;
 		goto fail;
 	}
@@ -288,6 +289,25 @@ fail:
 	free(a);
 	errno = -rc;
 	return NULL;
+}
+
+/* The file is looked at and changed through one descriptor: its folder may be
+ * another user's. */
+int admin_give(struct admin *a, uid_t uid, gid_t gid)
+{
+	int fd = open(a->addr.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		rc = -errno;
+	else if (st.st_dev != a->dev || st.st_ino != a->ino)
+		rc = -ESTALE;
+	else if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
 }
 
 void admin_close(struct admin *a)

@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 #include <jansson.h>
+#include <sys/types.h>
 
 struct admin;
 
@@ -23,6 +24,8 @@ struct admin_command {
  * once, 5 s and 4 KiB each. */
 struct admin *admin_open(struct event_base *base, const char *path,
 			 const struct admin_command *commands, void *ctx);
+/* Gives the socket file to a user and a group. 0 or -errno. */
+int admin_give(struct admin *a, uid_t uid, gid_t gid);
 /* Closes and removes the socket file. NULL is allowed. */
 void admin_close(struct admin *a);
 

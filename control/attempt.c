@@ -36,16 +36,32 @@ static void attempt_memory_free(struct attempt *a)
 {
 	if (a->timer != NULL)
 		event_free(a->timer);
-	ident_free(a->job.state);
+	ident_free(a->hash);
 	free(a->window_memory);
 	free(a->filled);
 	free(a);
+}
+
+/* What the blob takes of its domain's share. */
+static void usage_add(struct control *ctl, uint16_t slot, uint64_t length)
+{
+	ctl->usage[slot].bytes += length;
+	ctl->usage[slot].blobs++;
+}
+
+static void usage_sub(struct control *ctl, uint16_t slot, uint64_t length)
+{
+	ctl->usage[slot].bytes -= length;
+	ctl->usage[slot].blobs--;
 }
 
 static void attempt_free(void *ctx, uint64_t arg)
 {
 	struct attempt *a = (struct attempt *)(uintptr_t)arg;
 	struct control *ctl = ctx;
+
+	if (!a->committed)
+		usage_sub(ctl, a->domain_slot, slab_blob(&ctl->relay->slab, a->blob)->length);
 
 	ctl->uploads.free[ctl->uploads.free_count++] = a->slot;
 	if (!a->committed)
@@ -65,6 +81,7 @@ void attempt_end(struct attempt *a)
 {
 	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].stream, 0, memory_order_release);
 	a->ctl->uploads.active--;
+	a->ctl->usage[a->domain_slot].uploads--;
 	a->upload->attempt = NULL;
 	a->upload = NULL;
 	event_del(a->timer);
@@ -75,9 +92,25 @@ void attempt_end(struct attempt *a)
 		attempt_retire(a);
 }
 
+static struct attempt *attempt_of(struct hash_job *job)
+{
+	return (struct attempt *)((char *)job - offsetof(struct attempt, job));
+}
+
+/* In a hash thread: the chunks do not change any more. */
+static void attempt_hash_run(struct hash_job *job)
+{
+	struct attempt *a = attempt_of(job);
+	const struct slab *s = &a->ctl->relay->slab;
+	const struct blob *b = slab_blob(s, a->blob);
+
+	for (uint32_t i = a->hashed; i < a->hash_to; i++)
+		ident_update(a->hash, blob_chunk(s, b, i), chunk_length(b->length, i));
+}
+
 static void attempt_hashed(struct hash_job *job)
 {
-	struct attempt *a = (struct attempt *)((char *)job - offsetof(struct attempt, job));
+	struct attempt *a = attempt_of(job);
 	struct ident computed;
 
 	control_clock(a->ctl);
@@ -86,12 +119,12 @@ static void attempt_hashed(struct hash_job *job)
 		attempt_retire(a);
 		return;
 	}
-	a->hashed = job->to;
+	a->hashed = a->hash_to;
 	if (a->hashed < a->window.chunks) {
 		attempt_mark(a);
 		return;
 	}
-	ident_final(a->job.state, &computed);
+	ident_final(a->hash, &computed);
 	upload_hashed(a->upload, &computed);
 }
 
@@ -103,8 +136,7 @@ static void attempt_hash(struct attempt *a)
 	/* an empty blob has its one job too */
 	if (a->hashing || (a->contiguous == a->hashed && a->window.chunks != 0))
 		return;
-	a->job.from = a->hashed;
-	a->job.to = a->contiguous;
+	a->hash_to = a->contiguous;
 	a->hashing = true;
 	hasher_submit(a->ctl->hasher, &a->job);
 }
@@ -149,8 +181,9 @@ static void attempt_pull(struct attempt *a)
 
 		if (m == NULL)
 			return; /* the timer repeats it as if it had been lost */
-		outbox_send(a->ctl, m,
-			    pull_encode(egress_payload(m), WIRE_MAX_FRAME, 0, s->conn, &p));
+		outbox_send_signed(
+			a->ctl, m, a->field, s->conn,
+			pull_encode(egress_payload(m), WIRE_MAX_FRAME, a->field, s->conn, &p));
 	}
 }
 
@@ -210,7 +243,8 @@ void upload_chunk(struct control *ctl, const struct message *note)
 		attempt_mark(a);
 }
 
-static void slot_open(struct attempt *a, const struct request *rq)
+/* keys: of a member, NULL of nobody in particular. */
+static void slot_open(struct attempt *a, const struct request *rq, const struct domain_keys *keys)
 {
 	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
 	uint64_t stream;
@@ -220,6 +254,9 @@ static void slot_open(struct attempt *a, const struct request *rq)
 	while (stream >> UPLOAD_SLOT_BITS == 0);
 	s->source = rq->key.source;
 	s->conn = rq->conn;
+	s->member = rq->field != 0;
+	if (keys != NULL)
+		session_derive(keys, rq->conn, &rq->key.source, &s->session);
 	s->length = rq->length;
 	s->filled = a->filled;
 	s->blob = a->blob;
@@ -240,27 +277,49 @@ static struct attempt *attempt_alloc(struct control *ctl, const struct request *
 	a->ctl = ctl;
 	a->filled = calloc(chunk_count(rq->length) / 64 + 1, sizeof(*a->filled));
 	a->window_memory = calloc(1, pullwin_memory(rq->length) + 1);
-	a->job.state = ident_begin(rq->rule);
+	a->hash = ident_begin(rq->rule);
 	a->timer = evtimer_new(ctl->base, attempt_timer, a);
-	if (a->filled != NULL && a->window_memory != NULL && a->job.state != NULL &&
-	    a->timer != NULL)
+	if (a->filled != NULL && a->window_memory != NULL && a->hash != NULL && a->timer != NULL)
 		return a;
 	attempt_memory_free(a);
 	return NULL;
 }
 
+/* Is there room for the blob in its domain's share? */
+static enum refuse_reason quota_check(struct control *ctl, const struct domain *d, uint64_t length)
+{
+	const struct domain_usage *u = &ctl->usage[d->slot];
+
+	if (d->max_uploads > 0 && u->uploads >= d->max_uploads)
+		return REFUSE_BUSY;
+	if ((d->max_bytes > 0 && (length > d->max_bytes || u->bytes > d->max_bytes - length)) ||
+	    (d->max_blobs > 0 && u->blobs >= d->max_blobs))
+		return REFUSE_QUOTA;
+	return REFUSE_NONE;
+}
+
 enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 {
 	struct control *ctl = u->ctl;
+	const struct domain_keys *keys;
+	const struct domain *d = keyring_find(relay_keyring(ctl->relay), rq->field, &keys);
+	enum refuse_reason reason;
 	struct attempt *a;
 	int ret;
 
+	if (d == NULL) /* the key was retired meanwhile */
+		return REFUSE_MEMBERS_ONLY;
 	if (ctl->uploads.active >= ctl->config->max_uploads || ctl->uploads.free_count == 0)
 		return REFUSE_BUSY;
+	reason = quota_check(ctl, d, rq->length);
+	if (reason != REFUSE_NONE) {
+		ctl->usage[d->slot].refused++;
+		return reason;
+	}
 	a = attempt_alloc(ctl, rq);
 	if (a == NULL)
 		return REFUSE_BUSY;
-	ret = blob_reserve(&ctl->relay->slab, &rq->id, rq->rule, rq->length, &a->blob);
+	ret = blob_reserve(&ctl->relay->slab, d->id, &rq->id, rq->rule, rq->length, &a->blob);
 	if (ret < 0) {
 		attempt_memory_free(a);
 		return ret == -EFBIG ? REFUSE_TOO_LARGE : REFUSE_STORE_FULL;
@@ -268,13 +327,16 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 	a->upload = u;
 	a->worker = rq->worker;
 	a->slot = ctl->uploads.free[--ctl->uploads.free_count];
-	a->job.slab = &ctl->relay->slab;
-	a->job.blob = slab_blob(&ctl->relay->slab, a->blob);
+	a->job.run = attempt_hash_run;
 	a->job.done = attempt_hashed;
+	a->field = rq->field;
+	a->domain_slot = d->slot;
 	pullwin_init(&a->window, rq->length, a->window_memory, WINDOW_MAX, ctl->now_us);
 	a->window.limit = 0; /* until there is memory */
-	slot_open(a, rq);
+	slot_open(a, rq, keys);
 	ctl->uploads.active++;
+	ctl->usage[d->slot].uploads++;
+	usage_add(ctl, d->slot, rq->length);
 	u->attempt = a;
 	attempt_mark(a);
 	return REFUSE_NONE;

@@ -19,7 +19,11 @@ struct attempt {
 	uint32_t contiguous; /* chunks received without a gap */
 	uint32_t hashed;     /* chunks hashed */
 	uint32_t limit;	     /* chunks that have memory */
+	uint32_t field;	     /* key field of its source's frames */
+	uint16_t domain_slot;
 	struct hash_job job;
+	struct ident_state *hash;
+	uint32_t hash_to; /* chunks that the job hashes up to */
 	struct pullwin window;
 	void *window_memory;
 	uint64_t *filled; /* the slot's */

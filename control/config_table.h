@@ -27,6 +27,7 @@ enum config_section {
 	SECTION_STORE,
 	SECTION_LIMITS,
 	SECTION_TARGETS,
+	SECTION_DOMAIN,
 	SECTION_UPSTREAM,
 	SECTION_PEER,
 	SECTION_COUNT
@@ -36,8 +37,9 @@ struct config_key {
 	uint8_t section; /* enum config_section */
 	uint8_t type;	 /* enum config_type */
 	bool required;	 /* wherever its section is there */
+	bool live;	 /* a reload changes it; others need a restart */
 	const char *name;
-	size_t offset; /* in struct config; of a [peer NAME] key, in struct peer_config */
+	size_t offset; /* in struct config; of a named section's key, in that section's struct */
 	size_t size;
 	const char *value;   /* the default; NULL: none, or one that other keys decide */
 	const char *example; /* what the sample shows where there is no default */
@@ -47,13 +49,14 @@ struct config_key {
 };
 
 struct config_section_info {
-	const char *name;   /* as the file has it; of peers the word before NAME */
+	const char *name;   /* as the file has it; of a named one the word before NAME */
 	const char *header; /* as the sample has it */
-	bool optional;
+	bool optional;	    /* a comment in the sample */
+	bool named;	    /* any number, each [name NAME] */
 	const char *help;
 };
 
-#define CONFIG_KEYS 35
+#define CONFIG_KEYS 49
 extern const struct config_key config_keys[CONFIG_KEYS];
 extern const struct config_section_info config_sections[SECTION_COUNT];
 

@@ -15,9 +15,18 @@ static void listening(struct control *ctl, const struct packet *p, const struct 
 	struct rte_mbuf *m = outbox_alloc(ctl, p->worker, &p->peer);
 
 	if (m != NULL)
-		outbox_send(
-			ctl, m,
+		outbox_send_signed(
+			ctl, m, f->key, f->conn,
 			listening_encode(egress_payload(m), WIRE_MAX_FRAME, f->key, f->conn, &l));
+}
+
+/* What is left of the target's lease. */
+static uint32_t seconds_left(struct control *ctl, const struct addr *target)
+{
+	uint64_t now = control_seconds(ctl);
+	const struct lease *l = lease_lookup(ctl->relay->leases, target, now);
+
+	return l != NULL ? (uint32_t)(l->expiry - now) : 0;
 }
 
 /* seconds 0: consent withdrawn. */
@@ -46,8 +55,10 @@ static void consent_set(struct control *ctl, const struct packet *p, const struc
 		ret = lease_set(ctl->relay->leases, &l);
 	if (ret == -EALREADY)
 		control_drop(ctl, DROP_REPLAY);
+	else if (ret == -EEXIST) /* our answer was lost, or somebody repeats what he saw */
+		listening(ctl, p, f, number, seconds_left(ctl, &p->peer));
 	else if (ret < 0)
-		outbox_error(ctl, p->worker, &p->peer, f->conn, &busy);
+		outbox_error(ctl, p->worker, &p->peer, f->key, f->conn, &busy);
 	else
 		listening(ctl, p, f, number, seconds);
 }

@@ -32,7 +32,7 @@ void control_clock(struct control *ctl)
 	ctl->unix_us = clock_us(CLOCK_REALTIME);
 }
 
-/* Derives the keys of the current epoch into the slot that is not in use. */
+/* The keys of the current epoch go into the slot that is not in use. */
 static void keys_update(struct control *ctl)
 {
 	struct relay_keys *k = &ctl->relay->keys;
@@ -40,7 +40,8 @@ static void keys_update(struct control *ctl)
 
 	if (k->slot[current].epoch == token_epoch(control_seconds(ctl)))
 		return;
-	token_ring_derive(&k->slot[!current], ctl->config->master_key, control_seconds(ctl));
+	token_ring_advance(&k->slot[!current], &k->slot[current], ctl->config->master_key,
+			   control_seconds(ctl));
 	atomic_store_explicit(&k->current, !current, memory_order_release);
 }
 
@@ -54,13 +55,15 @@ static void control_second(evutil_socket_t fd, short what, void *arg)
 	clock_publish(&ctl->relay->clock, rte_rdtsc(), ctl->unix_us);
 	keys_update(ctl);
 	lease_expire(ctl->relay->leases, control_seconds(ctl));
+	flow_table_epoch(&ctl->relay->flows, token_epoch(control_seconds(ctl)));
+	peers_mark(ctl);
 }
 
 static void frame_dispatch(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	switch (f->verb) {
 	case VERB_SEND:
-		handle_send_miss(ctl, p, f);
+		handle_send_slow(ctl, p, f);
 		break;
 	case VERB_LISTEN:
 		handle_listen(ctl, p, f);
@@ -154,23 +157,29 @@ static void control_wait(struct control *ctl)
 	doorbell_clear(bell);
 }
 
+bool control_turn(struct control *ctl, bool may_wait)
+{
+	unsigned int seen;
+	bool waiting;
+
+	control_clock(ctl);
+	seen = rings_drain(ctl);
+	uploads_pump(ctl);
+	outbox_flush(ctl);
+	waiting = reclaim_poll(ctl->reclaim);
+	if (!may_wait || seen > 0 || waiting)
+		event_base_loop(ctl->base, EVLOOP_NONBLOCK);
+	else
+		control_wait(ctl);
+	return seen > 0;
+}
+
 void control_run(struct control *ctl)
 {
 	unsigned int idle = 0;
 
-	while (!ctl->stop) {
-		bool waiting;
-
-		control_clock(ctl);
-		idle = rings_drain(ctl) > 0 ? 0 : idle + 1;
-		uploads_pump(ctl);
-		outbox_flush(ctl);
-		waiting = reclaim_poll(ctl->reclaim);
-		if (idle < SPIN_ROUNDS || waiting)
-			event_base_loop(ctl->base, EVLOOP_NONBLOCK);
-		else
-			control_wait(ctl);
-	}
+	while (!ctl->stop)
+		idle = control_turn(ctl, idle >= SPIN_ROUNDS) ? 0 : idle + 1;
 }
 
 void control_stop(struct control *ctl)
@@ -189,12 +198,25 @@ static void bell_rung(evutil_socket_t fd, short what, void *arg)
 static int tables_create(struct control *ctl)
 {
 	struct relay *r = ctl->relay;
+	struct keyring *k;
+	int ret;
 
 	ctl->reclaim = reclaim_create(r->qsbr);
 	if (ctl->reclaim == NULL)
 		return -ENOMEM;
-	r->leases = lease_table_create(ctl->config->max_leases, ctl->reclaim);
-	r->nexthops = nexthop_table_create(ROUTE_HOSTS, ctl->reclaim);
+	ret = flow_table_open(&r->flows, &r->port, &r->strangers,
+			      token_epoch(control_seconds(ctl)));
+	if (ret < 0)
+		return ret;
+	peers_mark(ctl);
+	ret = keyring_build(ctl, ctl->config, &k);
+	if (ret < 0)
+		return ret;
+	keyring_publish(ctl, k);
+	r->leases = lease_table_create(ctl->config->max_leases, ctl->config->max_leases_per_host,
+				       ctl->reclaim);
+	/* without a kernel interface nobody fills it */
+	r->nexthops = nexthop_table_create(r->port.ifindex != 0 ? ROUTE_HOSTS : 1, ctl->reclaim);
 	r->uploads =
 		rte_zmalloc("uploads", UPLOAD_SLOTS * sizeof(*r->uploads), RTE_CACHE_LINE_SIZE);
 	return r->leases && r->nexthops && r->uploads ? 0 : -ENOMEM;
@@ -241,7 +263,7 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 	offer_budget_init(&ctl->offer_budget, c->offers_per_target, rte_rdtsc());
 	requests_init(ctl);
 	uploads_init(ctl);
-	peers_init(ctl);
+	peers_update(ctl, c);
 	relay->control_bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ret = relay->control_bell.fd < 0 ? -errno : tables_create(ctl);
 	if (ret == 0)
@@ -263,6 +285,7 @@ void control_fini(struct control *ctl)
 	struct relay *r = ctl->relay;
 
 	hasher_stop(ctl->hasher);
+	possession_fini(ctl);
 	uploads_fini(ctl);
 	requests_fini(ctl);
 	peers_fini(ctl);
@@ -272,6 +295,8 @@ void control_fini(struct control *ctl)
 		reclaim_destroy(ctl->reclaim);
 	nexthop_table_destroy(r->nexthops);
 	lease_table_destroy(r->leases);
+	flow_table_close(&r->flows);
+	keyring_free(atomic_exchange(&r->keyring, NULL));
 	rte_free(r->uploads);
 	if (ctl->second != NULL)
 		event_free(ctl->second);

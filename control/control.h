@@ -11,8 +11,11 @@
 
 #include "control/config.h"
 #include "control/hasher.h"
+#include "control/keyring.h"
 #include "control/peer.h"
 #include "control/pending.h"
+#include "control/possession.h"
+#include "control/reload.h"
 #include "control/request.h"
 #include "control/route.h"
 #include "control/upload.h"
@@ -24,6 +27,8 @@
 	X(misses)  /* SENDs (their repeats not counted) and QUERYs whose blob was not here */ \
 	X(uploads) /* uploads verified and stored */                                          \
 	X(upload_failures) /* wrong identifier, stalled, or no room */                        \
+	X(proofs)	   /* proofs of possession that were right */                         \
+	X(proof_failures)  /* that were wrong */                                              \
 	X(queries)	   /* private: requests asked of central; central: QUERYs answered */ \
 	X(query_hits)	   /* of these, found at central */                                   \
 	X(query_timeouts)  /* central did not answer in time */                               \
@@ -34,6 +39,16 @@ struct counters {
 #define X(field) uint64_t field;
 	CONTROL_COUNTERS(X)
 #undef X
+};
+
+/* What a domain uses of this relay, by its slot. */
+struct domain_usage {
+	uint64_t bytes;	   /* of its blobs, and of what is being uploaded */
+	uint32_t blobs;	   /* likewise */
+	uint32_t uploads;  /* under way */
+	uint32_t requests; /* waiting */
+	uint64_t hits;	   /* SENDs and QUERYs served by control */
+	uint64_t refused;  /* SENDs refused for a limit of the domain */
 };
 
 struct control {
@@ -51,6 +66,10 @@ struct control {
 	struct requests requests;
 	struct uploads uploads;
 	struct peers peers;
+	struct possession_queue possession;
+	struct domain_usage usage[KEYRING_DOMAINS];
+	struct domain_slot slots[KEYRING_DOMAINS];
+	struct reload reload;
 	struct offer_budget offer_budget;
 	struct stats stats; /* this thread's drops, and what it sends of its own */
 	struct counters counters;
@@ -68,6 +87,9 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 void control_fini(struct control *ctl);
 /* Runs until control_stop(). */
 void control_run(struct control *ctl);
+/* One turn of its loop. may_wait: blocks if there is nothing to do. True if
+ * workers had something to say. */
+bool control_turn(struct control *ctl, bool may_wait);
 void control_stop(struct control *ctl);
 
 /* Reads the clocks into now_us and unix_us: once a round, and in every callback
@@ -84,6 +106,10 @@ static inline void control_drop(struct control *ctl, enum drop reason)
 	ctl->stats.drops[reason]++;
 }
 
+/* The domain's blob, if it is here whole; NULL otherwise. */
+const struct blob *control_blob(struct control *ctl, uint32_t domain, const struct ident *id,
+				uint8_t rule, uint64_t length);
+
 /* ---- outbox.c: frames that control wants sent ---- */
 
 /* A buffer of `worker` for a payload to `peer`; NULL if the pool is empty (counted). */
@@ -92,10 +118,13 @@ struct rte_mbuf *outbox_alloc(struct control *ctl, uint16_t worker, const struct
 void outbox_send(struct control *ctl, struct rte_mbuf *m, size_t len);
 /* Sends a complete payload to packet_of(m)->peer by packet_of(m)->worker. */
 void outbox_push(struct control *ctl, struct rte_mbuf *m);
-void outbox_status(struct control *ctl, uint16_t worker, const struct addr *to, uint64_t conn,
-		   const struct status *s);
-void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, uint64_t conn,
-		  const struct error *e);
+/* Likewise for a payload to the member that `key` and `conn` name; key 0: nobody's. */
+void outbox_send_signed(struct control *ctl, struct rte_mbuf *m, uint32_t key, uint64_t conn,
+			size_t len);
+void outbox_status(struct control *ctl, uint16_t worker, const struct addr *to, uint32_t key,
+		   uint64_t conn, const struct status *s);
+void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, uint32_t key,
+		  uint64_t conn, const struct error *e);
 /* Rings the bells of the workers that were sent something. */
 void outbox_flush(struct control *ctl);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/eal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -16,6 +15,7 @@
 #include <rte_lcore.h>
 #include <rte_pdump.h>
 
+#include "control/eal_files.h"
 #include "control/hugepages.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -40,15 +40,15 @@ __attribute__((format(printf, 4, 5))) static int eal_fail(char *why, size_t size
 	return err;
 }
 
-static void eal_prefix(const struct config *c, char prefix[64])
+void eal_prefix(const struct config *c, char prefix[EAL_PREFIX])
 {
-	snprintf(prefix, 64, "oncewire-%s", c->instance);
+	snprintf(prefix, EAL_PREFIX, "oncewire-%s", c->instance);
 }
 
 bool eal_hugepages(const struct config *c, uint64_t need, char *why, size_t why_size)
 {
 	uint64_t available;
-	char prefix[64];
+	char prefix[EAL_PREFIX];
 	bool mounted;
 
 	why[0] = 0;
@@ -154,7 +154,7 @@ static void memory_arguments(struct arguments *a, uint64_t eal_memory)
 static int eal_arguments(struct arguments *a, const struct config *c, const struct port *p,
 			 const char *progname, uint64_t eal_memory)
 {
-	char prefix[64];
+	char prefix[EAL_PREFIX];
 	char *lcores;
 
 	lcores = lcores_text(c, p);
@@ -209,19 +209,29 @@ static int cpus_check(const struct config *c, const struct port *p, char *why, s
 	return err;
 }
 
+static int eal_taken(const struct config *c, char *why, size_t size)
+{
+	return eal_fail(why, size, -EBUSY,
+			"another oncewired with instance = %s runs on this host; give this one "
+			"another name",
+			c->instance);
+}
+
 static int eal_init(const struct config *c, struct arguments *a, char *why, size_t size)
 {
-	char *argv[EAL_ARGS + 1];
+	char *argv[EAL_ARGS + 1], prefix[EAL_PREFIX];
+	int err;
 
+	eal_prefix(c, prefix);
+	err = geteuid() == 0 ? eal_files_prepare(prefix, why, size) : 0;
+	if (err)
+		return err == -EBUSY ? eal_taken(c, why, size) : err;
 	/* the EAL reorders the array it is given */
 	memcpy(argv, a->argv, sizeof(argv));
 	if (rte_eal_init(a->argc, argv) >= 0)
 		return 0;
 	if (rte_eal_primary_proc_alive(NULL))
-		return eal_fail(why, size, -EBUSY,
-				"another oncewired with instance = %s runs on this host; give this "
-				"one another name",
-				c->instance);
+		return eal_taken(c, why, size);
 	return eal_fail(why, size, rte_errno ? -rte_errno : -EIO,
 			"DPDK does not start: %s; see its messages above",
 			rte_errno ? strerror(rte_errno) : "no reason given");
@@ -258,28 +268,10 @@ const cpu_set_t *eal_saved_affinity(void)
 
 /* ---- stop ---- */
 
-/* The primary process owns its run-time folder as long as it holds the lock
- * on `config` in it, which it does until it exits: so that file goes last. */
-static void runtime_remove(const char *path)
-{
-	struct dirent *entry;
-	DIR *dir;
-
-	dir = opendir(path);
-	if (!dir)
-		return;
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && strcmp(entry->d_name, "config"))
-			unlinkat(dirfd(dir), entry->d_name, 0);
-	unlinkat(dirfd(dir), "config", 0);
-	closedir(dir);
-	rmdir(path);
-}
-
 void eal_stop(const struct config *c)
 {
 	char runtime[PATH_MAX];
-	char prefix[64];
+	char prefix[EAL_PREFIX];
 
 	if (!eal.running)
 		return;
@@ -293,6 +285,5 @@ void eal_stop(const struct config *c)
 		rte_pdump_uninit();
 	if (rte_eth_dev_count_avail() == 0)
 		rte_eal_cleanup();
-	hugepages_remove(prefix, true);
-	runtime_remove(runtime);
+	eal_files_remove(prefix, runtime);
 }

@@ -12,6 +12,11 @@
 #include "control/config.h"
 #include "dataplane/port.h"
 
+#define EAL_PREFIX 64
+
+/* The instance's --file-prefix, with which names of the EAL's files begin. */
+void eal_prefix(const struct config *c, char prefix[EAL_PREFIX]);
+
 /* Can `need` bytes of EAL memory be hugepages? Removes a killed run's pages
  * first, then looks at what is free. The answer holds for eal_start. If not,
  * `why` is one line with the remedy, or "" when the configuration says so. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -49,13 +50,6 @@ static struct hash_job *list_pop(struct job_list *l)
 	return job;
 }
 
-static void job_run(struct hash_job *job)
-{
-	for (uint32_t i = job->from; i < job->to; i++)
-		ident_update(job->state, blob_chunk(job->slab, job->blob, i),
-			     chunk_length(job->blob->length, i));
-}
-
 static void *hasher_thread(void *arg)
 {
 	struct hasher *h = arg;
@@ -70,7 +64,7 @@ static void *hasher_thread(void *arg)
 			break;
 		job = list_pop(&h->todo);
 		pthread_mutex_unlock(&h->lock);
-		job_run(job);
+		job->run(job);
 		pthread_mutex_lock(&h->lock);
 		list_push(&h->done, job);
 		/* fails only when the counter is full, and then it is readable */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Hash threads: identifiers of uploads are computed outside the control
- * thread, over the contiguous prefix of what has arrived. The threads are plain
- * pthreads and touch nothing but the slab and their job.
+ * Hash threads: identifiers of uploads and proofs of possession are computed
+ * outside the control thread. The threads are plain pthreads and touch nothing
+ * but the slab and their job.
  */
 #ifndef CONTROL_HASHER_H
 #define CONTROL_HASHER_H
@@ -9,20 +9,12 @@
 #include <event2/event.h>
 #include <sched.h>
 
-#include "store/slab.h"
-
 struct hasher;
 
-/* One blob being hashed; a job is in at most one queue at a time. */
+/* Part of what is hashed; in at most one queue at a time. */
 struct hash_job {
-	/* the owner's, untouched while the job is in flight */
-	const struct slab *slab;
-	const struct blob *blob;
-	struct ident_state *state;
-	uint32_t from; /* chunks [from, to) are hashed next; they must not change any more */
-	uint32_t to;
-	/* called in the control thread when [from, to) is done */
-	void (*done)(struct hash_job *job);
+	void (*run)(struct hash_job *job);  /* in a hash thread */
+	void (*done)(struct hash_job *job); /* then, in the control thread */
 	struct hash_job *next;
 };
 

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <mntent.h>
@@ -164,4 +165,35 @@ void hugepages_remove(const char *prefix, bool force)
 	struct removal r = {.prefix = prefix, .force = force};
 
 	mounts_each(mount_clean, &r);
+}
+
+struct gift {
+	const char *prefix;
+	uid_t uid;
+	gid_t gid;
+	int err;
+};
+
+static void mount_give(const char *path, void *ctx)
+{
+	struct gift *g = ctx;
+	struct dirent *entry;
+	DIR *dir;
+
+	dir = opendir(path);
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		if (file_is_page(entry->d_name, g->prefix) &&
+		    fchownat(dirfd(dir), entry->d_name, g->uid, g->gid, AT_SYMLINK_NOFOLLOW) < 0)
+			g->err = -errno;
+	closedir(dir);
+}
+
+int hugepages_give(const char *prefix, uid_t uid, gid_t gid)
+{
+	struct gift g = {.prefix = prefix, .uid = uid, .gid = gid};
+
+	mounts_each(mount_give, &g);
+	return g.err;
 }

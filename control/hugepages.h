@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* The largest number of bytes that free pages of one size give; 0 without a
  * mount. *mounted: there is one at all. */
@@ -17,5 +18,7 @@ uint64_t hugepages_wanted(uint64_t need);
 /* Removes a prefix's files. Those that a process still uses stay, unless
  * they are our own (`force`). */
 void hugepages_remove(const char *prefix, bool force);
+/* Gives a prefix's files to a user. 0 or -errno. */
+int hugepages_give(const char *prefix, uid_t uid, gid_t gid);
 
 #endif

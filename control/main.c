@@ -12,8 +12,10 @@
 #include <sodium.h>
 
 #include "control/admin.h"
+#include "control/cleaner.h"
 #include "control/control.h"
 #include "control/eal.h"
+#include "control/privilege.h"
 
 #define EXIT_USAGE 2
 #define WHY_MAX (PATH_MAX + 256)
@@ -91,7 +93,11 @@ static void relay_configure(const struct config *c, struct relay *r)
 	r->rules = c->rules;
 	r->offers_per_target = c->offers_per_target;
 	r->rate_per_target = c->rate_per_target;
-	r->policy = c->targets;
+	r->strangers.source = c->strangers_per_source;
+	r->strangers.total = c->strangers;
+	r->control_per_source = c->control_per_source;
+	r->possession = c->possession;
+	r->hide_hits = c->hide_hits;
 	r->control_bell.fd = -1;
 }
 
@@ -126,7 +132,7 @@ static void workers_free(struct control *ctl)
 }
 
 /* From a prepared relay to the loop and back. */
-static int relay_serve(const struct config *c, struct control *ctl, char *why)
+static int relay_serve(struct config *c, const char *path, struct control *ctl, char *why)
 {
 	struct event *term = evsignal_new(ctl->base, SIGTERM, on_signal, ctl);
 	struct event *interrupt = evsignal_new(ctl->base, SIGINT, on_signal, ctl);
@@ -135,7 +141,7 @@ static int relay_serve(const struct config *c, struct control *ctl, char *why)
 	int ret = -ENOMEM;
 
 	if (term == NULL || interrupt == NULL || event_add(term, NULL) < 0 ||
-	    event_add(interrupt, NULL) < 0) {
+	    event_add(interrupt, NULL) < 0 || reload_open(ctl, path, c) < 0) {
 		snprintf(why, WHY_MAX, "signals cannot be handled: no memory");
 		goto out;
 	}
@@ -151,6 +157,9 @@ static int relay_serve(const struct config *c, struct control *ctl, char *why)
 			 c->admin_socket, strerror(errno));
 		goto stop;
 	}
+	ret = privilege_drop(c, path, &ctl->relay->port, admin, why, WHY_MAX);
+	if (ret < 0)
+		goto stop;
 	ret = port_steer(&ctl->relay->port, true);
 	if (ret < 0) {
 		snprintf(why, WHY_MAX, "packets cannot be steered to the relay: %s",
@@ -165,6 +174,7 @@ stop:
 	workers_stop(ctl);
 	admin_close(admin);
 out:
+	reload_close(ctl);
 	if (interrupt != NULL)
 		event_free(interrupt);
 	if (term != NULL)
@@ -172,14 +182,18 @@ out:
 	return ret;
 }
 
-static int relay_run(const struct config *c, struct relay *r, const char *progname)
+static int relay_run(struct config *c, const char *path, struct relay *r, const char *progname)
 {
 	static struct control ctl; /* too large for a stack */
 	char why[WHY_MAX] = "";
 	uint64_t memory = eal_memory(c);
-	bool huge = eal_hugepages(c, memory, why, sizeof(why));
+	bool huge;
 	int ret;
 
+	ret = privilege_prepare(c, why, sizeof(why));
+	if (ret < 0)
+		goto out;
+	huge = eal_hugepages(c, memory, why, sizeof(why));
 	if (!huge && why[0] != '\0')
 		say(why);
 	ret = port_prepare(&r->port, c->port, &c->listen, (uint16_t)c->workers, c->xdp_program,
@@ -203,7 +217,7 @@ static int relay_run(const struct config *c, struct relay *r, const char *progna
 	ret = control_init(&ctl, c, r, eal_saved_affinity(), why, sizeof(why));
 	if (ret < 0)
 		goto store;
-	ret = relay_serve(c, &ctl, why);
+	ret = relay_serve(c, path, &ctl, why);
 	workers_free(&ctl);
 	control_fini(&ctl);
 store:
@@ -217,8 +231,11 @@ eal:
 release:
 	port_release(&r->port);
 out:
-	if (ret < 0)
+	cleaner_finish();
+	if (ret < 0) {
 		say(why);
+		privilege_explain(&r->port);
+	}
 	return ret;
 }
 
@@ -302,6 +319,9 @@ int main(int argc, char **argv)
 	}
 	relay_configure(&c, &r);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN); /* a closed terminal is no reason to stop relaying */
-	return relay_run(&c, &r, argv[0]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	signal(SIGHUP, SIG_IGN); /* until it can be served */
+	config_warn_open(&c, stderr);
+	status = relay_run(&c, cl.config, &r, argv[0]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	config_free(&c);
+	return status;
 }

@@ -40,6 +40,12 @@ static uint8_t family_length(uint8_t family)
 
 /* ---- what the kernel sends ---- */
 
+/* Not mnl_nlmsg_ok(): it compares as int, so a length from 2^31 on passes it. */
+static bool message_ok(const struct nlmsghdr *h, size_t len)
+{
+	return len >= sizeof(*h) && h->nlmsg_len >= sizeof(*h) && h->nlmsg_len <= len;
+}
+
 static int addr_read(uint8_t family, const void *bytes, size_t len, struct addr *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -169,9 +175,8 @@ int netlink_link_parse(const struct nlmsghdr *h, struct netlink_link *out)
 
 /* ---- news ---- */
 
-static int news_take(const struct nlmsghdr *h, void *arg)
+static void news_take(struct netlink *nl, const struct nlmsghdr *h)
 {
-	struct netlink *nl = arg;
 	struct netlink_neighbour n;
 	struct netlink_link l;
 
@@ -189,7 +194,23 @@ static int news_take(const struct nlmsghdr *h, void *arg)
 	default:
 		nl->handlers->routes(nl->ctx);
 	}
-	return MNL_CB_OK;
+}
+
+/* False: some of it cannot be read, or the kernel says that it left some out. */
+static bool news_walk(struct netlink *nl, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		const struct nlmsghdr *h = (const struct nlmsghdr *)(nl->news_buf + at);
+
+		if (!message_ok(h, len - at) || h->nlmsg_type == NLMSG_OVERRUN)
+			return false;
+		if (h->nlmsg_type >= NLMSG_MIN_TYPE)
+			news_take(nl, h);
+		at += NLMSG_ALIGN(h->nlmsg_len);
+	}
+	return true;
 }
 
 void netlink_read(struct netlink *nl)
@@ -202,7 +223,7 @@ void netlink_read(struct netlink *nl)
 		if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return;
 		/* ENOBUFS: the kernel dropped some. Whatever else: as bad. */
-		if (len < 0 || mnl_cb_run(nl->news_buf, (size_t)len, 0, 0, news_take, nl) < 0)
+		if (len < 0 || !news_walk(nl, (size_t)len))
 			nl->handlers->lost(nl->ctx);
 	}
 }
@@ -257,7 +278,7 @@ static int question_ask(struct netlink *nl, const struct nlmsghdr *question,
 			continue;
 		if (len < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		if (!mnl_nlmsg_ok(h, (int)len))
+		if (!message_ok(h, (size_t)len))
 			return -EBADMSG;
 		/* late answers to what timed out, and strangers' */
 		if (h->nlmsg_seq != seq || !mnl_nlmsg_portid_ok(h, nl->port))

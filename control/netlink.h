@@ -61,7 +61,7 @@ int netlink_link_get(struct netlink *nl, unsigned int ifindex, struct netlink_li
  * -EPERM without CAP_NET_ADMIN. */
 int netlink_neighbour_use(struct netlink *nl, const struct addr *addr, unsigned int ifindex);
 
-/* One message each, whose length mnl_nlmsg_ok() has checked. -EBADMSG: it is not such a message, or
+/* One message each, as long in memory as its header says. -EBADMSG: it is not such a message, or
  * misshapen; -EAFNOSUPPORT: well-formed, but not of IPv4 or IPv6. */
 int netlink_route_parse(const struct nlmsghdr *h, struct netlink_route *out);
 int netlink_neighbour_parse(const struct nlmsghdr *h, struct netlink_neighbour *out);

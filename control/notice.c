@@ -47,6 +47,15 @@ void peers_fini(struct control *ctl)
 	pending_forget(np);
 }
 
+void notices_forget(struct control *ctl, const struct peer *peer)
+{
+	struct notice_pending *np, *next;
+
+	HASH_ITER(hh, ctl->peers.notices, np, next)
+	if (np->peer == peer)
+		pending_forget(np);
+}
+
 static uint64_t notice_transmit(struct control *ctl, struct peer *peer, uint16_t worker,
 				const struct addr *to, uint64_t conn, struct notice *n)
 {
@@ -56,8 +65,8 @@ static uint64_t notice_transmit(struct control *ctl, struct peer *peer, uint16_t
 	n->time = ctl->unix_us / 1000;
 	if (m != NULL)
 		outbox_send(ctl, m,
-			    notice_encode(egress_payload(m), WIRE_MAX_FRAME, peer->key, conn, n,
-					  peer->config->key));
+			    notice_encode(egress_payload(m), WIRE_MAX_FRAME, peer_field(peer), conn,
+					  n, peer_key(peer)));
 	return n->nonce;
 }
 
@@ -147,6 +156,7 @@ void handle_foreign_receipt(struct control *ctl, const struct packet *p, const s
 		.code = rc.code,
 		.reason = rc.reason,
 		.bytes = rc.bytes,
+		.source_key = get32(rc.ticket->key),
 		.source_conn = get64(rc.ticket->source_conn),
 	};
 	memcpy(key.transfer, n.transfer, sizeof(key.transfer));
@@ -193,7 +203,7 @@ static void notice_pass_on(struct control *ctl, const struct packet *p, const st
 		.bytes = n->bytes,
 	};
 
-	outbox_status(ctl, p->worker, n->source, n->source_conn, &s);
+	outbox_status(ctl, p->worker, n->source, n->source_key, n->source_conn, &s);
 }
 
 void handle_notice(struct control *ctl, const struct packet *p, const struct frame *f)

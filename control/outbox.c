@@ -39,24 +39,37 @@ void outbox_send(struct control *ctl, struct rte_mbuf *m, size_t len)
 		outbox_push(ctl, m);
 }
 
-void outbox_status(struct control *ctl, uint16_t worker, const struct addr *to, uint64_t conn,
-		   const struct status *s)
+void outbox_send_signed(struct control *ctl, struct rte_mbuf *m, uint32_t key, uint64_t conn,
+			size_t len)
+{
+	size_t full = keyring_sign(relay_keyring(ctl->relay), key, conn, &packet_of(m)->peer,
+				   egress_payload(m), len);
+
+	if (full == 0)
+		control_drop(ctl, DROP_KEY_UNKNOWN); /* the key was retired meanwhile */
+	outbox_send(ctl, m, full);
+}
+
+void outbox_status(struct control *ctl, uint16_t worker, const struct addr *to, uint32_t key,
+		   uint64_t conn, const struct status *s)
 {
 	struct rte_mbuf *m = outbox_alloc(ctl, worker, to);
 
 	if (m != NULL)
-		outbox_send(ctl, m, status_encode(egress_payload(m), WIRE_MAX_FRAME, 0, conn, s));
+		outbox_send_signed(ctl, m, key, conn,
+				   status_encode(egress_payload(m), WIRE_MAX_FRAME, key, conn, s));
 }
 
-void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, uint64_t conn,
-		  const struct error *e)
+void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, uint32_t key,
+		  uint64_t conn, const struct error *e)
 {
 	struct rte_mbuf *m = outbox_alloc(ctl, worker, to);
 
 	if (m == NULL)
 		return;
 	ctl->stats.errors++;
-	outbox_send(ctl, m, error_encode(egress_payload(m), WIRE_MAX_FRAME, 0, conn, e));
+	outbox_send_signed(ctl, m, key, conn,
+			   error_encode(egress_payload(m), WIRE_MAX_FRAME, key, conn, e));
 }
 
 void outbox_flush(struct control *ctl)

@@ -16,9 +16,10 @@ struct request;
 struct notice_pending;
 
 struct peer {
-	const struct peer_config *config;
-	uint32_t key;			   /* the header's key field */
-	struct addr addr;		   /* central: where the last authentic frame came from */
+	struct key_set keys;		   /* id 0: this place is free */
+	uint32_t generation;		   /* which of them ours are signed with */
+	struct addr configured;		   /* ADDR_NONE: anywhere */
+	struct addr addr;		   /* central: where the last QUERY came from */
 	uint64_t nonce;			   /* of our next frame */
 	uint64_t highest;		   /* nonce seen */
 	uint64_t window[PEER_WINDOW / 64]; /* which of the last PEER_WINDOW were seen */
@@ -26,17 +27,40 @@ struct peer {
 
 struct peers {
 	struct peer peer[CONFIG_PEERS]; /* private: [0] is upstream */
-	uint32_t count;
+	uint32_t count;			/* places up to the last that is used */
 	struct notice_pending *notices; /* not acknowledged yet */
 };
 
-void peers_init(struct control *ctl);
-void peers_fini(struct control *ctl);
+/* The header's key field of a frame to the peer, and the key of its trailer. */
+static inline uint32_t peer_field(const struct peer *p)
+{
+	return key_set_field(&p->keys, p->generation);
+}
 
-/* Who sent this frame? Checks key, trailer, clock and nonce; counts the drop
- * and returns NULL if any is wrong. nonce and time: of the frame. */
+static inline const uint8_t *peer_key(const struct peer *p)
+{
+	return p->keys.key[p->generation].key;
+}
+
+/* Makes the peers those of a configuration. Who was one before keeps its
+ * nonces, and its address unless the configuration has another one now. */
+void peers_update(struct control *ctl, const struct config *c);
+void peers_fini(struct control *ctl);
+/* Their frames are no strangers'. To be said again and again: marks get lost. */
+void peers_mark(struct control *ctl);
+
+/* By the pair's id, NULL if there is none; id 0 finds a free place. */
+struct peer *peer_find(struct control *ctl, uint32_t id);
+
+/* Who sent this frame, whose trailer the worker has checked? Checks clock and
+ * nonce; counts the drop and returns NULL if any is wrong. nonce and time: of
+ * the frame. */
 struct peer *peer_authenticate(struct control *ctl, const struct frame *f, uint64_t nonce,
 			       uint64_t time_ms);
+
+/* Central has an authentic QUERY: where the peer is now, and which generation
+ * of the pair's key it has. */
+void peer_heard(struct control *ctl, struct peer *p, const struct addr *from, uint32_t field);
 
 /* query.c: private */
 void query_send(struct control *ctl, struct request *rq);
@@ -45,6 +69,8 @@ void handle_answer(struct control *ctl, const struct packet *p, const struct fra
 void handle_query(struct control *ctl, const struct packet *p, const struct frame *f);
 /* notice.c: central reports a RECEIPT to the source's home relay ... */
 void handle_foreign_receipt(struct control *ctl, const struct packet *p, const struct frame *f);
+/* The peer is gone: so are the outcomes that it has not acknowledged. */
+void notices_forget(struct control *ctl, const struct peer *peer);
 /* ... private passes it on and acknowledges, central sees the acknowledgement */
 void handle_notice(struct control *ctl, const struct packet *p, const struct frame *f);
 

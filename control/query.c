@@ -34,9 +34,12 @@ static void query_transmit(struct control *ctl, struct request *rq)
 		.meta_len = rq->meta_len,
 		.leg = get16(rq->key.leg),
 		.rule = rq->rule,
-		.leased = lease_lookup(ctl->relay->leases, &rq->target, now) != NULL,
+		.proof = rq->has_proof ? &rq->proof : NULL,
+		.sealed_key = rq->has_sealed_key ? rq->sealed_key : NULL,
+		.leased = offer_lease(ctl->relay, rq->field, &rq->target, now) != NULL,
 		.deadline = rq->expiry > now ? (uint32_t)(rq->expiry - now) : 1,
 		.send_size = rq->send_size,
+		.source_key = rq->field,
 		.length = rq->length,
 		.source_conn = rq->conn,
 	};
@@ -44,8 +47,8 @@ static void query_transmit(struct control *ctl, struct request *rq)
 	rq->query_last = q.nonce;
 	if (m != NULL)
 		outbox_send(ctl, m,
-			    query_encode(egress_payload(m), WIRE_MAX_FRAME, up->key, rq->query_conn,
-					 &q, up->config->key));
+			    query_encode(egress_payload(m), WIRE_MAX_FRAME, peer_field(up),
+					 rq->query_conn, &q, peer_key(up)));
 }
 
 void query_send(struct control *ctl, struct request *rq)
@@ -68,13 +71,14 @@ void query_send(struct control *ctl, struct request *rq)
 static void offer_for_central(struct control *ctl, struct request *rq, const struct ticket *ticket)
 {
 	uint64_t now = control_seconds(ctl);
-	const struct lease *lease = lease_lookup(ctl->relay->leases, &rq->target, now);
+	const struct lease *lease = offer_lease(ctl->relay, rq->field, &rq->target, now);
 	struct offer o = {
 		.transfer = rq->key.transfer,
 		.id = &rq->id,
 		.ticket = ticket,
 		.holder = &ctl->peers.peer[0].addr,
 		.meta = rq->meta,
+		.sealed_key = rq->has_sealed_key ? rq->sealed_key : NULL,
 		.meta_len = rq->meta_len,
 		.leg = get16(rq->key.leg),
 		.rule = rq->rule,
@@ -122,6 +126,9 @@ void handle_answer(struct control *ctl, const struct packet *p, const struct fra
 	case ANSWER_SERVING:
 		ctl->counters.query_hits++;
 		request_served(rq);
+		break;
+	case ANSWER_CHALLENGE:
+		request_challenged(rq, a.challenge);
 		break;
 	default: /* query failed; or central may not send there, but we may */
 		request_upload(rq);

@@ -3,7 +3,6 @@
 
 #include "control/control.h"
 
-#define BUSY_RETRY_MS 1000
 #define SERVED_SECONDS 5 /* longer than a source waits before it repeats a SEND */
 
 static void request_timer(evutil_socket_t fd, short what, void *arg)
@@ -40,7 +39,7 @@ void request_status(struct request *rq, enum status_code code, enum refuse_reaso
 		.bytes = bytes,
 	};
 
-	outbox_status(rq->ctl, rq->worker, &rq->key.source, rq->conn, &s);
+	outbox_status(rq->ctl, rq->worker, &rq->key.source, rq->field, rq->conn, &s);
 }
 
 void request_busy(struct request *rq)
@@ -51,13 +50,25 @@ void request_busy(struct request *rq)
 		.retry_after = BUSY_RETRY_MS,
 	};
 
-	outbox_error(rq->ctl, rq->worker, &rq->key.source, rq->conn, &e);
+	outbox_error(rq->ctl, rq->worker, &rq->key.source, rq->field, rq->conn, &e);
 	request_free(rq);
+}
+
+/* It counts against the limits of its source and domain while it waits. */
+static void request_count(struct request *rq, bool waits)
+{
+	if (rq->waits == waits)
+		return;
+	rq->waits = waits;
+	*tally_of(&rq->ctl->requests.hosts, &rq->key.source) += waits ? 1 : -1u;
+	rq->ctl->usage[rq->slot].requests += waits ? 1 : -1u;
 }
 
 void request_free(struct request *rq)
 {
 	struct control *ctl = rq->ctl;
+
+	request_count(rq, false);
 
 	HASH_DELETE(hh, ctl->requests.by_key, rq);
 	if (rq->query_conn != 0)
@@ -73,6 +84,7 @@ void request_free(struct request *rq)
 void requests_init(struct control *ctl)
 {
 	TAILQ_INIT(&ctl->requests.served);
+	tally_init(&ctl->requests.hosts);
 }
 
 void requests_fini(struct control *ctl)
@@ -94,7 +106,9 @@ struct offer_request request_offer(const struct request *rq, uint64_t unix_secon
 		.meta_len = rq->meta_len,
 		.leg = get16(rq->key.leg),
 		.deadline = rq->expiry > unix_seconds ? (uint32_t)(rq->expiry - unix_seconds) : 1,
+		.key = rq->field,
 		.source_conn = rq->conn,
+		.sealed_key = rq->has_sealed_key ? rq->sealed_key : NULL,
 		.send_size = rq->send_size,
 	};
 }
@@ -103,7 +117,7 @@ void control_offer(struct control *ctl, uint16_t worker, const struct offer_requ
 		   const struct blob *b)
 {
 	const struct lease *lease =
-		lease_lookup(ctl->relay->leases, q->target, control_seconds(ctl));
+		offer_lease(ctl->relay, q->key, q->target, control_seconds(ctl));
 	struct rte_mbuf *m;
 	bool is_inline;
 	size_t len;
@@ -125,15 +139,79 @@ void control_offer(struct control *ctl, uint16_t worker, const struct offer_requ
 	outbox_send(ctl, m, len);
 }
 
+/* Answered: kept a little, because the source repeats its SEND. */
+static void request_keep(struct request *rq)
+{
+	const struct timeval keep = {.tv_sec = SERVED_SECONDS};
+
+	request_count(rq, false);
+	if (rq->upload != NULL)
+		TAILQ_REMOVE(&rq->upload->requests, rq, waiter);
+	rq->upload = NULL;
+	if (!rq->served)
+		TAILQ_INSERT_TAIL(&rq->ctl->requests.served, rq, waiter);
+	rq->served = true;
+	event_add(rq->timer, &keep);
+}
+
+/* The source is heard of again: it waits once more. */
+static void request_resume(struct request *rq)
+{
+	TAILQ_REMOVE(&rq->ctl->requests.served, rq, waiter);
+	rq->served = false;
+	request_count(rq, true);
+}
+
+static enum status_code status_serving(const struct control *ctl)
+{
+	return ctl->relay->central ? STATUS_SERVING_CENTRAL : STATUS_SERVING_PRIVATE;
+}
+
+static struct challenge_request request_claim(const struct request *rq)
+{
+	return (struct challenge_request){
+		.source = &rq->key.source,
+		.transfer = rq->key.transfer,
+		.id = &rq->id,
+		.leg = get16(rq->key.leg),
+		.rule = rq->rule,
+		.key = rq->field,
+		.length = rq->length,
+	};
+}
+
+static void status_challenge(struct request *rq, const struct challenge *challenge)
+{
+	const struct status s = {
+		.transfer = rq->key.transfer,
+		.challenge = challenge,
+		.leg = get16(rq->key.leg),
+		.code = STATUS_CHALLENGE,
+	};
+
+	outbox_status(rq->ctl, rq->worker, &rq->key.source, rq->field, rq->conn, &s);
+}
+
 void request_serve(struct request *rq, const struct blob *b)
 {
 	struct control *ctl = rq->ctl;
 	struct offer_request q = request_offer(rq, control_seconds(ctl));
+	struct challenge_request claim = request_claim(rq);
+	struct challenge challenge;
 
-	request_status(rq, ctl->relay->central ? STATUS_SERVING_CENTRAL : STATUS_SERVING_PRIVATE,
-		       REFUSE_NONE, 0);
+	/* who waited for another's upload has shown nothing yet */
+	if (ctl->relay->possession && !rq->uploaded && rq->length > 0) {
+		challenge_mint(relay_keys(ctl->relay), &claim, &challenge);
+		status_challenge(rq, &challenge);
+		request_free(rq);
+		return;
+	}
+	request_status(rq, status_serving(ctl), REFUSE_NONE, 0);
 	control_offer(ctl, rq->worker, &q, b);
-	request_free(rq);
+	if (rq->uploaded && relay_hides(ctl->relay, rq->length))
+		request_keep(rq); /* its next SEND must not ask for another upload */
+	else
+		request_free(rq);
 }
 
 static void query_end(struct request *rq)
@@ -145,13 +223,16 @@ static void query_end(struct request *rq)
 
 void request_served(struct request *rq)
 {
-	const struct timeval keep = {.tv_sec = SERVED_SECONDS};
-
 	query_end(rq);
 	request_status(rq, STATUS_SERVING_CENTRAL, REFUSE_NONE, 0);
-	rq->served = true;
-	TAILQ_INSERT_TAIL(&rq->ctl->requests.served, rq, waiter);
-	event_add(rq->timer, &keep);
+	request_keep(rq);
+}
+
+void request_challenged(struct request *rq, const struct challenge *challenge)
+{
+	query_end(rq);
+	status_challenge(rq, challenge);
+	request_keep(rq);
 }
 
 void request_upload(struct request *rq)
@@ -165,26 +246,47 @@ void request_upload(struct request *rq)
 	upload_join(rq);
 }
 
-/* The source asks again: tell it where things stand. */
-static void request_again(struct request *rq, const struct packet *p, uint64_t conn)
+/* What may differ between a SEND and its repetitions. */
+static void request_update(struct request *rq, const struct packet *p, const struct frame *f,
+			   const struct send *s)
 {
-	rq->conn = conn;
+	rq->conn = f->conn;
+	rq->field = f->key;
 	rq->worker = p->worker;
 	rq->heard = rq->ctl->now_us;
-	if (rq->served) { /* central repeats its OFFER, which the target answers */
-		rq->served = false;
-		TAILQ_REMOVE(&rq->ctl->requests.served, rq, waiter);
-		query_send(rq->ctl, rq);
-	} else if (rq->upload == NULL) {
-		request_status(rq, STATUS_WORKING, REFUSE_NONE, 0);
-	} else {
-		upload_status(rq);
+	rq->has_proof = s->proof != NULL;
+	if (s->proof != NULL)
+		rq->proof = *s->proof;
+}
+
+/* The source asks again: tell it where things stand. */
+static void request_again(struct request *rq)
+{
+	struct control *ctl = rq->ctl;
+	const struct blob *b;
+
+	if (!rq->served) {
+		if (rq->upload == NULL)
+			request_status(rq, STATUS_WORKING, REFUSE_NONE, 0);
+		else
+			upload_status(rq);
+		return;
 	}
+	request_resume(rq);
+	if (!rq->uploaded) { /* central repeats its OFFER, which the target answers */
+		query_send(ctl, rq);
+		return;
+	}
+	b = control_blob(ctl, rq->domain, &rq->id, rq->rule, rq->length);
+	if (b != NULL)
+		request_serve(rq, b);
+	else
+		request_upload(rq);
 }
 
 static struct request *request_create(struct control *ctl, const struct request_key *key,
-				      const struct packet *p, const struct frame *f,
-				      const struct send *s)
+				      const struct domain *d, const struct packet *p,
+				      const struct frame *f, const struct send *s)
 {
 	struct request *rq = calloc(1, sizeof(*rq));
 
@@ -197,98 +299,209 @@ static struct request *request_create(struct control *ctl, const struct request_
 		return NULL;
 	}
 	rq->key = *key;
+	rq->domain = d->id;
+	rq->slot = d->slot;
 	rq->id = *s->id;
 	rq->target = *s->target;
 	rq->length = s->length;
-	rq->conn = f->conn;
 	rq->expiry = control_seconds(ctl) + s->deadline;
-	rq->heard = ctl->now_us;
 	rq->send_size = p->frame_len;
-	rq->worker = p->worker;
 	rq->rule = s->rule;
 	rq->meta_len = s->meta_len;
 	if (s->meta_len > 0)
 		memcpy(rq->meta, s->meta, s->meta_len);
+	rq->has_sealed_key = s->sealed_key != NULL;
+	if (s->sealed_key != NULL)
+		memcpy(rq->sealed_key, s->sealed_key, sizeof(rq->sealed_key));
+	request_update(rq, p, f, s);
+	request_count(rq, true);
 	HASH_ADD(hh, ctl->requests.by_key, key, sizeof(rq->key), rq);
 	return rq;
 }
 
-/* The blob may have come since the worker looked. */
-static const struct blob *blob_find(struct control *ctl, const struct send *s)
+const struct blob *control_blob(struct control *ctl, uint32_t domain, const struct ident *id,
+				uint8_t rule, uint64_t length)
 {
-	struct index_key key;
+	struct index_key pad, key;
 	uint32_t no;
 
-	index_key_make(ctl->relay->index, 0, s->rule, s->id, &key);
+	index_pad(ctl->relay->index, domain, rule, &pad);
+	key = index_key_make(&pad, id);
 	no = index_lookup(ctl->relay->index, &key);
 	if (no == BLOB_NONE ||
-	    !blob_match(slab_blob(&ctl->relay->slab, no), s->id, s->rule, s->length))
+	    !blob_match(slab_blob(&ctl->relay->slab, no), domain, id, rule, length))
 		return NULL;
 	return slab_blob(&ctl->relay->slab, no);
 }
 
-static void answer_without_request(struct control *ctl, const struct packet *p,
-				   const struct frame *f, const struct send *s,
-				   enum refuse_reason reason)
+/* A SEND that is answered without becoming a request. */
+struct arrival {
+	struct control *ctl;
+	const struct packet *p;
+	const struct frame *f;
+	const struct domain *d;
+	struct send s;
+};
+
+static void answer_status(const struct arrival *a, enum status_code code, enum refuse_reason reason,
+			  const struct challenge *challenge)
 {
-	const struct status refused = {
-		.transfer = s->transfer,
-		.leg = s->leg,
-		.code = STATUS_REFUSED,
+	const struct status s = {
+		.transfer = a->s.transfer,
+		.challenge = challenge,
+		.leg = a->s.leg,
+		.code = (uint8_t)code,
 		.reason = (uint8_t)reason,
 	};
-	const struct error busy = {
+
+	outbox_status(a->ctl, a->p->worker, &a->p->peer, a->f->key, a->f->conn, &s);
+}
+
+static void answer_busy(const struct arrival *a)
+{
+	const struct error e = {
 		.code = ERROR_BUSY,
 		.verb = VERB_SEND,
 		.retry_after = BUSY_RETRY_MS,
 	};
 
-	if (reason != REFUSE_NONE)
-		outbox_status(ctl, p->worker, &p->peer, f->conn, &refused);
-	else
-		outbox_error(ctl, p->worker, &p->peer, f->conn, &busy);
+	outbox_error(a->ctl, a->p->worker, &a->p->peer, a->f->key, a->f->conn, &e);
 }
 
-void handle_send_miss(struct control *ctl, const struct packet *p, const struct frame *f)
+static void answer_hit(const struct arrival *a, const struct blob *b)
 {
-	struct request_key key = {.source = p->peer};
-	const struct blob *b;
-	struct request *rq;
-	struct send s;
+	const struct offer_request q = {
+		.transfer = a->s.transfer,
+		.target = a->s.target,
+		.source = &a->p->peer,
+		.home = &a->ctl->relay->self,
+		.meta = a->s.meta,
+		.meta_len = a->s.meta_len,
+		.leg = a->s.leg,
+		.key = a->f->key,
+		.deadline = a->s.deadline,
+		.source_conn = a->f->conn,
+		.sealed_key = a->s.sealed_key,
+		.send_size = a->p->frame_len,
+	};
 
-	if (send_decode(f, &s) != DROP_NONE)
-		return; /* the worker decoded it before */
-	memcpy(key.transfer, s.transfer, sizeof(key.transfer));
-	key.leg = put16(s.leg);
-	HASH_FIND(hh, ctl->requests.by_key, &key, sizeof(key), rq);
-	if (rq != NULL) {
-		request_again(rq, p, f->conn);
+	a->ctl->stats.hits++;
+	a->ctl->usage[a->d->slot].hits++;
+	answer_status(a, status_serving(a->ctl), REFUSE_NONE, NULL);
+	control_offer(a->ctl, a->p->worker, &q, b);
+}
+
+static possession_fn send_handle;
+
+/* The blob is here. Has the source shown that it holds it, if it must? */
+static void send_hit(const struct arrival *a, const struct blob *b, enum possession outcome)
+{
+	struct control *ctl = a->ctl;
+	const struct challenge_request claim = {
+		.source = &a->p->peer,
+		.transfer = a->s.transfer,
+		.id = a->s.id,
+		.leg = a->s.leg,
+		.rule = a->s.rule,
+		.key = a->f->key,
+		.length = a->s.length,
+	};
+	struct challenge challenge;
+
+	if (!ctl->relay->possession || a->s.length == 0 || outcome == POSSESSION_PROVEN) {
+		answer_hit(a, b);
+	} else if (outcome == POSSESSION_WRONG) {
+		answer_status(a, STATUS_REFUSED, REFUSE_PROOF, NULL);
+	} else if (a->s.proof == NULL ||
+		   !challenge_check(relay_keys(ctl->relay), &a->s.proof->challenge, &claim)) {
+		challenge_mint(relay_keys(ctl->relay), &claim, &challenge);
+		answer_status(a, STATUS_CHALLENGE, REFUSE_NONE, &challenge);
+	} else if (!possession_verify(ctl, a->p, a->f, b, send_handle)) {
+		answer_busy(a);
+	}
+}
+
+/* Is there room for one more that waits: in all, of its source, of its domain? */
+static bool request_room(struct control *ctl, const struct domain *d, const struct addr *source)
+{
+	struct requests *rs = &ctl->requests;
+
+	if (d->max_requests > 0 && ctl->usage[d->slot].requests >= d->max_requests) {
+		ctl->usage[d->slot].refused++;
+		return false;
+	}
+	if (*tally_of(&rs->hosts, source) >= ctl->config->max_waiters_per_source)
+		return false;
+	if (HASH_COUNT(rs->by_key) >= ctl->config->max_waiters && !TAILQ_EMPTY(&rs->served))
+		request_free(TAILQ_FIRST(&rs->served));
+	return HASH_COUNT(rs->by_key) < ctl->config->max_waiters;
+}
+
+static void send_miss(const struct arrival *a, const struct request_key *key)
+{
+	struct control *ctl = a->ctl;
+	struct request *rq = NULL;
+
+	if (a->s.length > ctl->relay->slab.max_blob) {
+		answer_status(a, STATUS_REFUSED, REFUSE_TOO_LARGE, NULL);
 		return;
 	}
-	if (s.length > ctl->relay->slab.max_blob) {
-		answer_without_request(ctl, p, f, &s, REFUSE_TOO_LARGE);
-		return;
-	}
-	if (HASH_COUNT(ctl->requests.by_key) >= ctl->config->max_waiters &&
-	    !TAILQ_EMPTY(&ctl->requests.served))
-		request_free(TAILQ_FIRST(&ctl->requests.served));
-	if (HASH_COUNT(ctl->requests.by_key) >= ctl->config->max_waiters ||
-	    (rq = request_create(ctl, &key, p, f, &s)) == NULL) {
-		answer_without_request(ctl, p, f, &s, REFUSE_NONE);
-		return;
-	}
-	b = blob_find(ctl, &s);
-	if (b != NULL) {
-		ctl->stats.hits++;
-		request_serve(rq, b);
+	if (request_room(ctl, a->d, &a->p->peer))
+		rq = request_create(ctl, key, a->d, a->p, a->f, &a->s);
+	if (rq == NULL) {
+		answer_busy(a);
 		return;
 	}
 	ctl->counters.misses++;
-	if (ctl->relay->central || ctl->peers.count == 0) {
+	if (ctl->relay->central || ctl->peers.count == 0 || relay_hides(ctl->relay, a->s.length)) {
 		request_upload(rq);
 		return;
 	}
 	request_status(rq, STATUS_WORKING, REFUSE_NONE, 0);
 	ctl->counters.queries++;
 	query_send(ctl, rq);
+}
+
+static void send_handle(struct control *ctl, const struct packet *p, const struct frame *f,
+			enum possession outcome)
+{
+	struct request_key key = {.source = p->peer};
+	const struct domain_keys *keys;
+	struct arrival a = {
+		.ctl = ctl,
+		.p = p,
+		.f = f,
+		.d = keyring_find(relay_keyring(ctl->relay), f->key, &keys),
+	};
+	const struct blob *b;
+	struct request *rq;
+
+	if (a.d == NULL) { /* retired since the worker looked */
+		control_drop(ctl, DROP_KEY_UNKNOWN);
+		return;
+	}
+	if (send_decode(f, &a.s) != DROP_NONE)
+		return; /* the worker decoded it before */
+	ctl->counters.proofs += outcome == POSSESSION_PROVEN;
+	ctl->counters.proof_failures += outcome == POSSESSION_WRONG;
+	memcpy(key.transfer, a.s.transfer, sizeof(key.transfer));
+	key.leg = put16(a.s.leg);
+	HASH_FIND(hh, ctl->requests.by_key, &key, sizeof(key), rq);
+	if (rq != NULL && ident_equal(&rq->id, a.s.id)) {
+		request_update(rq, p, f, &a.s);
+		request_again(rq);
+		return;
+	}
+	b = relay_hides(ctl->relay, a.s.length)
+		    ? NULL
+		    : control_blob(ctl, a.d->id, a.s.id, a.s.rule, a.s.length);
+	if (b != NULL)
+		send_hit(&a, b, outcome);
+	else if (rq == NULL)
+		send_miss(&a, &key);
+}
+
+void handle_send_slow(struct control *ctl, const struct packet *p, const struct frame *f)
+{
+	send_handle(ctl, p, f, POSSESSION_UNKNOWN);
 }

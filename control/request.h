@@ -12,6 +12,7 @@
 #include "control/table.h"
 #include "dataplane/offer.h"
 #include "dataplane/packet.h"
+#include "dataplane/tally.h"
 
 struct control;
 struct upload;
@@ -31,6 +32,9 @@ struct request {
 	struct addr target;
 	uint64_t length;
 	uint64_t conn;
+	uint32_t field; /* key field of its frames: domain << 8 | generation */
+	uint32_t domain;
+	uint16_t slot;	 /* the domain's */
 	uint64_t expiry; /* Unix seconds */
 	uint64_t heard;	 /* last SEND, monotonic microseconds */
 	uint32_t send_size;
@@ -38,6 +42,9 @@ struct request {
 	uint8_t rule;
 	uint8_t meta_len;
 	uint8_t meta[META_MAX];
+	bool has_proof, has_sealed_key;
+	struct proof proof; /* of the newest SEND */
+	uint8_t sealed_key[SEALED_KEY_SIZE];
 	/* asking central; query_conn 0: not (any more) */
 	uint64_t query_conn;		  /* names this request in ANSWERs */
 	uint64_t query_first, query_last; /* nonces used */
@@ -48,7 +55,9 @@ struct request {
 	TAILQ_ENTRY(request)
 	waiter;			 /* in upload->requests, the first one uploads; or in
 				  * requests.served */
-	bool served;		 /* by central: kept a little for the source's repeats */
+	bool waits;		 /* counted against its source's and domain's limits */
+	bool served;		 /* answered: kept a little for the source's repeats */
+	bool uploaded;		 /* by this very source: what it asks for is no secret to it */
 	UT_hash_handle hh;	 /* in requests.by_key */
 	UT_hash_handle hh_query; /* in requests.by_query */
 };
@@ -56,6 +65,7 @@ struct request {
 TAILQ_HEAD(request_list, request);
 
 struct requests {
+	struct tally hosts; /* requests by source */
 	struct request *by_key;
 	struct request *by_query;
 	struct request_list served; /* oldest first */
@@ -63,13 +73,15 @@ struct requests {
 
 void requests_init(struct control *ctl);
 
-/* A SEND that missed in a worker. */
-void handle_send_miss(struct control *ctl, const struct packet *p, const struct frame *f);
+/* A SEND that a worker cannot serve alone: a miss, or one that brings a proof. */
+void handle_send_slow(struct control *ctl, const struct packet *p, const struct frame *f);
 struct request *request_by_query(struct control *ctl, uint64_t conn);
 /* Central has sent the OFFER (or given us the ticket for it). */
 void request_served(struct request *rq);
 /* Central does not have it (or did not say so in time): the source uploads. */
 void request_upload(struct request *rq);
+/* Central has it, but wants to see a proof first. */
+void request_challenged(struct request *rq, const struct challenge *challenge);
 /* Tells the source. */
 void request_status(struct request *rq, enum status_code code, enum refuse_reason reason,
 		    uint64_t bytes);
@@ -77,7 +89,8 @@ void request_status(struct request *rq, enum status_code code, enum refuse_reaso
 void request_busy(struct request *rq);
 /* What an OFFER for this request is made from. */
 struct offer_request request_offer(const struct request *rq, uint64_t unix_seconds);
-/* The blob is here: OFFER to the target, STATUS to the source; ends the request. */
+/* The blob is here: OFFER to the target, STATUS to the source (or a challenge,
+ * if it has to prove something first); ends the request. */
 void request_serve(struct request *rq, const struct blob *b);
 /* Takes it out of everything. */
 void request_free(struct request *rq);

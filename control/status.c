@@ -2,7 +2,12 @@
  * Telemetry: one JSON object with every counter, for `oncewire status`. Names
  * are stable: scripts depend on them.
  */
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+
+#include "control/capability.h"
 #include "control/control.h"
+#include "control/privilege.h"
 
 /* Workers write their counters with plain stores; a torn sum is of no account. */
 static void stats_add(struct stats *sum, const struct stats *s)
@@ -48,6 +53,59 @@ static void put_xdp(json_t *o, const struct control *ctl)
 		return;
 	put(o, "xdp_redirected", xdp.redirected);
 	put(o, "xdp_passed", xdp.passed);
+	put(o, "xdp_shed_source", xdp.shed_source);
+	put(o, "xdp_shed_total", xdp.shed_total);
+}
+
+static void put_privileges(json_t *o)
+{
+	json_object_set_new(o, "user", json_string(privilege_user()));
+	json_object_set_new(o, "capabilities", capabilities_names());
+	json_object_set_new(o, "seccomp",
+			    json_boolean(prctl(PR_GET_SECCOMP) == SECCOMP_MODE_FILTER));
+}
+
+/* A domain's counters are in its slot, by thread. */
+static json_t *domain_object(const struct control *ctl, const struct domain_config *c,
+			     const struct domain *d)
+{
+	const struct domain_usage *u = &ctl->usage[d->slot];
+	json_t *o = json_object(), *generations = json_array();
+	struct domain_stats sum = {.hits = u->hits, .refused = u->refused};
+
+	for (uint16_t i = 0; i < ctl->relay->port.workers; i++) {
+		const struct domain_stats *s = &ctl->worker[i]->domain[d->slot];
+#define X(field) sum.field += __atomic_load_n(&s->field, __ATOMIC_RELAXED);
+		DOMAIN_STATS(X)
+#undef X
+	}
+	for (uint32_t i = 0; i < c->keys.count; i++)
+		json_array_append_new(generations, json_integer(c->keys.key[i].generation));
+	put(o, "id", d->id);
+	json_object_set_new(o, "generations", generations);
+	put(o, "bytes", u->bytes);
+	put(o, "blobs", u->blobs);
+	put(o, "uploads", u->uploads);
+	put(o, "waiting", u->requests);
+#define X(field) put(o, #field, sum.field);
+	DOMAIN_STATS(X)
+#undef X
+	return o;
+}
+
+/* By name, newest generation first. */
+static json_t *domains_object(const struct control *ctl)
+{
+	const struct keyring *k = relay_keyring(ctl->relay);
+	json_t *o = json_object();
+
+	for (uint32_t i = 0; i < ctl->config->domain_count; i++) {
+		const struct domain_config *c = &ctl->config->domains[i];
+
+		json_object_set_new(o, c->name,
+				    domain_object(ctl, c, keyring_domain(k, c->keys.id)));
+	}
+	return o;
 }
 
 json_t *control_status(void *ctx, int argc, char **argv)
@@ -67,6 +125,7 @@ json_t *control_status(void *ctx, int argc, char **argv)
 	json_object_set_new(o, "instance", json_string(ctl->config->instance));
 	json_object_set_new(o, "listen", json_string(addr_text(&ctl->relay->self, text)));
 	json_object_set_new(o, "port", json_string(ctl->config->port));
+	put_privileges(o);
 	put(o, "workers", ctl->relay->port.workers);
 	put(o, "uptime_seconds", control_seconds(ctl) - ctl->started);
 	put_store(o, ctl);
@@ -81,6 +140,8 @@ json_t *control_status(void *ctx, int argc, char **argv)
 	put(o, "leases", lease_count(ctl->relay->leases));
 	put(o, "next_hops", nexthop_count(ctl->relay->nexthops));
 	put_xdp(o, ctl);
+	json_object_set_new(o, "domains", domains_object(ctl));
+	json_object_set_new(o, "reload", reload_status(ctl));
 	json_object_set_new(o, "drops", drops_object(&sum));
 	return o;
 }

@@ -110,8 +110,16 @@ static void upload_next(struct upload *u)
 void upload_join(struct request *rq)
 {
 	struct control *ctl = rq->ctl;
-	struct upload_key key = {.id = rq->id, .length = rq->length, .rule = rq->rule};
+	struct upload_key key = {
+		.id = rq->id,
+		.length = rq->length,
+		.rule = rq->rule,
+		.domain = rq->domain,
+	};
 	struct upload *u;
+
+	if (relay_hides(ctl->relay, rq->length))
+		key.owner = rq->key; /* that somebody uploads the same is not to be seen */
 
 	HASH_FIND(hh, ctl->uploads.by_key, &key, sizeof(key), u);
 	if (u != NULL) {
@@ -149,37 +157,44 @@ void upload_leave(struct request *rq, enum refuse_reason reason)
 		request_refuse(rq, reason);
 }
 
-/* READY and in the index. */
-static int upload_commit(struct upload *u)
+/* READY and in the index, or there already: what others sent meanwhile serves
+ * as well. NULL with the reason if neither. */
+static const struct blob *upload_commit(struct upload *u, enum refuse_reason *reason)
 {
 	struct relay *r = u->ctl->relay;
-	struct index_key key;
+	const struct upload_key *k = &u->key;
+	struct index_key pad, key;
 	int ret;
 
-	index_key_make(r->index, 0, (uint8_t)u->key.rule, &u->key.id, &key);
+	index_pad(r->index, k->domain, (uint8_t)k->rule, &pad);
+	key = index_key_make(&pad, &k->id);
 	blob_commit(&r->slab, u->attempt->blob);
 	ret = index_insert(r->index, &key, u->attempt->blob);
 	u->attempt->committed = ret == 0;
-	return ret;
+	*reason = ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL;
+	return ret == 0 || ret == -EEXIST
+		       ? control_blob(u->ctl, k->domain, &k->id, (uint8_t)k->rule, k->length)
+		       : NULL;
 }
 
 void upload_hashed(struct upload *u, const struct ident *computed)
 {
 	struct request *rq = TAILQ_FIRST(&u->requests);
-	const struct blob *b = slab_blob(&u->ctl->relay->slab, u->attempt->blob);
-	int ret;
+	enum refuse_reason reason;
+	const struct blob *b;
 
 	if (!ident_equal(computed, &u->key.id)) {
 		upload_failed(u, REFUSE_WRONG_IDENTIFIER);
 		return;
 	}
-	ret = upload_commit(u);
-	if (ret < 0) {
-		upload_failed(u, ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL);
+	b = upload_commit(u, &reason);
+	if (b == NULL) {
+		upload_failed(u, reason);
 		return;
 	}
 	attempt_end(u->attempt);
 	u->ctl->counters.uploads++;
+	rq->uploaded = true;
 	request_status(rq, STATUS_STORED, REFUSE_NONE, u->key.length);
 	while ((rq = TAILQ_FIRST(&u->requests)) != NULL)
 		request_serve(rq, b);

@@ -20,7 +20,9 @@ struct attempt;
 struct upload_key {
 	struct ident id;
 	uint64_t length;
-	uint64_t rule;
+	uint32_t rule;
+	uint32_t domain;
+	struct request_key owner; /* zero: anybody may wait for it */
 };
 
 struct upload {

@@ -24,8 +24,22 @@ struct budget {
 	struct budget_bucket bucket[BUDGET_BUCKETS];
 };
 
+/* Takes `units` if they are there. A bucket of zeros is a full one, as
+ * the clock's zero is long ago. */
+bool bucket_take(struct budget_bucket *k, uint64_t rate, uint64_t burst, uint64_t units,
+		 uint64_t now_us);
+
+/* One bucket alone, for keys that have a number. */
+struct rate {
+	uint64_t updated; /* microseconds */
+	uint64_t tokens;  /* in units x 1,000,000 */
+};
+/* Takes one unit of `per_second`, of which a full bucket holds a second's
+ * worth; 0: everything passes. */
+bool rate_take(struct rate *r, uint64_t per_second, uint64_t now_us);
+
 void budget_init(struct budget *b, uint64_t rate, uint64_t burst, uint64_t seed);
-/* Takes `units` from the key's bucket if they are there. */
+/* The same with the key's bucket. */
 bool budget_take(struct budget *b, const void *key, size_t len, uint64_t units, uint64_t now_us);
 
 #endif

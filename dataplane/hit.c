@@ -18,9 +18,10 @@ static void offer_send(struct worker *w, const struct item *it, const struct blo
 		.key = it->frame.key,
 		.deadline = s->deadline,
 		.source_conn = it->frame.conn,
+		.sealed_key = s->sealed_key,
 		.send_size = it->packet->frame_len,
 	};
-	const struct lease *lease = lease_lookup(r->leases, s->target, worker_seconds(w));
+	const struct lease *lease = offer_lease(r, it->frame.key, s->target, worker_seconds(w));
 	struct rte_mbuf *m;
 	bool is_inline;
 	size_t len;
@@ -43,33 +44,91 @@ static void offer_send(struct worker *w, const struct item *it, const struct blo
 	egress_send(w, m);
 }
 
+/* Refusals that need no lookup. */
+static enum refuse_reason send_refusal(const struct worker *w, const struct item *it)
+{
+	const struct relay *r = w->relay;
+
+	if (it->domain == NULL)
+		return REFUSE_MEMBERS_ONLY;
+	if ((r->rules & (1u << it->send.rule)) == 0)
+		return REFUSE_RULE;
+	return offer_refusal(r, it->domain, it->send.target);
+}
+
+static void challenge_send(struct worker *w, const struct item *it, struct status *status)
+{
+	const struct send *s = &it->send;
+	const struct challenge_request q = {
+		.source = &it->packet->peer,
+		.transfer = s->transfer,
+		.id = s->id,
+		.leg = s->leg,
+		.rule = s->rule,
+		.key = it->frame.key,
+		.length = s->length,
+	};
+	struct challenge challenge;
+
+	challenge_mint(w->keys, &q, &challenge);
+	status->code = STATUS_CHALLENGE;
+	status->challenge = &challenge;
+	reply_status(w, it, status);
+}
+
+/* The domain's share of this worker, and of its time. */
+static bool send_within_rate(struct worker *w, struct item *it)
+{
+	const struct domain *d = it->domain;
+	uint64_t rate = d->requests_per_second;
+
+	if (rate > 0) /* a worker's share, rounded up */
+		rate = (rate + w->relay->port.workers - 1) / w->relay->port.workers;
+	return rate_take(&w->domain_rate[d->slot], rate, w->now_us);
+}
+
 void handle_send(struct worker *w, struct item *it)
 {
 	const struct relay *r = w->relay;
 	const struct send *s = &it->send;
 	struct status status = {.transfer = s->transfer, .leg = s->leg};
+	struct domain_stats *ds = it->domain != NULL ? &w->domain[it->domain->slot] : NULL;
 	const struct blob *b;
 
-	status.reason = (uint8_t)offer_refusal(r, s->target);
-	if ((r->rules & (1u << s->rule)) == 0)
-		status.reason = REFUSE_RULE;
+	if (ds != NULL)
+		ds->requests++;
+	status.reason = (uint8_t)send_refusal(w, it);
 	if (status.reason != REFUSE_NONE) {
 		status.code = STATUS_REFUSED;
-		reply_status(w, &it->packet->peer, it->frame.key, it->frame.conn, &status);
+		if (ds != NULL)
+			ds->refused++;
+		reply_status(w, it, &status);
 		return;
 	}
-	if (it->blob == BLOB_NONE) {
-		item_to_control(w, it);
+	if (!send_within_rate(w, it)) {
+		ds->refused++;
+		w->stats.drops[DROP_RATE]++;
+		reply_error(w, it,
+			    &(struct error){.code = ERROR_BUSY, .retry_after = BUSY_RETRY_MS});
 		return;
 	}
-	b = slab_blob(&r->slab, it->blob);
-	if (!blob_match(b, s->id, s->rule, s->length)) {
-		item_to_control(w, it);
+	b = it->blob != BLOB_NONE ? slab_blob(&r->slab, it->blob) : NULL;
+	if (b == NULL || !blob_match(b, it->domain->id, s->id, s->rule, s->length) ||
+	    relay_hides(r, s->length)) {
+		item_ask_control(w, it);
+		return;
+	}
+	if (r->possession && s->length > 0) {
+		if (s->proof != NULL)
+			item_ask_control(w, it); /* to be verified beside the hit path */
+		else
+			challenge_send(w, it, &status);
 		return;
 	}
 	w->stats.hits++;
+	ds->hits++;
 	status.code = r->central ? STATUS_SERVING_CENTRAL : STATUS_SERVING_PRIVATE;
-	reply_status(w, &it->packet->peer, it->frame.key, it->frame.conn, &status);
+	reply_status(w, it, &status);
 	offer_send(w, it, b);
 }
 
@@ -147,14 +206,19 @@ void handle_pull(struct worker *w, struct item *it)
 		code = ERROR_TICKET;
 	}
 	if (reason == DROP_NONE &&
-	    (it->blob == BLOB_NONE ||
-	     !blob_match(slab_blob(&w->relay->slab, it->blob), p->id, p->rule, p->length))) {
+	    (it->blob == BLOB_NONE || !blob_match(slab_blob(&w->relay->slab, it->blob),
+						  it->domain->id, p->id, p->rule, p->length))) {
 		reason = DROP_UNKNOWN_BLOB;
 		code = ERROR_GONE;
 	}
 	if (reason != DROP_NONE) {
 		w->stats.drops[reason]++;
-		reply_error(w, it, code, p->number, p->stream);
+		reply_error(w, it,
+			    &(struct error){
+				    .code = (uint8_t)code,
+				    .number = p->number,
+				    .stream = p->stream,
+			    });
 		return;
 	}
 	data_send(w, it, slab_blob(&w->relay->slab, it->blob));

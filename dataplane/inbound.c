@@ -1,38 +1,83 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Frames that a worker finishes alone besides hits: HELLO, upload DATA, RECEIPT.
+ * Frames that a worker acts on alone besides hits: HELLO, upload DATA, RECEIPT,
+ * and STOP, which control then makes last.
  */
 #include "dataplane/worker.h"
 
-void handle_hello(struct worker *w, struct item *it)
+/* DROP_NONE with `session` for a member, or for an open HELLO with *member false. */
+static enum drop hello_admit(const struct worker *w, const struct item *it, const struct hello *h,
+			     struct session *session, bool *member)
+{
+	const struct frame *f = &it->frame;
+	const struct domain_keys *keys;
+
+	*member = f->key != 0;
+	if (f->key == 0)
+		return DROP_NONE;
+	if (keyring_find(w->keyring, f->key, &keys) == NULL)
+		return DROP_KEY_UNKNOWN;
+	if (h->proof == NULL || !hello_proven(keys, f->conn, f->key, h->nonce, h->proof))
+		return DROP_AUTH;
+	session_derive(keys, f->conn, &it->packet->peer, session);
+	return DROP_NONE;
+}
+
+static void welcome_send(struct worker *w, const struct item *it, const struct hello *h,
+			 const struct session *session)
 {
 	const struct addr *peer = &it->packet->peer;
+	uint32_t key = it->frame.key;
 	struct cookie cookie;
 	struct echo echo;
-	struct hello h;
-	struct welcome welcome;
-	struct rte_mbuf *m;
-	enum drop reason = hello_decode(&it->frame, &h);
-
-	if (reason == DROP_NONE && it->frame.key != 0)
-		reason = DROP_KEY_UNKNOWN;
-	if (reason != DROP_NONE) {
-		w->stats.drops[reason]++;
-		return;
-	}
-	cookie_mint(w->keys, peer, it->frame.conn, 0, &cookie);
-	echo_mint(w->keys, peer, it->frame.conn, worker_seconds(w), &echo);
-	welcome = (struct welcome){
-		.nonce = h.nonce,
+	struct welcome welcome = {
+		.nonce = h->nonce,
 		.cookie = &cookie,
 		.echo = &echo,
 		.seen = peer,
 		.self = &w->relay->self,
 		.lifetime = TOKEN_EPOCH_SECONDS,
 	};
-	m = egress_alloc(w, peer);
-	if (m != NULL && egress_sized(m, welcome_encode(egress_payload(m), WIRE_MAX_FRAME, 0,
-							it->frame.conn, &welcome)))
+	struct rte_mbuf *m = egress_alloc(w, peer);
+	size_t len;
+
+	if (m == NULL)
+		return;
+	cookie_mint(w->keys, peer, it->frame.conn, key, &cookie);
+	echo_mint(w->keys, peer, it->frame.conn, worker_seconds(w), &echo);
+	len = welcome_encode(egress_payload(m), WIRE_MAX_FRAME, key, it->frame.conn, &welcome);
+	if (session != NULL)
+		len = frame_sign(egress_payload(m), WIRE_MAX_FRAME, len, session);
+	if (egress_sized(m, len))
 		egress_send(w, m);
+}
+
+void handle_hello(struct worker *w, struct item *it)
+{
+	struct session session;
+	struct hello h;
+	bool member;
+	enum drop reason = hello_decode(&it->frame, &h);
+
+	if (reason == DROP_NONE)
+		reason = hello_admit(w, it, &h, &session, &member);
+	if (reason == DROP_NONE)
+		welcome_send(w, it, &h, member ? &session : NULL);
+	else if (reason == DROP_AUTH)
+		flow_forget(&it->flow);
+	w->stats.drops[reason] += reason != DROP_NONE;
+}
+
+void handle_stop_now(struct worker *w, struct item *it)
+{
+	struct stop s;
+	enum drop reason = stop_decode(&it->frame, &s);
+
+	if (reason != DROP_NONE) {
+		w->stats.drops[reason]++;
+		return;
+	}
+	lease_revoke(w->relay->leases, &it->packet->peer, s.number);
+	item_ask_control(w, it);
 }
 
 /* The open slot that this DATA belongs to, or NULL. */
@@ -90,8 +135,15 @@ void handle_data(struct worker *w, struct item *it)
 		reason = DROP_ROLE;
 	if (reason == DROP_NONE) {
 		s = slot_find(w, it, &d);
-		reason = s != NULL ? chunk_accept(w, s, &d) : DROP_UNKNOWN_STREAM;
+		if (s == NULL)
+			reason = DROP_UNKNOWN_STREAM;
+		else if (s->member && !frame_signed(&it->frame, &s->session))
+			reason = DROP_AUTH;
+		else
+			reason = chunk_accept(w, s, &d);
 	}
+	if (reason == DROP_AUTH)
+		flow_forget(&it->flow);
 	w->stats.drops[reason] += reason != DROP_NONE;
 }
 
@@ -110,7 +162,7 @@ void handle_receipt(struct worker *w, struct item *it)
 	}
 	w->stats.receipts++;
 	if (!addr_equal(&rc.ticket->home, &w->relay->self)) {
-		item_to_control(w, it); /* the source spoke to another relay */
+		item_ask_control(w, it); /* the source spoke to another relay */
 		return;
 	}
 	s = (struct status){
@@ -121,6 +173,5 @@ void handle_receipt(struct worker *w, struct item *it)
 		.reason = rc.reason,
 		.bytes = rc.bytes,
 	};
-	reply_status(w, &rc.ticket->source, get32(rc.ticket->key), get64(rc.ticket->source_conn),
-		     &s);
+	report_status(w, rc.ticket, &s);
 }

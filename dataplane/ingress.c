@@ -15,12 +15,72 @@ _Static_assert(offsetof(struct wire_listen, cookie) == 0 &&
 		       offsetof(struct wire_receipt, cookie) == 0,
 	       "cookie first");
 
-static enum drop cookie_admit(struct worker *w, const struct item *it, const uint8_t *body)
+/* Who is it? Its cookie proves its address, a member's trailer its domain. */
+static enum drop sender_admit(struct worker *w, struct item *it, const uint8_t *body)
 {
-	if (it->frame.key != 0)
+	const struct addr *peer = &it->packet->peer;
+	uint32_t key = it->frame.key;
+	const struct domain_keys *keys;
+	enum drop reason;
+
+	it->member = false;
+	it->domain = keyring_find(w->keyring, key, &keys);
+	reason = cookie_check(w->keys, (const struct cookie *)body, peer, it->frame.conn, key);
+	if (reason != DROP_NONE && reason != DROP_COOKIE_STALE)
+		return reason;
+	if (key == 0)
+		return reason;
+	if (it->domain == NULL) {
+		reply_error(w, it, &(struct error){.code = ERROR_KEY});
 		return DROP_KEY_UNKNOWN;
-	return cookie_check(w->keys, (const struct cookie *)body, &it->packet->peer, it->frame.conn,
-			    it->frame.key);
+	}
+	session_derive(keys, it->frame.conn, peer, &it->session);
+	it->member = true;
+	return frame_signed(&it->frame, &it->session) ? reason : DROP_AUTH;
+}
+
+/* Relay to relay: the pair's key. Nothing else of the frame is looked at before. */
+static enum drop pair_admit(const struct worker *w, const struct frame *f)
+{
+	const struct pair *p = keyring_pair(w->keyring, f->key);
+
+	if (p == NULL)
+		return DROP_KEY_UNKNOWN;
+	if (f->trailer == NULL ||
+	    !trailer_check(p->key, f->start, f->len - TRAILER_SIZE, f->trailer))
+		return DROP_AUTH;
+	return DROP_NONE;
+}
+
+static enum drop listen_admit(struct worker *w, struct item *it)
+{
+	if (it->domain != NULL)
+		return DROP_NONE;
+	reply_error(w, it, &(struct error){.code = ERROR_KEY});
+	return DROP_KEY_UNKNOWN;
+}
+
+/* Does this end take such frames at all? */
+static bool role_takes(const struct relay *r, const struct frame *f)
+{
+	switch (f->verb) {
+	case VERB_HELLO:
+	case VERB_DATA:
+	case VERB_LISTEN:
+	case VERB_STOP:
+	case VERB_SEND:
+	case VERB_PULL:
+	case VERB_RECEIPT:
+		return true;
+	case VERB_QUERY:
+		return r->central;
+	case VERB_ANSWER:
+		return !r->central;
+	case VERB_NOTICE: /* goes to private, its acknowledgement to central */
+		return r->central == ((f->flags & WIRE_ACK) != 0);
+	default:
+		return false;
+	}
 }
 
 /* Checks that cost little and need no lookup; decodes SEND and PULL. */
@@ -28,62 +88,90 @@ static enum drop item_admit(struct worker *w, struct item *it)
 {
 	enum drop reason;
 
+	if (!role_takes(w->relay, &it->frame))
+		return DROP_ROLE;
 	switch (it->frame.verb) {
 	case VERB_HELLO:
 	case VERB_DATA:
 		return DROP_NONE;
 	case VERB_QUERY:
-		return w->relay->central ? DROP_NONE : DROP_ROLE;
 	case VERB_ANSWER:
-		return w->relay->central ? DROP_ROLE : DROP_NONE;
-	case VERB_NOTICE: /* goes to private, its acknowledgement to central */
-		return w->relay->central == ((it->frame.flags & WIRE_ACK) != 0) ? DROP_NONE
-										: DROP_ROLE;
-	case VERB_LISTEN:
-	case VERB_STOP:
-	case VERB_SEND:
-	case VERB_PULL:
-	case VERB_RECEIPT:
-		break;
+	case VERB_NOTICE:
+		return pair_admit(w, &it->frame);
 	default:
-		return DROP_ROLE;
+		reason = sender_admit(w, it, it->frame.body);
+		if (reason == DROP_NONE)
+			flow_mark(&it->flow);
+		else
+			flow_forget(&it->flow);
+		break;
 	}
-	reason = cookie_admit(w, it, it->frame.body);
 	if (reason == DROP_COOKIE_STALE)
-		reply_error(w, it, ERROR_STALE, 0, 0);
+		reply_error(w, it, &(struct error){.code = ERROR_STALE});
 	if (reason != DROP_NONE)
 		return reason;
 	if (it->frame.verb == VERB_SEND)
 		return send_decode(&it->frame, &it->send);
 	if (it->frame.verb == VERB_PULL)
 		return pull_decode(&it->frame, &it->pull);
+	if (it->frame.verb == VERB_LISTEN)
+		return listen_admit(w, it);
 	return DROP_NONE;
 }
 
 /* An unknown verb or critical extension is answered to a valid cookie only. */
 static void answer_unknown(struct worker *w, struct item *it)
 {
-	const uint8_t *body = it->frame.start + sizeof(struct wire_header);
+	const size_t least = sizeof(struct wire_header) + sizeof(struct cookie);
 
-	if (it->frame.len >= sizeof(struct wire_header) + sizeof(struct cookie) &&
-	    cookie_admit(w, it, body) == DROP_NONE)
-		reply_error(w, it, ERROR_UNSUPPORTED, 0, 0);
+	if (it->frame.len >= least + (it->frame.trailer != NULL ? TRAILER_SIZE : 0) &&
+	    sender_admit(w, it, it->frame.start + sizeof(struct wire_header)) == DROP_NONE)
+		reply_error(w, it, &(struct error){.code = ERROR_UNSUPPORTED});
+}
+
+/* Is it worth the checks that cost? */
+static enum drop stranger_admit(struct worker *w, struct item *it)
+{
+	const struct addr *peer = &it->packet->peer;
+
+	it->flow = flow_find(&w->relay->flows, peer, it->frame.verb, it->frame.conn);
+	return it->flow.known ? DROP_NONE : shed_admit(&w->shed, peer, w->now_us);
 }
 
 static enum drop item_parse(struct worker *w, struct item *it)
 {
-	enum drop reason = packet_parse(it->mbuf, &w->relay->self);
+	enum drop shed, reason = packet_parse(it->mbuf, &w->relay->self);
 
 	if (reason != DROP_NONE)
 		return reason;
 	w->last_mac = it->packet->mac;
 	reason = frame_parse(rte_pktmbuf_mtod(it->mbuf, void *), it->packet->payload_len,
 			     &it->frame);
-	if (reason == DROP_VERB || reason == DROP_EXT_CRITICAL)
-		answer_unknown(w, it);
-	if (reason != DROP_NONE)
+	if (reason != DROP_NONE && reason != DROP_VERB && reason != DROP_EXT_CRITICAL)
 		return reason;
-	return item_admit(w, it);
+	shed = stranger_admit(w, it);
+	if (shed != DROP_NONE)
+		return shed;
+	if (reason == DROP_NONE)
+		return item_admit(w, it);
+	answer_unknown(w, it);
+	return reason;
+}
+
+/* What to look up for it, if anything: a SEND among its sender's domain's blobs,
+ * a PULL among those of the domain that its ticket is of. */
+static bool item_key(struct worker *w, struct item *it, struct index_key *key)
+{
+	if (it->frame.verb == VERB_PULL && !it->pull.upload) {
+		it->domain = keyring_domain(w->keyring, get32(it->pull.ticket->key) >> 8);
+		if (it->domain != NULL)
+			*key = index_key_make(&it->domain->pad[it->pull.rule], it->pull.id);
+		return it->domain != NULL;
+	}
+	if (it->frame.verb != VERB_SEND || it->domain == NULL)
+		return false;
+	*key = index_key_make(&it->domain->pad[it->send.rule], it->send.id);
+	return true;
 }
 
 /* One bulk lookup for all SENDs and PULLs of the burst. */
@@ -100,13 +188,7 @@ static void burst_lookup(struct worker *w, struct item *items, uint16_t n)
 		struct item *it = &items[i];
 
 		it->blob = BLOB_NONE;
-		if (it->frame.verb == VERB_SEND)
-			index_key_make(w->relay->index, 0, it->send.rule, it->send.id,
-				       &keys[count]);
-		else if (it->frame.verb == VERB_PULL)
-			index_key_make(w->relay->index, 0, it->pull.rule, it->pull.id,
-				       &keys[count]);
-		else
+		if (!item_key(w, it, &keys[count]))
 			continue;
 		wants[count++] = it;
 	}
@@ -135,6 +217,18 @@ bool item_to_control(struct worker *w, struct item *it)
 	return true;
 }
 
+void item_ask_control(struct worker *w, struct item *it)
+{
+	uint64_t source = shed_source(&it->packet->peer);
+
+	if (budget_take(&w->control_source, &source, sizeof(source), 1, w->now_us)) {
+		item_to_control(w, it);
+		return;
+	}
+	w->stats.drops[DROP_RATE]++;
+	reply_error(w, it, &(struct error){.code = ERROR_BUSY, .retry_after = BUSY_RETRY_MS});
+}
+
 static void item_handle(struct worker *w, struct item *it)
 {
 	switch (it->frame.verb) {
@@ -153,7 +247,13 @@ static void item_handle(struct worker *w, struct item *it)
 	case VERB_RECEIPT:
 		handle_receipt(w, it);
 		break;
-	default: /* LISTEN, STOP, QUERY, ANSWER, NOTICE: item_admit() let nothing else pass */
+	case VERB_STOP:
+		handle_stop_now(w, it);
+		break;
+	case VERB_LISTEN:
+		item_ask_control(w, it);
+		break;
+	default: /* QUERY, ANSWER, NOTICE: item_admit() let nothing else pass */
 		item_to_control(w, it);
 		break;
 	}

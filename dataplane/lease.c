@@ -10,6 +10,7 @@
 #include <sodium.h>
 
 #include "dataplane/lease.h"
+#include "dataplane/tally.h"
 
 #define EXPIRE_SLICE 4096 /* entries looked at in one lease_expire() */
 
@@ -17,6 +18,8 @@ struct lease_table {
 	struct rte_hash *hash;
 	struct reclaim *reclaim;
 	uint32_t cursor; /* where lease_expire() resumes */
+	uint32_t per_host;
+	struct tally hosts;
 };
 
 static uint64_t lease_seed; /* rte_hash hands its function 32 bits of seed only */
@@ -27,7 +30,7 @@ static uint32_t lease_hash(const void *key, uint32_t len, uint32_t init)
 	return (uint32_t)XXH3_64bits_withSeed(key, len, lease_seed);
 }
 
-struct lease_table *lease_table_create(uint32_t entries, struct reclaim *reclaim)
+struct lease_table *lease_table_create(uint32_t entries, uint32_t per_host, struct reclaim *reclaim)
 {
 	struct rte_hash_parameters params = {
 		.name = "leases",
@@ -44,6 +47,8 @@ struct lease_table *lease_table_create(uint32_t entries, struct reclaim *reclaim
 		return NULL;
 	randombytes_buf(&lease_seed, sizeof(lease_seed));
 	t->reclaim = reclaim;
+	t->per_host = per_host;
+	tally_init(&t->hosts);
 	t->hash = rte_hash_create(&params);
 	if (t->hash == NULL) {
 		free(t);
@@ -75,7 +80,22 @@ const struct lease *lease_lookup(const struct lease_table *t, const struct addr 
 	if (rte_hash_lookup_data(t->hash, target, &data) < 0)
 		return NULL;
 	l = data;
-	return l->expiry > unix_seconds ? l : NULL;
+	if (l->expiry <= unix_seconds ||
+	    atomic_load_explicit(&((struct lease *)data)->revoked, memory_order_relaxed))
+		return NULL;
+	return l;
+}
+
+void lease_revoke(struct lease_table *t, const struct addr *target, uint64_t number)
+{
+	struct lease *l;
+	void *data;
+
+	if (rte_hash_lookup_data(t->hash, target, &data) < 0)
+		return;
+	l = data;
+	if (number > l->number)
+		atomic_store_explicit(&l->revoked, true, memory_order_relaxed);
 }
 
 static void lease_free(void *ctx, uint64_t arg)
@@ -97,8 +117,10 @@ int lease_set(struct lease_table *t, const struct lease *l)
 
 	if (rte_hash_lookup_data(t->hash, &l->target, &data) >= 0) {
 		old = data;
-		if (old->number > l->number)
-			return -EALREADY;
+		if (old->number >= l->number)
+			return old->number > l->number ? -EALREADY : -EEXIST;
+	} else if (*tally_of(&t->hosts, &l->target) >= t->per_host) {
+		return -EDQUOT;
 	}
 	copy = malloc(sizeof(*copy));
 	if (copy == NULL)
@@ -109,6 +131,7 @@ int lease_set(struct lease_table *t, const struct lease *l)
 		free(copy);
 		return ret;
 	}
+	*tally_of(&t->hosts, &l->target) += old == NULL;
 	/* without memory for the queue the old lease leaks, which beats a
 	 * worker reading freed memory */
 	if (old != NULL)
@@ -135,6 +158,7 @@ void lease_expire(struct lease_table *t, uint64_t unix_seconds)
 		position = rte_hash_del_key(t->hash, &l->target);
 		if (position < 0)
 			continue;
+		--*tally_of(&t->hosts, &l->target);
 		reclaim_defer(t->reclaim, position_free, t->hash, (uint64_t)position);
 		reclaim_defer(t->reclaim, lease_free, NULL, (uint64_t)(uintptr_t)l);
 	}

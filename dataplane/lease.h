@@ -6,32 +6,39 @@
 #ifndef DATAPLANE_LEASE_H
 #define DATAPLANE_LEASE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "store/reclaim.h"
 #include "wire/addr.h"
 
-/* Immutable once published. */
+/* Immutable once published, but for `revoked`. */
 struct lease {
 	struct addr target;
-	uint32_t key;	 /* domain of the LISTEN, 0 = open */
-	uint64_t conn;	 /* the target's: frames to it carry it */
-	uint64_t number; /* of the LISTEN or STOP that made it */
-	uint64_t expiry; /* Unix seconds; 0: withdrawn, kept so that a replay cannot undo it */
-	uint64_t forget; /* Unix seconds after which the number may be forgotten */
+	uint32_t key;	      /* domain of the LISTEN, 0 = open */
+	uint64_t conn;	      /* the target's: frames to it carry it */
+	uint64_t number;      /* of the LISTEN or STOP that made it */
+	uint64_t expiry;      /* Unix seconds; 0: withdrawn, kept so that a replay cannot undo it */
+	uint64_t forget;      /* Unix seconds after which the number may be forgotten */
+	_Atomic bool revoked; /* by a STOP that control has not seen yet; workers: wo */
 };
 
 struct lease_table;
 
-struct lease_table *lease_table_create(uint32_t entries, struct reclaim *reclaim);
+/* per_host: entries of one host, withdrawn ones included. */
+struct lease_table *lease_table_create(uint32_t entries, uint32_t per_host,
+				       struct reclaim *reclaim);
 void lease_table_destroy(struct lease_table *t);
 
 /* NULL: no live lease. */
 const struct lease *lease_lookup(const struct lease_table *t, const struct addr *target,
 				 uint64_t unix_seconds);
 
-/* Control. Publishes a copy unless a newer number is there: then -EALREADY.
- * Also -ENOSPC, -ENOMEM. */
+/* Worker: a STOP ends the lease at once, before control hears of it. */
+void lease_revoke(struct lease_table *t, const struct addr *target, uint64_t number);
+
+/* Control. Publishes a copy unless a newer number is there: -EALREADY, or this
+ * one: -EEXIST. Also -EDQUOT: the host has as many as it may; -ENOSPC, -ENOMEM. */
 int lease_set(struct lease_table *t, const struct lease *l);
 /* Control: drops what may be forgotten; call once a second. Looks at a bounded
  * part of the table each time. */

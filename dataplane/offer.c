@@ -26,9 +26,10 @@ static uint64_t stranger_conn(const uint8_t *transfer)
 
 static size_t inline_size(const struct offer_request *q, const struct blob *b)
 {
-	size_t meta = q->meta_len ? (2u + q->meta_len + 3u) & ~3u : 0;
+	size_t ext = (q->meta_len ? (2u + q->meta_len + 3u) & ~3u : 0) +
+		     (q->sealed_key ? (2u + SEALED_KEY_SIZE + 3u) & ~3u : 0);
 
-	return OFFER_SIZE + meta + b->length + TRAILER_SIZE;
+	return OFFER_SIZE + ext + b->length + TRAILER_SIZE;
 }
 
 static void blob_copy(const struct relay *r, const struct blob *b, uint8_t *to)
@@ -48,6 +49,7 @@ size_t offer_build(const struct relay *r, const struct offer_request *q, const s
 		.id = &b->id,
 		.ticket = &ticket,
 		.meta = q->meta,
+		.sealed_key = q->sealed_key,
 		.meta_len = q->meta_len,
 		.leg = q->leg,
 		.rule = b->rule,
@@ -78,11 +80,13 @@ size_t offer_build(const struct relay *r, const struct offer_request *q, const s
 	return len;
 }
 
-enum refuse_reason offer_refusal(const struct relay *r, const struct addr *target)
+enum refuse_reason offer_refusal(const struct relay *r, const struct domain *d,
+				 const struct addr *target)
 {
 	const struct nexthop *nh;
 
-	if (!policy_allows(&r->policy, target) || addr_equal(target, &r->self))
+	if (!keyring_allows(relay_keyring(r), d, target) || addr_same_host(target, &r->self) ||
+	    peer_hosts_have(&r->peers, target))
 		return REFUSE_TARGET_POLICY;
 	if (target->type != r->self.type)
 		return REFUSE_TARGET_UNREACHABLE;
@@ -90,6 +94,14 @@ enum refuse_reason offer_refusal(const struct relay *r, const struct addr *targe
 	if (nh != NULL && nh->state == NEXTHOP_NO_ROUTE)
 		return REFUSE_TARGET_UNREACHABLE;
 	return REFUSE_NONE;
+}
+
+const struct lease *offer_lease(const struct relay *r, uint32_t key, const struct addr *target,
+				uint64_t unix_seconds)
+{
+	const struct lease *l = lease_lookup(r->leases, target, unix_seconds);
+
+	return l != NULL && l->key >> 8 == key >> 8 ? l : NULL;
 }
 
 void offer_budget_init(struct offer_budget *b, uint32_t per_second, uint64_t seed)

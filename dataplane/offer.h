@@ -16,7 +16,8 @@ struct offer_request {
 	const uint8_t *meta;
 	uint8_t meta_len;
 	uint16_t leg;
-	uint32_t key; /* the source's domain */
+	uint32_t key;		   /* the source's, as its frames have it */
+	const uint8_t *sealed_key; /* NULL: not encrypted */
 	uint32_t deadline;
 	uint64_t source_conn;
 	uint32_t send_size; /* IP bytes of the SEND that caused this */
@@ -45,7 +46,13 @@ void offer_budget_init(struct offer_budget *b, uint32_t per_second, uint64_t see
 bool offer_allowed(struct offer_budget *b, const struct addr *source, const struct addr *target,
 		   uint64_t now_us);
 
-/* Why this relay will not send to a target at all; REFUSE_NONE if it will. */
-enum refuse_reason offer_refusal(const struct relay *r, const struct addr *target);
+/* Why this relay will not send to a target at all for this domain's members;
+ * REFUSE_NONE if it will. */
+enum refuse_reason offer_refusal(const struct relay *r, const struct domain *d,
+				 const struct addr *target);
+
+/* The target's live lease, if it was given to this domain; NULL: none. */
+const struct lease *offer_lease(const struct relay *r, uint32_t key, const struct addr *target,
+				uint64_t unix_seconds);
 
 #endif

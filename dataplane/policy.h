@@ -23,4 +23,7 @@ struct policy {
 /* Special-use addresses only where a range (or allow_special) admits them. */
 bool policy_allows(const struct policy *p, const struct addr *target);
 
+/* Is it in one of the ranges, or special-use with allow_special? */
+bool policy_contains(const struct policy *p, const struct addr *target);
+
 #endif

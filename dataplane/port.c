@@ -95,6 +95,12 @@ static int prepare_vdev(struct port *p, const char *args, char *why, size_t size
 	return 0;
 }
 
+/* They are the driver's descriptors, closed with its port. */
+static void port_forget_maps(struct port *p)
+{
+	p->ports_map = p->stats_map = p->flows_map = p->state_map = -1;
+}
+
 static void port_clear(struct port *p, const struct addr *listen, uint16_t workers)
 {
 	unsigned int i;
@@ -102,7 +108,8 @@ static void port_clear(struct port *p, const struct addr *listen, uint16_t worke
 	memset(p, 0, sizeof(*p));
 	p->listen = *listen;
 	p->workers = workers;
-	p->lock_fd = p->kernel_fd = p->ports_map = p->stats_map = -1;
+	p->lock_fd = p->kernel_fd = -1;
+	port_forget_maps(p);
 	for (i = 0; i < PORT_WORKERS; i++)
 		p->rx_fd[i] = -1;
 }
@@ -292,7 +299,7 @@ static void port_abandon(struct port *p)
 		xdp_detach(p);
 	else
 		rte_eth_dev_close(p->id);
-	p->ports_map = p->stats_map = -1;
+	port_forget_maps(p);
 }
 
 int port_start(struct port *p, uint32_t buffers, char *why, size_t why_size)
@@ -323,7 +330,7 @@ void port_stop(struct port *p)
 		rte_eth_dev_close(p->id);
 	if (p->kind == PORT_AF_XDP)
 		xdp_detach(p);
-	p->ports_map = p->stats_map = -1;
+	port_forget_maps(p);
 }
 
 void port_release(struct port *p)

@@ -44,6 +44,8 @@ struct port {
 	int kernel_fd; /* UDP socket on the relay's port: no ICMP unreachable for strays */
 	int ports_map; /* XDP map of {address, port} to steer, -1: none */
 	int stats_map; /* XDP map of the program's counters, -1: none */
+	int flows_map; /* XDP maps of known flows and of the rates for strangers, */
+	int state_map; /* -1: none (dataplane/shed.h) */
 };
 
 /* Reads `spec` ("af_xdp:IFNAME" or "vdev:ARGS"), takes the lock, binds the
@@ -68,6 +70,8 @@ uint64_t port_memory(uint16_t workers, uint32_t buffers);
 struct port_xdp_stats {
 	uint64_t redirected;
 	uint64_t passed;
+	uint64_t shed_source; /* dropped */
+	uint64_t shed_total;
 };
 int port_xdp_stats(const struct port *p, struct port_xdp_stats *s);
 

@@ -14,7 +14,7 @@
 #include "dataplane/port_part.h"
 #include "dataplane/xdp/steer.h"
 
-#define PROGRAM_MAPS 8 /* of a program that is looked at; ours has 3 */
+#define PROGRAM_MAPS 16 /* of a program that is looked at; ours has 7 */
 
 /* An interface can carry one program in each mode. */
 struct xdp_mode {
@@ -239,6 +239,13 @@ static bool xdp_find(const struct port *p, struct adopt *a, struct xdp_mode *whi
 	return false;
 }
 
+/* The descriptor of one of the program's maps, -1 if it has none of that name. */
+static int map_adopt(struct adopt *a, const char *name)
+{
+	a->map = name;
+	return fd_find(map_match, a) ? a->fd : -1;
+}
+
 int xdp_adopt(struct port *p, char *why, size_t size)
 {
 	struct xdp_mode mode;
@@ -248,17 +255,16 @@ int xdp_adopt(struct port *p, char *why, size_t size)
 		return port_fail(why, size, -ENOENT,
 				 "%s: the driver did not attach our XDP program; see its messages",
 				 p->ifname);
-	a.map = STEER_PORTS;
-	if (fd_find(map_match, &a))
-		p->ports_map = a.fd;
-	a.map = STEER_STATS;
-	if (fd_find(map_match, &a))
-		p->stats_map = a.fd;
-	if (p->ports_map >= 0 && p->stats_map >= 0)
+	p->ports_map = map_adopt(&a, STEER_PORTS);
+	p->stats_map = map_adopt(&a, STEER_STATS);
+	p->flows_map = map_adopt(&a, STEER_FLOWS);
+	p->state_map = map_adopt(&a, STEER_STATE);
+	if (p->ports_map >= 0 && p->stats_map >= 0 && p->flows_map >= 0 && p->state_map >= 0)
 		return 0;
 	return port_fail(why, size, -ENOENT,
-			 "%s: the XDP program in xdp_program has no maps " STEER_PORTS
-			 " and " STEER_STATS "; use the one installed with oncewired",
+			 "%s: the XDP program in xdp_program is not of this version (it needs the "
+			 "maps " STEER_PORTS ", " STEER_STATS ", " STEER_FLOWS ", " STEER_STATE
+			 "); use the one installed with oncewired",
 			 p->ifname);
 }
 
@@ -332,10 +338,18 @@ static int stats_sum(int map, uint32_t counter, uint64_t *sum)
 
 int port_xdp_stats(const struct port *p, struct port_xdp_stats *s)
 {
-	int err;
+	uint64_t *const sum[STEER_COUNTERS] = {
+		[STEER_REDIRECTED] = &s->redirected,
+		[STEER_PASSED] = &s->passed,
+		[STEER_SHED_SOURCE] = &s->shed_source,
+		[STEER_SHED_TOTAL] = &s->shed_total,
+	};
+	uint32_t i;
+	int err = 0;
 
 	if (p->stats_map < 0)
 		return -ENOTSUP;
-	err = stats_sum(p->stats_map, STEER_REDIRECTED, &s->redirected);
-	return err ? err : stats_sum(p->stats_map, STEER_PASSED, &s->passed);
+	for (i = 0; i < STEER_COUNTERS && !err; i++)
+		err = stats_sum(p->stats_map, i, sum[i]);
+	return err;
 }

@@ -8,13 +8,13 @@
 #include <rte_rcu_qsbr.h>
 
 #include "dataplane/clock.h"
+#include "dataplane/keyring.h"
 #include "dataplane/lease.h"
 #include "dataplane/message.h"
 #include "dataplane/nexthop.h"
-#include "dataplane/policy.h"
 #include "dataplane/port.h"
+#include "dataplane/shed.h"
 #include "dataplane/upload.h"
-#include "store/index.h"
 
 /* Token keys: two slots, swapped when an epoch begins. A slot is rewritten an
  * epoch after it was last current. */
@@ -23,15 +23,33 @@ struct relay_keys {
 	_Atomic unsigned int current;
 };
 
+#define RELAY_PEERS 64
+
+/* Hosts of this relay's peers, which are never targets. An IPv4 address is held
+ * as its IPv4-mapped IPv6 one. A torn read of an entry that changes is harmless:
+ * who asks is refused, or the peer drops what it is sent. */
+struct peer_hosts {
+	_Atomic uint32_t count;
+	struct {
+		_Atomic uint64_t w[2];
+	} host[RELAY_PEERS];
+};
+/* Control: sets the host of peer `i`. */
+void peer_hosts_set(struct peer_hosts *p, uint32_t i, const struct addr *host);
+bool peer_hosts_have(const struct peer_hosts *p, const struct addr *host);
+
 struct relay {
 	/* read-mostly */
 	struct addr self;
 	bool central;
 	bool spin;		    /* idle workers never sleep */
 	uint32_t rules;		    /* bit (1 << enum rule): accepted */
+	bool possession;	    /* a hit costs its source a proof */
+	uint64_t hide_hits;	    /* bytes: hits of blobs up to this are not admitted */
 	uint32_t offers_per_target; /* a second, without a lease */
 	uint64_t rate_per_target;   /* bytes of DATA a second to one address; 0: no limit */
-	struct policy policy;
+	struct shed_limits strangers;
+	uint32_t control_per_source; /* frames a second for control; 0: no limit */
 	struct port port;
 	struct slab slab;
 	struct index *index;
@@ -39,6 +57,9 @@ struct relay {
 	struct nexthop_table *nexthops;
 	struct rte_rcu_qsbr *qsbr;
 	struct relay_keys keys;
+	_Atomic(struct keyring *) keyring; /* control: wo; workers: ro, in an RCU section */
+	struct peer_hosts peers;
+	struct flow_table flows; /* all threads mark in it */
 	struct clock_ref clock;
 	struct doorbell control_bell;
 	_Atomic bool stop;	     /* workers return */
@@ -49,6 +70,17 @@ static inline const struct token_ring *relay_keys(const struct relay *r)
 {
 	return &r->keys.slot[atomic_load_explicit(&((struct relay *)(uintptr_t)r)->keys.current,
 						  memory_order_acquire)];
+}
+
+static inline const struct keyring *relay_keyring(const struct relay *r)
+{
+	return atomic_load_explicit(&((struct relay *)(uintptr_t)r)->keyring, memory_order_acquire);
+}
+
+/* Would a hit of this blob tell a source that somebody else has it? */
+static inline bool relay_hides(const struct relay *r, uint64_t length)
+{
+	return length > 0 && length <= r->hide_hits;
 }
 
 #endif

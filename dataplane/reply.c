@@ -3,26 +3,57 @@
  */
 #include "dataplane/worker.h"
 
-void reply_status(struct worker *w, const struct addr *to, uint32_t key, uint64_t conn,
-		  const struct status *s)
+/* The trailer for the sender of `it`, if it is a member. */
+static size_t item_sign(const struct item *it, struct rte_mbuf *m, size_t len)
 {
-	struct rte_mbuf *m = egress_alloc(w, to);
+	if (!it->member || len == 0)
+		return len;
+	return frame_sign(egress_payload(m), WIRE_MAX_FRAME, len, &it->session);
+}
 
-	if (m != NULL &&
-	    egress_sized(m, status_encode(egress_payload(m), WIRE_MAX_FRAME, key, conn, s)))
+void reply_status(struct worker *w, const struct item *it, const struct status *s)
+{
+	struct rte_mbuf *m = egress_alloc(w, &it->packet->peer);
+	size_t len;
+
+	if (m == NULL)
+		return;
+	len = status_encode(egress_payload(m), WIRE_MAX_FRAME, it->frame.key, it->frame.conn, s);
+	if (egress_sized(m, item_sign(it, m, len)))
 		egress_send(w, m);
 }
 
-void reply_error(struct worker *w, const struct item *it, enum error_code code, uint32_t number,
-		 uint64_t stream)
+void report_status(struct worker *w, const struct ticket *t, const struct status *s)
+{
+	uint32_t key = get32(t->key);
+	uint64_t conn = get64(t->source_conn);
+	struct rte_mbuf *m = egress_alloc(w, &t->source);
+	size_t len;
+
+	if (m == NULL)
+		return;
+	len = status_encode(egress_payload(m), WIRE_MAX_FRAME, key, conn, s);
+	len = keyring_sign(w->keyring, key, conn, &t->source, egress_payload(m), len);
+	if (len == 0)
+		w->stats.drops[DROP_KEY_UNKNOWN]++;
+	if (egress_sized(m, len))
+		egress_send(w, m);
+}
+
+/* The ERROR in m; 0 if it would be larger than the frame it answers. */
+static size_t error_write(const struct item *it, struct rte_mbuf *m, const struct error *e)
+{
+	size_t len =
+		error_encode(egress_payload(m), WIRE_MAX_FRAME, it->frame.key, it->frame.conn, e);
+
+	len = item_sign(it, m, len);
+	return len <= it->frame.len ? len : 0;
+}
+
+void reply_error(struct worker *w, const struct item *it, const struct error *e)
 {
 	const struct addr *peer = &it->packet->peer;
-	struct error e = {
-		.code = (uint8_t)code,
-		.verb = it->frame.verb,
-		.number = number,
-		.stream = stream,
-	};
+	struct error full = *e;
 	struct echo echo;
 	struct rte_mbuf *m;
 	size_t len;
@@ -31,16 +62,19 @@ void reply_error(struct worker *w, const struct item *it, enum error_code code, 
 		w->stats.drops[DROP_RATE]++;
 		return;
 	}
-	if (code == ERROR_FRESH) {
+	full.verb = it->frame.verb;
+	if (e->code == ERROR_FRESH) {
 		echo_mint(w->keys, peer, it->frame.conn, worker_seconds(w), &echo);
-		e.echo = &echo;
+		full.echo = &echo;
 	}
 	m = egress_alloc(w, peer);
 	if (m == NULL)
 		return;
-	len = error_encode(egress_payload(m), WIRE_MAX_FRAME, it->frame.key, it->frame.conn, &e);
-	if (len > it->frame.len)
-		len = 0; /* never larger than what it answers */
+	len = error_write(it, m, &full);
+	if (len == 0 && full.retry_after != 0) {
+		full.retry_after = 0; /* a small frame: the code alone */
+		len = error_write(it, m, &full);
+	}
 	if (egress_sized(m, len)) {
 		w->stats.errors++;
 		egress_send(w, m);

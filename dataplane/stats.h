@@ -35,4 +35,16 @@ struct stats {
 	uint64_t drops[DROP_COUNT];
 } __rte_cache_aligned;
 
+/* X(field): of one domain's members, since start */
+#define DOMAIN_STATS(X)                                            \
+	X(requests) /* SENDs, repeats included */                  \
+	X(hits)	    /* of these, served from this relay's store */ \
+	X(refused)  /* SENDs refused: target, rule, quota, rate */
+
+struct domain_stats {
+#define X(field) uint64_t field;
+	DOMAIN_STATS(X)
+#undef X
+};
+
 #endif

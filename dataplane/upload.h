@@ -9,7 +9,7 @@
 
 #include <rte_common.h>
 
-#include "wire/addr.h"
+#include "wire/token.h"
 
 /* A stream number is random bits above the slot's number. */
 #define UPLOAD_SLOT_BITS 12
@@ -23,6 +23,8 @@ struct upload_slot {
 	_Atomic uint64_t stream;
 	struct addr source;
 	uint64_t conn;
+	bool member; /* its frames are signed: */
+	struct session session;
 	uint64_t length;
 	uint64_t *filled;	/* owner worker: rw; a bit a chunk */
 	_Atomic uint32_t limit; /* chunks below it have memory; control raises it */

@@ -9,6 +9,7 @@
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <rte_pause.h>
+#include <sodium.h>
 
 #include "dataplane/worker.h"
 
@@ -29,13 +30,16 @@ static struct rte_ring *ring_create(const char *what, uint16_t id, int socket)
 static void budgets_init(struct worker *w)
 {
 	const struct relay *r = w->relay;
-	uint64_t seed = rte_rdtsc();
+	uint64_t seed;
 
+	randombytes_buf(&seed, sizeof(seed));
 	offer_budget_init(&w->offer_budget, r->offers_per_target, seed);
 	budget_init(&w->data_target, r->rate_per_target,
 		    /* at least one whole PULL, else nothing ever passes */
 		    r->rate_per_target / 10 + PULL_MAX_CHUNKS * CHUNK_SIZE, seed + 2);
 	budget_init(&w->error_source, ERRORS_PER_SOURCE, ERRORS_PER_SOURCE, seed + 3);
+	shed_init(&w->shed, &r->strangers, r->port.workers, seed + 4);
+	budget_init(&w->control_source, r->control_per_source, r->control_per_source, seed + 5);
 }
 
 struct worker *worker_create(struct relay *relay, uint16_t id, int socket)
@@ -114,32 +118,39 @@ static void worker_sleep(struct worker *w)
 	doorbell_clear(&w->bell);
 }
 
+unsigned int worker_turn(struct worker *w)
+{
+	struct relay *r = w->relay;
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	uint16_t n = rte_eth_rx_burst(r->port.id, w->id, mbufs, WORKER_BURST);
+	unsigned int served;
+
+	w->now_us = clock_unix_us(&r->clock, rte_rdtsc());
+	w->keys = relay_keys(r);
+	w->keyring = relay_keyring(r);
+	if (n > 0)
+		burst_process(w, mbufs, n);
+	served = control_serve(w);
+	if (w->tx_count > 0)
+		egress_flush(w);
+	rte_rcu_qsbr_quiescent(r->qsbr, w->id);
+	if (w->told_control) {
+		w->told_control = false;
+		w->stats.control_wakes += doorbell_ring(&r->control_bell);
+	}
+	return n + served;
+}
+
 int worker_run(void *arg)
 {
 	struct worker *w = arg;
 	struct relay *r = w->relay;
-	struct rte_mbuf *mbufs[WORKER_BURST];
 	unsigned int idle = 0;
 
 	rte_rcu_qsbr_thread_register(r->qsbr, w->id);
 	rte_rcu_qsbr_thread_online(r->qsbr, w->id);
 	while (!atomic_load_explicit(&r->stop, memory_order_relaxed)) {
-		uint16_t n = rte_eth_rx_burst(r->port.id, w->id, mbufs, WORKER_BURST);
-		unsigned int served;
-
-		w->now_us = clock_unix_us(&r->clock, rte_rdtsc());
-		w->keys = relay_keys(r);
-		if (n > 0)
-			burst_process(w, mbufs, n);
-		served = control_serve(w);
-		if (w->tx_count > 0)
-			egress_flush(w);
-		rte_rcu_qsbr_quiescent(r->qsbr, w->id);
-		if (w->told_control) {
-			w->told_control = false;
-			w->stats.control_wakes += doorbell_ring(&r->control_bell);
-		}
-		if (n > 0 || served > 0) {
+		if (worker_turn(w) > 0) {
 			idle = 0;
 		} else if (!r->spin && ++idle >= SPIN_POLLS) {
 			worker_sleep(w);

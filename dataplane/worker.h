@@ -12,7 +12,8 @@
 
 #define WORKER_BURST 32
 #define WORKER_TX_BURST 64
-#define WORKER_RING 8192 /* messages, each way */
+#define WORKER_RING 8192   /* messages, each way */
+#define BUSY_RETRY_MS 1000 /* what ERROR(busy) asks for */
 
 struct worker {
 	struct relay *relay;
@@ -20,14 +21,19 @@ struct worker {
 	struct rte_mempool *pool;
 	uint64_t now_us; /* Unix time of this burst */
 	const struct token_ring *keys;
+	const struct keyring *keyring;
 	struct rte_ether_addr last_mac; /* where the last valid frame came from */
 	bool told_control;		/* since the bell was last rung */
 	uint16_t tx_count;
 	struct rte_mbuf *tx[WORKER_TX_BURST];
 	struct stats stats; /* control: ro */
 	struct offer_budget offer_budget;
-	struct budget data_target;  /* bytes of DATA by target */
-	struct budget error_source; /* ERRORs by source */
+	struct budget data_target;		     /* bytes of DATA by target */
+	struct budget error_source;		     /* ERRORs by source */
+	struct rate domain_rate[KEYRING_DOMAINS];    /* SENDs, by domain slot */
+	struct domain_stats domain[KEYRING_DOMAINS]; /* control: ro */
+	struct shed shed;
+	struct budget control_source; /* frames for control, by source */
 	/* shared with control */
 	struct rte_ring *to_control;
 	struct rte_ring *from_control;
@@ -39,6 +45,8 @@ struct worker *worker_create(struct relay *relay, uint16_t id, int socket);
 void worker_destroy(struct worker *w);
 /* lcore function; returns when relay->stop is set. */
 int worker_run(void *worker);
+/* One turn of its loop; how many packets and messages there were. */
+unsigned int worker_turn(struct worker *w);
 
 /* ---- for the files of the hit path ---- */
 
@@ -47,6 +55,10 @@ struct item {
 	struct rte_mbuf *mbuf; /* NULL: somebody else owns it now */
 	struct packet *packet;
 	struct frame frame;
+	struct flow flow;
+	const struct domain *domain; /* of the sender; NULL: of none, and the relay has some */
+	bool member;		     /* it signs, and so do we: */
+	struct session session;
 	uint32_t blob; /* SEND, PULL: from the index; BLOB_NONE: not there */
 	union {
 		struct send send;
@@ -70,6 +82,9 @@ static inline void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop r
 void burst_process(struct worker *w, struct rte_mbuf **mbufs, uint16_t n);
 /* Hands the frame to control; false if its ring is full (counted; the mbuf stays the caller's). */
 bool item_to_control(struct worker *w, struct item *it);
+/* The same for what a client asks: within its source's budget, beyond which it
+ * is told to come back later. */
+void item_ask_control(struct worker *w, struct item *it);
 
 /* hit.c */
 void handle_send(struct worker *w, struct item *it);
@@ -78,6 +93,7 @@ void handle_pull(struct worker *w, struct item *it);
 void handle_hello(struct worker *w, struct item *it);
 void handle_data(struct worker *w, struct item *it);
 void handle_receipt(struct worker *w, struct item *it);
+void handle_stop_now(struct worker *w, struct item *it);
 
 /* egress.c: the payload in m goes to packet_of(m)->peer. Owns m. */
 void egress_send(struct worker *w, struct rte_mbuf *m);
@@ -92,11 +108,12 @@ static inline uint8_t *egress_payload(struct rte_mbuf *m)
 /* Sets the payload's length; len 0 (it did not fit) frees the buffer. True if it is to be sent. */
 bool egress_sized(struct rte_mbuf *m, size_t len);
 
-/* reply.c: small answers. */
-void reply_status(struct worker *w, const struct addr *to, uint32_t key, uint64_t conn,
-		  const struct status *s);
+/* reply.c: small answers, signed for members. */
+/* To the sender of an arrived frame. */
+void reply_status(struct worker *w, const struct item *it, const struct status *s);
+/* To the source that a ticket names. */
+void report_status(struct worker *w, const struct ticket *t, const struct status *s);
 /* An ERROR about an arrived frame, within the source's budget and never larger than it. */
-void reply_error(struct worker *w, const struct item *it, enum error_code code, uint32_t number,
-		 uint64_t stream);
+void reply_error(struct worker *w, const struct item *it, const struct error *e);
 
 #endif

@@ -8,6 +8,8 @@
 #define LINKTYPE_ETHERNET 1
 #define HOP_LIMIT 64
 #define DONT_FRAGMENT 0x4000
+#define MORE_FRAGMENTS 0x2000
+#define OPTION_NOP 1
 
 struct ethernet {
 	uint8_t to[6];
@@ -63,6 +65,13 @@ static uint16_t sum_finish(uint32_t sum)
 	return (uint16_t)~sum;
 }
 
+static void ip_checksum(struct ip4 *ip)
+{
+	ip->checksum = put16(0);
+	ip->checksum =
+		put16(sum_finish(words_sum((const uint8_t *)ip, 4u * (ip->version_ihl & 15u))));
+}
+
 static void udp_checksum(struct udp *udp, const struct ip4 *ip, size_t len)
 {
 	/* pseudo header: both addresses, protocol, length */
@@ -94,7 +103,7 @@ size_t packet_build(uint8_t out[PACKET_MAX], const struct packet_path *path, con
 	};
 	memcpy(ip->from, path->from.ip, sizeof(ip->from));
 	memcpy(ip->to, path->to.ip, sizeof(ip->to));
-	ip->checksum = put16(sum_finish(words_sum((const uint8_t *)ip, sizeof(*ip))));
+	ip_checksum(ip);
 	*udp = (struct udp){
 		.from = path->from.port,
 		.to = path->to.port,
@@ -103,6 +112,30 @@ size_t packet_build(uint8_t out[PACKET_MAX], const struct packet_path *path, con
 	memcpy(udp + 1, payload, len);
 	udp_checksum(udp, ip, udp_len);
 	return PACKET_HEADERS + len;
+}
+
+size_t packet_fragment(uint8_t packet[PACKET_MAX], size_t len)
+{
+	struct ip4 *ip = (struct ip4 *)(packet + sizeof(struct ethernet));
+
+	ip->fragment = put16(MORE_FRAGMENTS);
+	ip_checksum(ip);
+	return len;
+}
+
+size_t packet_options(uint8_t packet[PACKET_MAX], size_t len)
+{
+	const size_t more = 4, at = sizeof(struct ethernet) + sizeof(struct ip4);
+	struct ip4 *ip = (struct ip4 *)(packet + sizeof(struct ethernet));
+
+	if (len + more > PACKET_MAX)
+		return 0;
+	memmove(packet + at + more, packet + at, len - at);
+	memset(packet + at, OPTION_NOP, more);
+	ip->version_ihl++;
+	ip->length = put16((uint16_t)(get16(ip->length) + more));
+	ip_checksum(ip);
+	return len + more;
 }
 
 static int put(FILE *f, const void *bytes, size_t len)

@@ -26,6 +26,11 @@ int mac_parse(const char *text, uint8_t mac[6]);
 size_t packet_build(uint8_t out[PACKET_MAX], const struct packet_path *path, const uint8_t *payload,
 		    size_t len);
 
+/* Make a built packet what only the kernel takes: the first fragment of more, or
+ * one with IP options (four bytes of no operation). Return its length. */
+size_t packet_fragment(uint8_t packet[PACKET_MAX], size_t len);
+size_t packet_options(uint8_t packet[PACKET_MAX], size_t len);
+
 /* A classic capture file: microseconds, Ethernet, little-endian. All return
  * 0 or -errno. */
 int capture_begin(FILE *f);

@@ -25,9 +25,13 @@ static void transfer_make(const struct request_context *c, const struct request 
 
 static size_t hello_make(const struct request_context *c, const struct request *r, uint8_t *buf)
 {
-	const struct hello h = {.nonce = r->random};
+	uint64_t conn = source_conn(c, r->source);
+	struct mac proof = {0};
+	const struct hello h = {.nonce = r->random, .proof = c->key != 0 ? &proof : NULL};
 
-	return hello_encode(buf, WIRE_MAX_FRAME, 0, source_conn(c, r->source), &h);
+	if (c->key != 0)
+		hello_prove(&c->domain, conn, c->key, h.nonce, &proof);
+	return hello_encode(buf, WIRE_MAX_FRAME, c->key, conn, &h);
 }
 
 static size_t send_make(const struct request_context *c, const struct request *r, uint8_t *buf)
@@ -45,9 +49,9 @@ static size_t send_make(const struct request_context *c, const struct request *r
 		.length = r->blob->length,
 	};
 
-	cookie_mint(&c->keys, r->source, conn, 0, &cookie);
+	cookie_mint(&c->keys, r->source, conn, c->key, &cookie);
 	transfer_make(c, r, transfer);
-	return send_encode(buf, WIRE_MAX_FRAME, 0, conn, &s);
+	return send_encode(buf, WIRE_MAX_FRAME, c->key, conn, &s);
 }
 
 /* As the OFFER would have brought it, had the puller sent the blob to itself. */
@@ -55,6 +59,7 @@ static void ticket_make(const struct request_context *c, const struct request *r
 			struct ticket *t)
 {
 	memset(t, 0, sizeof(*t));
+	t->key = put32(c->key);
 	t->expiry = put32((uint32_t)(c->unix_seconds + DEADLINE_MAX));
 	transfer_make(c, r, t->transfer);
 	t->source_conn = put64(conn);
@@ -86,10 +91,21 @@ static size_t pull_make(const struct request_context *c, const struct request *r
 	if (wanted > count - p.first)
 		wanted = count - p.first;
 	p.mask = (uint32_t)((UINT64_C(1) << wanted) - 1);
-	cookie_mint(&c->keys, r->source, conn, 0, &cookie);
+	cookie_mint(&c->keys, r->source, conn, c->key, &cookie);
 	echo_mint(&c->keys, r->source, conn, c->unix_seconds, &echo);
 	ticket_make(c, r, conn, &ticket);
-	return pull_encode(buf, WIRE_MAX_FRAME, 0, conn, &p);
+	return pull_encode(buf, WIRE_MAX_FRAME, c->key, conn, &p);
+}
+
+size_t request_sign(const struct request_context *c, const struct addr *source, uint8_t *buf,
+		    size_t len)
+{
+	struct session session;
+
+	if (c->key == 0 || len == 0 || ((const struct wire_header *)buf)->verb == VERB_HELLO)
+		return len;
+	session_derive(&c->domain, source_conn(c, source), source, &session);
+	return frame_sign(buf, WIRE_MAX_FRAME, len, &session);
 }
 
 request_maker request_maker_find(const char *verb)

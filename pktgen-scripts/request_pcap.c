@@ -38,12 +38,14 @@
 #include "bench/content.h"
 #include "pktgen-scripts/packet.h"
 #include "pktgen-scripts/request.h"
+#include "wire/keyfile.h"
 
 #define EXIT_USAGE 2
 #define COUNT_MAX 1e9
 
 enum option_id {
 	OPT_MASTER_KEY = 1,
+	OPT_DOMAIN,
 	OPT_RELAY,
 	OPT_RELAY_MAC,
 	OPT_SOURCE,
@@ -70,6 +72,7 @@ static const struct {
 	const char *name, *argument, *help;
 } options_help[] = {
 	[OPT_MASTER_KEY] = {"master-key", "FILE", "the group's key, 64 hex digits, mode 0600"},
+	[OPT_DOMAIN] = {"domain", "FILE", "key file of the domain that the sources are of (none)"},
 	[OPT_RELAY] = {"relay", "ADDR[:PORT]", "where the relay listens (IPv4)"},
 	[OPT_RELAY_MAC] = {"relay-mac", "MAC", "its Ethernet address (all zeros)"},
 	[OPT_SOURCE] = {"source", "ADDR:PORT", "who asks"},
@@ -97,7 +100,7 @@ struct command_line {
 	struct request_context context;
 	struct packet_path path; /* from: the first source */
 	request_maker make;
-	const char *master_key, *ids, *out;
+	const char *master_key, *domain, *ids, *out;
 	uint64_t sources, generate, bytes, content_seed, count;
 	double hit_share, zipf;
 };
@@ -149,6 +152,9 @@ static bool option_take(struct command_line *cl, int id, const char *text)
 	switch (id) {
 	case OPT_MASTER_KEY:
 		cl->master_key = text;
+		return true;
+	case OPT_DOMAIN:
+		cl->domain = text;
 		return true;
 	case OPT_RELAY:
 		return ip4_parse(text, WIRE_PORT, &cl->path.to);
@@ -295,6 +301,7 @@ static int requests_write(const struct command_line *cl, const struct catalogue 
 			blob = entry_missing(&blob, &state);
 		r.random = mix_next(&state);
 		len = cl->make(&cl->context, &r, frame);
+		len = request_sign(&cl->context, r.source, frame, len);
 		len = len ? packet_build(packet, &path, frame, len) : 0;
 		ret = len ? capture_put(f, cl->context.unix_seconds * 1000000 + i, packet, len)
 			  : -EINVAL;
@@ -334,9 +341,32 @@ static int failed(const char *what, int err)
 	return EXIT_FAILURE;
 }
 
-int main(int argc, char **argv)
+static int master_read(struct command_line *cl)
 {
 	uint8_t master[MASTER_KEY_SIZE];
+	int ret = key_file_read(cl->master_key, master, sizeof(master));
+
+	if (ret == 0)
+		token_ring_derive(&cl->context.keys, master, cl->context.unix_seconds);
+	sodium_memzero(master, sizeof(master));
+	return ret;
+}
+
+static int domain_read(struct command_line *cl)
+{
+	struct key_set set;
+	int ret = key_set_read(cl->domain, &set);
+
+	if (ret == 0) {
+		cl->context.key = key_set_field(&set, 0);
+		domain_keys_derive(&cl->context.domain, set.key[0].key);
+	}
+	sodium_memzero(&set, sizeof(set));
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
 	struct catalogue catalogue;
 	struct command_line cl;
 	int ret;
@@ -345,11 +375,12 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	if (sodium_init() < 0)
 		return EXIT_FAILURE;
-	ret = key_file_read(cl.master_key, master, sizeof(master));
+	ret = master_read(&cl);
 	if (ret < 0)
 		return failed(cl.master_key, ret);
-	token_ring_derive(&cl.context.keys, master, cl.context.unix_seconds);
-	sodium_memzero(master, sizeof(master));
+	ret = cl.domain != NULL ? domain_read(&cl) : 0;
+	if (ret < 0)
+		return failed(cl.domain, ret);
 	ret = catalogue_make(&cl, &catalogue);
 	if (ret < 0) {
 		failed(cl.ids ? cl.ids : "blobs", ret);

@@ -39,8 +39,8 @@ static uint8_t size_class_for(uint64_t length)
 	return CLASS_EXTENTS;
 }
 
-int blob_reserve(struct slab *s, const struct ident *id, uint8_t rule, uint64_t length,
-		 uint32_t *no)
+int blob_reserve(struct slab *s, uint32_t domain, const struct ident *id, uint8_t rule,
+		 uint64_t length, uint32_t *no)
 {
 	uint8_t size_class = size_class_for(length);
 	uint32_t extent = 0;
@@ -71,7 +71,7 @@ int blob_reserve(struct slab *s, const struct ident *id, uint8_t rule, uint64_t 
 	b->size_class = size_class;
 	b->slot = slot;
 	b->extents = 0;
-	b->domain = 0;
+	b->domain = domain;
 	b->extent[0] = extent;
 	atomic_store_explicit(&b->state, BLOB_FILLING, memory_order_release);
 	return 0;

@@ -23,7 +23,6 @@ struct index {
 	uint32_t entries; /* limit */
 	uint32_t count;	  /* control's */
 	uint8_t key[crypto_kdf_KEYBYTES];
-	struct index_key open_pad[RULE_COUNT]; /* of domain 0 */
 };
 _Static_assert(sizeof(struct index_key) >= crypto_kdf_BYTES_MIN, "a pad is one subkey");
 _Static_assert(sizeof(hash_sig_t) == sizeof(uint32_t), "the low half of XXH3");
@@ -71,7 +70,7 @@ static uint32_t table_entries(uint32_t entries)
 	return entries < TABLE_MIN ? TABLE_MIN : entries;
 }
 
-static void pad_derive(const struct index *ix, uint32_t domain, uint8_t rule, struct index_key *pad)
+void index_pad(const struct index *ix, uint32_t domain, uint8_t rule, struct index_key *pad)
 {
 	crypto_kdf_derive_from_key((uint8_t *)pad, sizeof(*pad), (uint64_t)domain << 8 | rule,
 				   PAD_CONTEXT, ix->key);
@@ -108,8 +107,6 @@ int index_create(struct index **out, const char *name, uint32_t entries, int soc
 		rc = rte_errno ? -rte_errno : -ENOMEM;
 		goto fail;
 	}
-	for (uint8_t rule = 0; rule < RULE_COUNT; rule++)
-		pad_derive(ix, 0, rule, &ix->open_pad[rule]);
 	*out = ix;
 	return 0;
 fail:
@@ -124,20 +121,6 @@ void index_destroy(struct index *ix)
 	rte_hash_free(ix->table);
 	sodium_memzero(ix, sizeof(*ix));
 	free(ix);
-}
-
-void index_key_make(const struct index *ix, uint32_t domain, uint8_t rule, const struct ident *id,
-		    struct index_key *key)
-{
-	struct index_key pad;
-
-	if (domain == 0 && rule < RULE_COUNT)
-		pad = ix->open_pad[rule];
-	else
-		pad_derive(ix, domain, rule, &pad);
-	memcpy(key, id->b, sizeof(*key));
-	key->w[0] ^= pad.w[0];
-	key->w[1] ^= pad.w[1];
 }
 
 uint64_t index_lookup_bulk(const struct index *ix, const struct index_key *keys, unsigned n,

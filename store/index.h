@@ -27,8 +27,19 @@ struct index_key {
 int index_create(struct index **out, const char *name, uint32_t entries, int socket);
 void index_destroy(struct index *ix);
 
-void index_key_make(const struct index *ix, uint32_t domain, uint8_t rule, const struct ident *id,
-		    struct index_key *key);
+/* The secret pad of a domain's identifiers: derived from the index's own key, so
+ * it is the same for as long as the index lives. */
+void index_pad(const struct index *ix, uint32_t domain, uint8_t rule, struct index_key *pad);
+
+static inline struct index_key index_key_make(const struct index_key *pad, const struct ident *id)
+{
+	struct index_key key;
+
+	memcpy(&key, id->b, sizeof(key));
+	key.w[0] ^= pad->w[0];
+	key.w[1] ^= pad->w[1];
+	return key;
+}
 
 /* n <= INDEX_BURST. Bit i of the result: key i was found and no[i] is set. */
 uint64_t index_lookup_bulk(const struct index *ix, const struct index_key *keys, unsigned n,
@@ -44,12 +55,13 @@ void index_release(struct index *ix, int position);
 uint32_t index_count(const struct index *ix);
 
 /* Is this descriptor the READY blob that is asked for? */
-static inline bool blob_match(const struct blob *b, const struct ident *id, uint8_t rule,
-			      uint64_t length)
+static inline bool blob_match(const struct blob *b, uint32_t domain, const struct ident *id,
+			      uint8_t rule, uint64_t length)
 {
 	return atomic_load_explicit(&((struct blob *)(uintptr_t)b)->state, memory_order_acquire) ==
 		       BLOB_READY &&
-	       b->length == length && b->rule == rule && ident_equal(&b->id, id);
+	       b->length == length && b->domain == domain && b->rule == rule &&
+	       ident_equal(&b->id, id);
 }
 
 #endif

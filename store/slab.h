@@ -99,8 +99,8 @@ void slab_usage(const struct slab *s, struct slab_usage *u);
  * unless the blob fits a size class. Returns its number through `no`, or
  * -EFBIG: longer than max_blob or than the whole slab; -ENOSPC: no descriptor,
  * or no room now. */
-int blob_reserve(struct slab *s, const struct ident *id, uint8_t rule, uint64_t length,
-		 uint32_t *no);
+int blob_reserve(struct slab *s, uint32_t domain, const struct ident *id, uint8_t rule,
+		 uint64_t length, uint32_t *no);
 /* Takes memory so that chunks 0..chunks-1 have a place. 0 or -ENOSPC (what was
  * taken before stays). */
 int blob_grow(struct slab *s, uint32_t no, uint32_t chunks);

@@ -22,8 +22,10 @@
 	X(IP_CHECKSUM, "ip-checksum")                                                        \
 	X(UDP_HEADER, "udp-header") /* not UDP, or its length is wrong */                    \
 	X(UDP_CHECKSUM, "udp-checksum")                                                      \
-	X(NOT_OURS, "not-ours") /* another address or port */                                \
-	X(ADDRESS, "address")	/* a source nobody could answer */                           \
+	X(NOT_OURS, "not-ours")	      /* another address or port */                          \
+	X(ADDRESS, "address")	      /* a source nobody could answer */                     \
+	X(SHED_SOURCE, "shed-source") /* a stranger's, over its source's rate */             \
+	X(SHED_TOTAL, "shed-total")   /* a stranger's, over the rate for all of them */      \
 	/* the tokens' */                                                                    \
 	X(COOKIE_STALE, "cookie-stale") /* well-formed, of an epoch that has passed */       \
 	X(COOKIE_BAD, "cookie-bad")                                                          \

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * The part of decoding that is the same for every verb: header, lengths,
- * extensions. The verbs' own fields: frame_hello.c, frame_consent.c,
+ * extensions, signatures. The verbs' own fields: frame_hello.c, frame_consent.c,
  * frame_send.c, frame_relay.c, frame_blob.c, frame_error.c.
  */
+#include <sodium.h>
+
 #include "wire/build.h"
 
 static const struct verb_info {
@@ -69,6 +71,18 @@ static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struc
 		f->versions = len ? value : NULL;
 		f->versions_len = len;
 		return DROP_NONE;
+	case EXT_DOMAIN_PROOF:
+		f->domain_proof = (const struct mac *)value;
+		return len == sizeof(struct mac) ? DROP_NONE : DROP_EXT;
+	case EXT_CHALLENGE:
+		f->challenge = (const struct challenge *)value;
+		return len == sizeof(struct challenge) ? DROP_NONE : DROP_EXT;
+	case EXT_PROOF:
+		f->proof = (const struct proof *)value;
+		return len == sizeof(struct proof) ? DROP_NONE : DROP_EXT;
+	case EXT_SEALED_KEY:
+		f->sealed_key = value;
+		return len == SEALED_KEY_SIZE ? DROP_NONE : DROP_EXT;
 	case EXT_RETRY_AFTER:
 		return ext_retry_after(value, len, f);
 	case EXT_HOLDER:
@@ -117,6 +131,8 @@ enum drop frame_parse(const void *buf, size_t len, struct frame *f)
 	f->flags = h->flags;
 	f->key = get32(h->key);
 	f->conn = get64(h->conn);
+	if ((h->flags & WIRE_AUTH) && len >= sizeof(*h) + TRAILER_SIZE)
+		f->trailer = f->start + len - TRAILER_SIZE;
 	v = h->verb < VERB_COUNT ? &verbs[h->verb] : &verbs[0];
 	if (h->version != WIRE_VERSION && !v->unversioned)
 		return DROP_VERSION;
@@ -130,10 +146,8 @@ enum drop frame_parse(const void *buf, size_t len, struct frame *f)
 	left = len - sizeof(*h);
 	if (left < v->body + (h->flags & WIRE_AUTH ? (size_t)TRAILER_SIZE : 0))
 		return DROP_SHORT;
-	if (h->flags & WIRE_AUTH) {
+	if (h->flags & WIRE_AUTH)
 		left -= TRAILER_SIZE;
-		f->trailer = f->start + len - TRAILER_SIZE;
-	}
 	f->body = f->start + sizeof(*h);
 	p = f->body + v->body;
 	left -= v->body;
@@ -150,4 +164,24 @@ enum drop frame_parse(const void *buf, size_t len, struct frame *f)
 	f->payload = p + ext;
 	f->payload_len = (uint16_t)left;
 	return DROP_NONE;
+}
+
+size_t frame_sign(uint8_t *buf, size_t cap, size_t len, const struct session *s)
+{
+	if (len < sizeof(struct wire_header) || len + TRAILER_SIZE > cap ||
+	    len + TRAILER_SIZE > WIRE_MAX_FRAME)
+		return 0;
+	((struct wire_header *)buf)->flags |= WIRE_AUTH;
+	session_mac(s, buf, len, (struct mac *)(buf + len));
+	return len + TRAILER_SIZE;
+}
+
+bool frame_signed(const struct frame *f, const struct session *s)
+{
+	struct mac mac;
+
+	if (f->trailer == NULL)
+		return false;
+	session_mac(s, f->start, f->len - TRAILER_SIZE, &mac);
+	return sodium_memcmp(mac.b, f->trailer, TRAILER_SIZE) == 0;
 }

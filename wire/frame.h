@@ -20,6 +20,7 @@
 #include "wire/addr.h"
 #include "wire/drop.h"
 #include "wire/ident.h"
+#include "wire/proof.h"
 #include "wire/token.h"
 
 #define WIRE_VERSION 1
@@ -31,8 +32,9 @@
 #define BLOB_MAX_LENGTH (UINT64_C(1) << 36) /* 64 GiB: chunk numbers stay far below 2^32 */
 #define META_MAX 255
 #define TRANSFER_SIZE 16
-#define DEADLINE_MAX 3600 /* seconds a transfer may take, at most */
-#define SEND_MIN 384	  /* a SEND is padded to this plus its META extension */
+#define DEADLINE_MAX 3600  /* seconds a transfer may take, at most */
+#define SEND_MIN 432	   /* a SEND is padded to this plus its META and SEALED_KEY extensions */
+#define SEALED_KEY_SIZE 80 /* a content key sealed to the target (client/seal.h) */
 
 enum verb {
 	VERB_HELLO = 1,
@@ -78,17 +80,17 @@ enum ext_type {
 	EXT_META = 0x01,     /* SEND, QUERY, OFFER: file name, NUL, MIME type; opaque to relays */
 	EXT_META_MAC = 0x02, /* reserved */
 	EXT_VERSIONS = 0x04, /* HELLO, WELCOME: one byte a version spoken */
-	EXT_DOMAIN_PROOF = 0x05, /* reserved */
+	EXT_DOMAIN_PROOF = 0x05, /* HELLO: struct mac, the sender knows the domain key */
 	EXT_MAX_FRAME = 0x06,	 /* reserved */
 	EXT_PUSH_CREDIT = 0x07,	 /* reserved */
-	EXT_CHALLENGE = 0x08,	 /* reserved */
-	EXT_PROOF = 0x09,	 /* reserved */
+	EXT_CHALLENGE = 0x08,	 /* STATUS, ANSWER: struct challenge */
+	EXT_PROOF = 0x09,	 /* SEND, QUERY: struct proof */
 	EXT_MAILBOX = 0x0b,	 /* reserved */
 	EXT_HAVE_RANGES = 0x0c,	 /* reserved */
 	EXT_RETRY_AFTER = 0x0d,	 /* STATUS, ERROR: be32 milliseconds */
 	EXT_PAD = 0x0e,		 /* zeros, ignored */
 	EXT_HOLDER = 0x83,	 /* OFFER: struct addr of the relay to pull from */
-	EXT_SEALED_KEY = 0x8a,	 /* reserved: a frame with it is dropped until it is defined */
+	EXT_SEALED_KEY = 0x8a,	 /* SEND, QUERY, OFFER: the blob is encrypted; opaque to relays */
 };
 
 /* A parsed frame. Pointers lead into the buffer that was parsed. */
@@ -110,13 +112,24 @@ struct frame {
 	const uint8_t *versions;
 	uint8_t versions_len;
 	uint32_t retry_after; /* milliseconds */
+	const struct mac *domain_proof;
+	const struct challenge *challenge;
+	const struct proof *proof;
+	const uint8_t *sealed_key; /* SEALED_KEY_SIZE bytes */
 };
 
 /* Checks version, verb, flags, lengths and extensions. On anything but
  * DROP_NONE `f` holds what was read so far: after DROP_EXT_CRITICAL and
- * DROP_VERB the header's fields, for an ERROR to a valid cookie. `start` and
+ * DROP_VERB the header's fields and the trailer, for an ERROR to a valid cookie. `start` and
  * `len` are always set. HELLO and WELCOME are accepted under any version. */
 enum drop frame_parse(const void *buf, size_t len, struct frame *f);
+
+/* Members of a domain sign what costs or changes something, and relays sign
+ * what they answer to members: appends the trailer to a finished frame of `len`
+ * bytes and returns its new length; 0 if it does not fit in `cap`. */
+size_t frame_sign(uint8_t *buf, size_t cap, size_t len, const struct session *s);
+/* Is there a trailer, and is it the session's? */
+bool frame_signed(const struct frame *f, const struct session *s);
 
 /* Bytes of body for a verb; 0 for one that does not exist. */
 size_t verb_body_size(uint8_t verb);
@@ -127,10 +140,11 @@ struct wire_hello {
 	be64 nonce;
 };
 struct hello {
-	uint64_t nonce; /* WELCOME returns it */
+	uint64_t nonce;		 /* WELCOME returns it */
+	const struct mac *proof; /* of the domain key; NULL: open */
 };
-/* A HELLO is padded to the size of a WELCOME. */
-#define HELLO_SIZE 96
+/* A HELLO is padded to the size of a signed WELCOME. */
+#define HELLO_SIZE 112
 size_t hello_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct hello *h);
 enum drop hello_decode(const struct frame *f, struct hello *h);
 
@@ -212,19 +226,23 @@ struct send {
 	const struct ident *id;
 	const struct addr *target; /* valid: listener keys are reserved */
 	const uint8_t *meta;
+	const struct proof *proof; /* of possession; NULL: none */
+	const uint8_t *sealed_key; /* NULL: not encrypted */
 	uint8_t meta_len;
 	uint16_t leg;
 	uint8_t rule;
 	uint32_t deadline; /* seconds from now, 1..DEADLINE_MAX */
 	uint64_t length;   /* <= BLOB_MAX_LENGTH */
 };
-/* Padded to SEND_MIN plus the META extension; a shorter one is DROP_SHORT. */
+/* Padded to SEND_MIN plus the META and SEALED_KEY extensions; a shorter one is
+ * DROP_SHORT. */
 size_t send_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct send *s);
 enum drop send_decode(const struct frame *f, struct send *s);
 
 /* Order matters only to people: later is nearer to the end. */
 enum status_code {
 	STATUS_WORKING = 1,	/* taken; central is being asked, or the data is being stored */
+	STATUS_CHALLENGE,	/* a proof of possession is wanted: repeat the SEND with it */
 	STATUS_WAITING,		/* another source is uploading the same blob */
 	STATUS_UPLOAD,		/* upload wanted: PULLs follow; bytes = received so far */
 	STATUS_STORED,		/* the upload is verified and stored */
@@ -247,6 +265,9 @@ enum status_code {
 	X(RULE, "the relay does not accept this identifier rule")                   \
 	X(WRONG_IDENTIFIER, "the uploaded data does not match the identifier")      \
 	X(UPLOAD_TIMEOUT, "the upload stopped making progress")                     \
+	X(MEMBERS_ONLY, "the relay serves its domains' members only")               \
+	X(QUOTA, "the domain's share of the relay is used up")                      \
+	X(PROOF, "the proof of possession is wrong")                                \
 	X(INTERNAL, "internal error of the relay")
 enum refuse_reason {
 	REFUSE_NONE = 0,
@@ -269,7 +290,8 @@ struct wire_status {
 };
 struct status {
 	const uint8_t *transfer;
-	const uint8_t *meta_digest; /* NULL encodes zeros */
+	const uint8_t *meta_digest;	   /* NULL encodes zeros */
+	const struct challenge *challenge; /* with STATUS_CHALLENGE, else NULL */
 	uint16_t leg;
 	uint8_t code;
 	uint8_t reason;
@@ -289,8 +311,8 @@ struct wire_query {
 	uint8_t rule;
 	uint8_t zero;
 	be32 deadline;
-	be32 send_size; /* IP bytes of the SEND: the OFFER may not be larger */
-	be32 domain;
+	be32 send_size;	 /* IP bytes of the SEND: the OFFER may not be larger */
+	be32 source_key; /* header key of the SEND: domain << 8 | generation */
 	struct ident id;
 	be64 length;
 	struct target target;
@@ -305,13 +327,15 @@ struct query {
 	const struct addr *target;
 	const struct addr *source;
 	const uint8_t *meta;
+	const struct proof *proof; /* NULL: none */
+	const uint8_t *sealed_key; /* NULL: not encrypted */
 	uint8_t meta_len;
 	uint16_t leg;
 	uint8_t rule;
 	bool leased; /* WIRE_LEASED */
 	uint32_t deadline;
 	uint32_t send_size;
-	uint32_t domain;
+	uint32_t source_key;
 	uint64_t length;
 	uint64_t source_conn;
 };
@@ -324,6 +348,7 @@ enum answer_code {
 	ANSWER_FAILED,	    /* "query failed": central does not have it */
 	ANSWER_OFFER,	    /* hit: private, which holds the lease, is to send the OFFER */
 	ANSWER_REFUSED,	    /* reason */
+	ANSWER_CHALLENGE,   /* hit: the source is to prove that it holds the blob */
 	ANSWER_CODE_COUNT
 };
 struct wire_answer {
@@ -342,7 +367,8 @@ struct answer {
 	uint64_t time;
 	uint64_t query_nonce;
 	const uint8_t *transfer;
-	const struct ticket *ticket; /* NULL encodes zeros */
+	const struct ticket *ticket;	   /* NULL encodes zeros */
+	const struct challenge *challenge; /* with ANSWER_CHALLENGE, else NULL */
 	uint16_t leg;
 	uint8_t code;
 	uint8_t reason;
@@ -359,7 +385,7 @@ struct wire_notice {
 	be16 leg;
 	uint8_t code; /* enum receipt_code */
 	uint8_t reason;
-	be32 zero;
+	be32 source_key; /* of the SEND, as QUERY had it */
 	be64 bytes;
 	uint8_t meta_digest[8];
 	struct addr source;
@@ -376,6 +402,7 @@ struct notice {
 	uint16_t leg;
 	uint8_t code;
 	uint8_t reason;
+	uint32_t source_key;
 	uint64_t bytes;
 	uint64_t source_conn;
 };
@@ -403,6 +430,7 @@ struct offer {
 	const struct ticket *ticket;
 	const struct addr *holder; /* NULL: the sender of the OFFER holds the blob */
 	const uint8_t *meta;
+	const uint8_t *sealed_key; /* NULL: not encrypted */
 	uint8_t meta_len;
 	uint16_t leg;
 	uint8_t rule;
@@ -411,7 +439,7 @@ struct offer {
 	uint64_t length;
 	const uint8_t *data; /* decoding an inline OFFER: `length` bytes */
 };
-/* Bytes an OFFER has without metadata, holder and data. */
+/* Bytes an OFFER has without extensions and data. */
 #define OFFER_SIZE 184
 /* Pads with PAD extensions up to pad_to bytes (0: no padding; not with inline
  * data). Inline data is copied behind it when has_inline; with data == NULL the
@@ -521,6 +549,7 @@ enum error_code {
 	ERROR_GONE,	   /* the blob is not here (any more) */
 	ERROR_UNSUPPORTED, /* unknown verb or critical extension */
 	ERROR_BUSY,	   /* retry after */
+	ERROR_KEY,	   /* a domain key is needed here, or this one is not valid any more */
 	ERROR_CODE_COUNT
 };
 struct wire_error {

@@ -29,7 +29,8 @@ size_t offer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 		    size_t pad_to)
 {
 	uint8_t flags = o->has_inline ? WIRE_INLINE : 0;
-	size_t holder = o->holder ? EXT_BYTES(sizeof(*o->holder)) : 0;
+	size_t behind = (o->holder ? EXT_BYTES(sizeof(*o->holder)) : 0) +
+			(o->sealed_key ? EXT_BYTES(SEALED_KEY_SIZE) : 0);
 	struct build b;
 	struct wire_offer *w = build_begin(&b, buf, cap, VERB_OFFER, flags, key, conn);
 
@@ -45,9 +46,11 @@ size_t offer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 	w->ticket = *o->ticket;
 	if (o->meta_len)
 		build_ext(&b, EXT_META, o->meta, o->meta_len);
-	build_pad(&b, offer_padding(b.len + holder, pad_to));
+	build_pad(&b, offer_padding(b.len + behind, pad_to));
 	if (o->holder)
 		build_ext(&b, EXT_HOLDER, o->holder, sizeof(*o->holder));
+	if (o->sealed_key)
+		build_ext(&b, EXT_SEALED_KEY, o->sealed_key, SEALED_KEY_SIZE);
 	if (o->has_inline)
 		build_payload(&b, o->data, o->length);
 	return build_end(&b);
@@ -67,6 +70,7 @@ enum drop offer_decode(const struct frame *f, struct offer *o)
 		.ticket = &w->ticket,
 		.holder = f->holder,
 		.meta = f->meta,
+		.sealed_key = f->sealed_key,
 		.meta_len = f->meta_len,
 		.leg = get16(w->leg),
 		.rule = w->rule,

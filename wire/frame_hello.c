@@ -5,9 +5,9 @@
 
 static const uint8_t versions[] = {WIRE_VERSION};
 
-/* A spoofed HELLO must not draw more than it cost. */
+/* A spoofed HELLO must not draw more than it cost, signed or not. */
 _Static_assert(sizeof(struct wire_header) + sizeof(struct wire_welcome) +
-			       EXT_BYTES(sizeof(versions)) ==
+			       EXT_BYTES(sizeof(versions)) + TRAILER_SIZE ==
 		       HELLO_SIZE,
 	       "a WELCOME is as large as a HELLO");
 
@@ -20,6 +20,8 @@ size_t hello_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 		return 0;
 	w->nonce = put64(h->nonce);
 	build_ext(&b, EXT_VERSIONS, versions, sizeof(versions));
+	if (h->proof)
+		build_ext(&b, EXT_DOMAIN_PROOF, h->proof, sizeof(*h->proof));
 	build_pad(&b, HELLO_SIZE - b.len);
 	return build_end(&b);
 }
@@ -31,6 +33,7 @@ enum drop hello_decode(const struct frame *f, struct hello *h)
 	if (f->len < HELLO_SIZE)
 		return DROP_SHORT;
 	h->nonce = get64(w->nonce);
+	h->proof = f->domain_proof;
 	return DROP_NONE;
 }
 

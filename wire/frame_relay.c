@@ -28,7 +28,7 @@ size_t query_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 	w->rule = q->rule;
 	w->deadline = put32(q->deadline);
 	w->send_size = put32(q->send_size);
-	w->domain = put32(q->domain);
+	w->source_key = put32(q->source_key);
 	w->id = *q->id;
 	w->length = put64(q->length);
 	w->target.addr = *q->target;
@@ -36,6 +36,10 @@ size_t query_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 	w->source_conn = put64(q->source_conn);
 	if (q->meta_len)
 		build_ext(&b, EXT_META, q->meta, q->meta_len);
+	if (q->proof)
+		build_ext(&b, EXT_PROOF, q->proof, sizeof(*q->proof));
+	if (q->sealed_key)
+		build_ext(&b, EXT_SEALED_KEY, q->sealed_key, SEALED_KEY_SIZE);
 	return build_end_auth(&b, pair_key);
 }
 
@@ -53,13 +57,15 @@ enum drop query_decode(const struct frame *f, struct query *q)
 		.target = &w->target.addr,
 		.source = &w->source,
 		.meta = f->meta,
+		.proof = f->proof,
+		.sealed_key = f->sealed_key,
 		.meta_len = f->meta_len,
 		.leg = get16(w->leg),
 		.rule = w->rule,
 		.leased = f->flags & WIRE_LEASED,
 		.deadline = get32(w->deadline),
 		.send_size = get32(w->send_size),
-		.domain = get32(w->domain),
+		.source_key = get32(w->source_key),
 		.length = get64(w->length),
 		.source_conn = get64(w->source_conn),
 	};
@@ -73,7 +79,8 @@ static enum drop answer_check(const struct answer *a)
 	bool ticket = !field_is_zero(a->ticket, sizeof(*a->ticket));
 
 	if (!code_valid(a->code, ANSWER_CODE_COUNT) || a->reason >= REFUSE_COUNT ||
-	    ticket != (a->code == ANSWER_OFFER))
+	    ticket != (a->code == ANSWER_OFFER) ||
+	    (a->challenge != NULL) != (a->code == ANSWER_CHALLENGE))
 		return DROP_FIELD;
 	return DROP_NONE;
 }
@@ -94,6 +101,8 @@ size_t answer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, cons
 	w->code = a->code;
 	w->reason = a->reason;
 	field_put(&w->ticket, a->ticket, sizeof(w->ticket));
+	if (a->challenge)
+		build_ext(&b, EXT_CHALLENGE, a->challenge, sizeof(*a->challenge));
 	return build_end_auth(&b, pair_key);
 }
 
@@ -109,6 +118,7 @@ enum drop answer_decode(const struct frame *f, struct answer *a)
 		.query_nonce = get64(w->query_nonce),
 		.transfer = w->transfer,
 		.ticket = &w->ticket,
+		.challenge = f->challenge,
 		.leg = get16(w->leg),
 		.code = w->code,
 		.reason = w->reason,
@@ -141,6 +151,7 @@ size_t notice_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, cons
 	w->leg = put16(n->leg);
 	w->code = n->code;
 	w->reason = n->reason;
+	w->source_key = put32(n->source_key);
 	w->bytes = put64(n->bytes);
 	field_put(w->meta_digest, n->meta_digest, sizeof(w->meta_digest));
 	w->source = *n->source;
@@ -165,8 +176,9 @@ enum drop notice_decode(const struct frame *f, struct notice *n)
 		.leg = get16(w->leg),
 		.code = w->code,
 		.reason = w->reason,
+		.source_key = get32(w->source_key),
 		.bytes = get64(w->bytes),
 		.source_conn = get64(w->source_conn),
 	};
-	return get32(w->zero) == 0 ? notice_check(n) : DROP_FIELD;
+	return notice_check(n);
 }

@@ -11,9 +11,10 @@ static enum drop send_check(const struct send *s)
 	return DROP_NONE;
 }
 
-static size_t meta_bytes(uint8_t meta_len)
+/* What a SEND must have beyond SEND_MIN: the OFFER will repeat it. */
+static size_t repeated_bytes(uint8_t meta_len, const uint8_t *sealed_key)
 {
-	return meta_len ? EXT_BYTES(meta_len) : 0;
+	return (meta_len ? EXT_BYTES(meta_len) : 0) + (sealed_key ? EXT_BYTES(SEALED_KEY_SIZE) : 0);
 }
 
 size_t send_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct send *s)
@@ -33,7 +34,11 @@ size_t send_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const 
 	w->target.addr = *s->target;
 	if (s->meta_len)
 		build_ext(&b, EXT_META, s->meta, s->meta_len);
+	if (s->proof)
+		build_ext(&b, EXT_PROOF, s->proof, sizeof(*s->proof));
 	build_pad(&b, SEND_MIN - sizeof(struct wire_header) - sizeof(*w));
+	if (s->sealed_key)
+		build_ext(&b, EXT_SEALED_KEY, s->sealed_key, SEALED_KEY_SIZE);
 	return build_end(&b);
 }
 
@@ -41,7 +46,7 @@ enum drop send_decode(const struct frame *f, struct send *s)
 {
 	const struct wire_send *w = (const struct wire_send *)f->body;
 
-	if (f->len < SEND_MIN + meta_bytes(f->meta_len))
+	if (f->len < SEND_MIN + repeated_bytes(f->meta_len, f->sealed_key))
 		return DROP_SHORT;
 	*s = (struct send){
 		.cookie = &w->cookie,
@@ -49,6 +54,8 @@ enum drop send_decode(const struct frame *f, struct send *s)
 		.id = &w->id,
 		.target = &w->target.addr,
 		.meta = f->meta,
+		.proof = f->proof,
+		.sealed_key = f->sealed_key,
 		.meta_len = f->meta_len,
 		.leg = get16(w->leg),
 		.rule = w->rule,
@@ -73,8 +80,10 @@ const char *refuse_text(uint8_t reason)
 
 static enum drop status_check(const struct status *s)
 {
-	return code_valid(s->code, STATUS_CODE_COUNT) && s->reason < REFUSE_COUNT ? DROP_NONE
-										  : DROP_FIELD;
+	if (!code_valid(s->code, STATUS_CODE_COUNT) || s->reason >= REFUSE_COUNT ||
+	    (s->challenge != NULL) != (s->code == STATUS_CHALLENGE))
+		return DROP_FIELD;
+	return DROP_NONE;
 }
 
 size_t status_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct status *s)
@@ -90,6 +99,8 @@ size_t status_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, cons
 	w->reason = s->reason;
 	w->bytes = put64(s->bytes);
 	field_put(w->meta_digest, s->meta_digest, sizeof(w->meta_digest));
+	if (s->challenge)
+		build_ext(&b, EXT_CHALLENGE, s->challenge, sizeof(*s->challenge));
 	build_retry_after(&b, s->retry_after);
 	return build_end(&b);
 }
@@ -101,6 +112,7 @@ enum drop status_decode(const struct frame *f, struct status *s)
 	*s = (struct status){
 		.transfer = w->transfer,
 		.meta_digest = w->meta_digest,
+		.challenge = f->challenge,
 		.leg = get16(w->leg),
 		.code = w->code,
 		.reason = w->reason,

@@ -16,6 +16,26 @@ struct echo_input {
 	be64 conn;
 	struct addr client;
 };
+struct challenge_input {
+	be64 length;
+	be32 key;
+	be16 leg;
+	uint8_t rule;
+	uint8_t zero;
+	uint8_t transfer[16];
+	struct addr source;
+	struct ident id;
+	uint8_t tail[4];
+};
+struct hello_input {
+	be64 conn;
+	be64 nonce;
+	be32 key;
+};
+struct session_input {
+	be64 conn;
+	struct addr member;
+};
 struct ticket_input {
 	uint8_t head[offsetof(struct ticket, mac)];
 	struct ident id;
@@ -26,6 +46,9 @@ struct ticket_input {
 _Static_assert(sizeof(struct cookie_input) == 32, "no padding under a MAC");
 _Static_assert(sizeof(struct echo_input) == 36, "no padding under a MAC");
 _Static_assert(sizeof(struct ticket_input) == 128, "no padding under a MAC");
+_Static_assert(sizeof(struct challenge_input) == 88, "no padding under a MAC");
+_Static_assert(sizeof(struct hello_input) == 20, "no padding under a MAC");
+_Static_assert(sizeof(struct session_input) == 28, "no padding under a MAC");
 
 #define RING_SIZE (TICKET_EPOCHS + 2)
 #define MAC_SIZE crypto_shorthash_siphashx24_BYTES
@@ -43,6 +66,7 @@ static void keys_derive(struct token_keys *k, const uint8_t master[MASTER_KEY_SI
 	crypto_kdf_derive_from_key(k->cookie, sizeof(k->cookie), epoch, "owcookie", master);
 	crypto_kdf_derive_from_key(k->echo, sizeof(k->echo), epoch, "owecho01", master);
 	crypto_kdf_derive_from_key(k->ticket, sizeof(k->ticket), epoch, "owticket", master);
+	crypto_kdf_derive_from_key(k->challenge, sizeof(k->challenge), epoch, "owchalng", master);
 }
 
 void token_ring_derive(struct token_ring *r, const uint8_t master[MASTER_KEY_SIZE],
@@ -51,6 +75,20 @@ void token_ring_derive(struct token_ring *r, const uint8_t master[MASTER_KEY_SIZ
 	r->epoch = token_epoch(unix_seconds);
 	for (uint64_t i = 0; i < RING_SIZE; i++)
 		keys_derive(&r->keys[i], master, r->epoch + 1 - i);
+}
+
+void token_ring_advance(struct token_ring *r, const struct token_ring *from,
+			const uint8_t master[MASTER_KEY_SIZE], uint64_t unix_seconds)
+{
+	r->epoch = token_epoch(unix_seconds);
+	for (uint64_t i = 0; i < RING_SIZE; i++) {
+		uint64_t epoch = r->epoch + 1 - i, age = from->epoch + 1 - epoch;
+
+		if (age < RING_SIZE)
+			r->keys[i] = from->keys[age];
+		else
+			keys_derive(&r->keys[i], master, epoch);
+	}
 }
 
 /* How many epochs ago, from the 16 bits a token has: -1 is the next one. */
@@ -174,6 +212,80 @@ enum drop ticket_check(const struct token_ring *r, const struct ticket *t, const
 	if (sodium_memcmp(mac, t->mac, sizeof(t->mac)) != 0)
 		return DROP_TICKET_BAD;
 	return get32(t->expiry) < unix_seconds ? DROP_TICKET_EXPIRED : DROP_NONE;
+}
+
+static void challenge_mac(const struct token_keys *k, const struct challenge_request *q,
+			  uint8_t mac[MAC_SIZE])
+{
+	struct challenge_input in = {
+		.length = put64(q->length),
+		.key = put32(q->key),
+		.leg = put16(q->leg),
+		.rule = q->rule,
+		.source = *q->source,
+		.id = *q->id,
+	};
+
+	memcpy(in.transfer, q->transfer, sizeof(in.transfer));
+	crypto_shorthash_siphashx24(mac, (const uint8_t *)&in, sizeof(in), k->challenge);
+}
+
+void challenge_mint(const struct token_ring *r, const struct challenge_request *q,
+		    struct challenge *out)
+{
+	uint8_t mac[MAC_SIZE];
+
+	challenge_mac(&r->keys[1], q, mac);
+	out->epoch = put16((uint16_t)r->epoch);
+	memcpy(out->mac, mac, sizeof(out->mac));
+}
+
+bool challenge_check(const struct token_ring *r, const struct challenge *c,
+		     const struct challenge_request *q)
+{
+	int age = epoch_age(r, c->epoch);
+	uint8_t mac[MAC_SIZE];
+
+	if (age < -1 || age > 1)
+		return false;
+	challenge_mac(keys_of_age(r, age), q, mac);
+	return sodium_memcmp(mac, c->mac, sizeof(c->mac)) == 0;
+}
+
+void domain_keys_derive(struct domain_keys *d, const uint8_t key[DOMAIN_KEY_SIZE])
+{
+	crypto_kdf_derive_from_key(d->hello, sizeof(d->hello), 1, "owhello1", key);
+	crypto_kdf_derive_from_key(d->session, sizeof(d->session), 1, "owsessn1", key);
+}
+
+void hello_prove(const struct domain_keys *d, uint64_t conn, uint32_t key, uint64_t nonce,
+		 struct mac *out)
+{
+	struct hello_input in = {.conn = put64(conn), .nonce = put64(nonce), .key = put32(key)};
+
+	crypto_shorthash_siphashx24(out->b, (const uint8_t *)&in, sizeof(in), d->hello);
+}
+
+bool hello_proven(const struct domain_keys *d, uint64_t conn, uint32_t key, uint64_t nonce,
+		  const struct mac *proof)
+{
+	struct mac mac;
+
+	hello_prove(d, conn, key, nonce, &mac);
+	return sodium_memcmp(mac.b, proof->b, sizeof(mac.b)) == 0;
+}
+
+void session_derive(const struct domain_keys *d, uint64_t conn, const struct addr *member,
+		    struct session *out)
+{
+	struct session_input in = {.conn = put64(conn), .member = *member};
+
+	crypto_shorthash_siphashx24(out->key, (const uint8_t *)&in, sizeof(in), d->session);
+}
+
+void session_mac(const struct session *s, const uint8_t *frame, size_t len, struct mac *out)
+{
+	crypto_shorthash_siphashx24(out->b, frame, len, s->key);
 }
 
 void trailer_make(const uint8_t key[PAIR_KEY_SIZE], const uint8_t *frame, size_t len,

@@ -50,12 +50,22 @@ struct ticket {
 };
 _Static_assert(sizeof(struct ticket) == 96, "wire layout");
 
+/* What a source must hash to prove that it holds a blob: opaque to it, and
+ * minted anew from the request by whoever holds the blob.
+ * Bound to source, transfer, leg, domain key, identifier, rule, length, epoch. */
+struct challenge {
+	be16 epoch; /* low 16 bits */
+	uint8_t mac[14];
+};
+_Static_assert(sizeof(struct challenge) == 16, "wire layout");
+
 /* Keys for one epoch. */
 struct token_keys {
 	uint64_t epoch;
 	uint8_t cookie[16];
 	uint8_t echo[16];
 	uint8_t ticket[16];
+	uint8_t challenge[16];
 };
 
 /* Keys for now, for the epoch before, and for the one after (a sibling's clock
@@ -71,6 +81,10 @@ uint64_t token_epoch(uint64_t unix_seconds);
 /* Derives all keys (libsodium crypto_kdf, BLAKE2b). */
 void token_ring_derive(struct token_ring *r, const uint8_t master[MASTER_KEY_SIZE],
 		       uint64_t unix_seconds);
+/* The ring of `unix_seconds` from an earlier one: epochs that it has keep their
+ * keys, so that tokens outlive a change of the master key. */
+void token_ring_advance(struct token_ring *r, const struct token_ring *from,
+			const uint8_t master[MASTER_KEY_SIZE], uint64_t unix_seconds);
 
 void cookie_mint(const struct token_ring *r, const struct addr *client, uint64_t conn, uint32_t key,
 		 struct cookie *out);
@@ -91,6 +105,22 @@ void ticket_mint(const struct token_ring *r, struct ticket *t, const struct iden
 enum drop ticket_check(const struct token_ring *r, const struct ticket *t, const struct ident *id,
 		       uint8_t rule, uint64_t length, uint64_t unix_seconds);
 
+/* What a challenge is about. */
+struct challenge_request {
+	const struct addr *source;
+	const uint8_t *transfer; /* 16 bytes */
+	const struct ident *id;
+	uint16_t leg;
+	uint8_t rule;
+	uint32_t key; /* the source's domain key, 0 = open */
+	uint64_t length;
+};
+void challenge_mint(const struct token_ring *r, const struct challenge_request *q,
+		    struct challenge *out);
+/* Is it one that this group minted, in this epoch or the one before? */
+bool challenge_check(const struct token_ring *r, const struct challenge *c,
+		     const struct challenge_request *q);
+
 /* The 16-byte authentication trailer of relay-to-relay frames: keyed BLAKE2b
  * over the whole frame before it. */
 #define TRAILER_SIZE 16
@@ -101,12 +131,40 @@ void trailer_make(const uint8_t key[PAIR_KEY_SIZE], const uint8_t *frame, size_t
 bool trailer_check(const uint8_t key[PAIR_KEY_SIZE], const uint8_t *frame, size_t len,
 		   const uint8_t trailer[TRAILER_SIZE]);
 
+/* ---- members of a domain ---- */
+
+#define DOMAIN_KEY_SIZE 32
+
+struct mac {
+	uint8_t b[16];
+};
+
+/* What member and relay derive from one generation of a domain's key. */
+struct domain_keys {
+	uint8_t hello[16];
+	uint8_t session[16];
+};
+void domain_keys_derive(struct domain_keys *d, const uint8_t key[DOMAIN_KEY_SIZE]);
+/* DOMAIN_PROOF of a HELLO: SipHash-2-4-128 over the header's conn and key and the nonce. */
+void hello_prove(const struct domain_keys *d, uint64_t conn, uint32_t key, uint64_t nonce,
+		 struct mac *out);
+/* Constant-time. */
+bool hello_proven(const struct domain_keys *d, uint64_t conn, uint32_t key, uint64_t nonce,
+		  const struct mac *proof);
+
+/* The key of one conversation. Both ends derive it, the relay anew for each
+ * frame: from the domain key, conn, and the member's address as WELCOME says
+ * the relay sees it. */
+struct session {
+	uint8_t key[16];
+};
+void session_derive(const struct domain_keys *d, uint64_t conn, const struct addr *member,
+		    struct session *out);
+/* The trailer of a member's frame, and of an answer to a member:
+ * SipHash-2-4-128 over the frame before it. frame_sign() writes it. */
+void session_mac(const struct session *s, const uint8_t *frame, size_t len, struct mac *out);
+
 /* First 8 bytes of SHA-256(metadata): RECEIPT returns it to the source. */
 void meta_digest(const void *meta, size_t len, uint8_t out[8]);
-
-/* Reads a key file of exactly `size` bytes written as hex (white space at the
- * end allowed). Refuses a file that group or others may read. Returns 0 or
- * -errno: -EPERM too permissive, -EINVAL not such a key. */
-int key_file_read(const char *path, uint8_t *key, size_t size);
 
 #endif

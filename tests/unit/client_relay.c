@@ -36,6 +36,25 @@ static void emit(struct relay *r, const struct addr *to, size_t len)
 		udp_commit(&r->udp, &r->tx, to, len);
 }
 
+static void session_of(const struct relay *r, const struct addr *member, uint64_t conn,
+		       struct session *out)
+{
+	session_derive(r->domain, conn, r->seen != NULL ? r->seen : member, out);
+}
+
+/* Sends an answer to a client, signed if its frames have a key. */
+static void answer_emit(struct relay *r, const struct addr *to, uint64_t conn, uint32_t key,
+			size_t len)
+{
+	struct session s;
+
+	if (key != 0 && key == r->key && !r->careless) {
+		session_of(r, to, conn, &s);
+		len = frame_sign(r->tx.data[r->tx.count], WIRE_MAX_FRAME, len, &s);
+	}
+	emit(r, to, len);
+}
+
 int socket_local(const struct udp *u, struct addr *out)
 {
 	struct sockaddr_in raw; /* of a socket bound to an IPv4 address */
@@ -93,6 +112,24 @@ void relay_store(struct relay *r, const void *bytes, uint64_t length)
 	r->stored = true;
 }
 
+static size_t status_write(struct relay *r, const struct status *st)
+{
+	return status_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, r->source_key,
+			     r->source_conn, st);
+}
+
+/* What somebody else would like the source to believe. */
+static void status_forge(struct relay *r)
+{
+	struct status st = {.transfer = r->transfer, .code = STATUS_DELIVERED};
+	size_t len = status_write(r, &st);
+	struct session s = {{1}};
+
+	if (r->forged_signed)
+		len = frame_sign(r->tx.data[r->tx.count], WIRE_MAX_FRAME, len, &s);
+	emit(r, &r->source, len);
+}
+
 static void status_emit(struct relay *r, uint8_t code, uint8_t reason, uint64_t bytes,
 			const uint8_t *digest)
 {
@@ -101,9 +138,19 @@ static void status_emit(struct relay *r, uint8_t code, uint8_t reason, uint64_t 
 			    .reason = reason,
 			    .bytes = bytes,
 			    .meta_digest = digest};
+	uint32_t i;
 
-	emit(r, &r->source,
-	     status_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, r->source_conn, &st));
+	for (i = 0; i < r->forged; i++)
+		status_forge(r);
+	answer_emit(r, &r->source, r->source_conn, r->source_key, status_write(r, &st));
+}
+
+static void challenge_emit(struct relay *r, const struct challenge *c)
+{
+	struct status st = {.transfer = r->transfer, .code = STATUS_CHALLENGE, .challenge = c};
+
+	r->challenges++;
+	answer_emit(r, &r->source, r->source_conn, r->source_key, status_write(r, &st));
 }
 
 static struct addr target;
@@ -113,6 +160,7 @@ static void ticket_make(struct relay *r, struct ticket *t)
 	memset(t, 0, sizeof(*t));
 	memcpy(t->transfer, r->transfer, TRANSFER_SIZE);
 	t->expiry = put32((uint32_t)unix_now() + 60);
+	t->key = put32(r->source_key);
 	t->source_conn = put64(r->source_conn);
 	t->source = r->source;
 	t->home = r->addr;
@@ -130,6 +178,7 @@ void relay_offer(struct relay *r)
 			  .ticket = &ticket,
 			  .meta = r->meta,
 			  .meta_len = r->meta_len,
+			  .sealed_key = r->has_sealed ? r->sealed_key : NULL,
 			  .rule = r->rule,
 			  .deadline = 10,
 			  .length = r->length};
@@ -141,7 +190,7 @@ void relay_offer(struct relay *r)
 	}
 	if (r->holder != NULL)
 		o.holder = &r->holder->addr;
-	else if (leased && !r->hide_inline && r->length > 0 &&
+	else if (leased && !r->hide_inline && !r->has_sealed && r->length > 0 &&
 		 OFFER_SIZE + r->meta_len + 8 + r->length <= WIRE_MAX_FRAME) {
 		o.has_inline = true;
 		o.data = r->bytes;
@@ -161,16 +210,20 @@ static void hello_take(struct relay *r, const struct frame *f, const struct addr
 	struct echo echo;
 	struct welcome w = {.cookie = &cookie,
 			    .echo = &echo,
-			    .seen = from,
+			    .seen = r->seen != NULL ? r->seen : from,
 			    .self = &r->addr,
 			    .lifetime = TOKEN_EPOCH_SECONDS};
 
 	if (hello_decode(f, &h) != DROP_NONE)
 		return;
+	if (f->key != 0 &&
+	    (h.proof == NULL || !hello_proven(r->domain, f->conn, f->key, h.nonce, h.proof)))
+		return;
 	w.nonce = h.nonce;
-	cookie_mint(&r->keys, from, f->conn, 0, &cookie);
+	cookie_mint(&r->keys, from, f->conn, f->key, &cookie);
 	echo_mint(&r->keys, from, f->conn, unix_now(), &echo);
-	emit(r, from, welcome_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, f->conn, &w));
+	answer_emit(r, from, f->conn, f->key,
+		    welcome_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, f->key, f->conn, &w));
 }
 
 static void error_emit(struct relay *r, const struct frame *f, const struct addr *from,
@@ -179,6 +232,8 @@ static void error_emit(struct relay *r, const struct frame *f, const struct addr
 	struct echo echo;
 	struct error e = {.code = code, .verb = f->verb};
 
+	if (code == ERROR_BUSY)
+		e.retry_after = r->retry_after;
 	if (p != NULL) {
 		e.number = p->number;
 		e.stream = p->stream;
@@ -187,7 +242,8 @@ static void error_emit(struct relay *r, const struct frame *f, const struct addr
 		echo_mint(&r->keys, from, f->conn, unix_now(), &echo);
 		e.echo = &echo;
 	}
-	emit(r, from, error_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, f->conn, &e));
+	answer_emit(r, from, f->conn, f->key,
+		    error_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, f->key, f->conn, &e));
 }
 
 static bool cookie_good(struct relay *r, const struct frame *f, const struct addr *from,
@@ -198,7 +254,20 @@ static bool cookie_good(struct relay *r, const struct frame *f, const struct add
 		error_emit(r, f, from, ERROR_STALE, p);
 		return false;
 	}
-	return cookie_check(&r->keys, c, from, f->conn, 0) == DROP_NONE;
+	return cookie_check(&r->keys, c, from, f->conn, f->key) == DROP_NONE;
+}
+
+/* Shall this SEND or LISTEN be put off? */
+static bool busy(struct relay *r, const struct frame *f, const struct addr *from)
+{
+	if (clock_now() < r->busy_until)
+		r->hasty++;
+	if (r->busy == 0)
+		return false;
+	r->busy--;
+	r->busy_until = clock_now() + r->retry_after * MILLISECOND;
+	error_emit(r, f, from, ERROR_BUSY, NULL);
+	return true;
 }
 
 static void listening_emit(struct relay *r, const struct frame *f, const struct addr *from,
@@ -206,7 +275,9 @@ static void listening_emit(struct relay *r, const struct frame *f, const struct 
 {
 	struct listening l = {.number = number, .seconds = seconds};
 
-	emit(r, from, listening_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, f->conn, &l));
+	answer_emit(
+		r, from, f->conn, f->key,
+		listening_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, f->key, f->conn, &l));
 }
 
 static void listen_take(struct relay *r, const struct frame *f, const struct addr *from)
@@ -214,8 +285,12 @@ static void listen_take(struct relay *r, const struct frame *f, const struct add
 	struct listen l;
 
 	if (listen_decode(f, &l) != DROP_NONE || !cookie_good(r, f, from, l.cookie, NULL) ||
-	    l.number <= r->lease_number)
+	    l.number <= r->lease_number || busy(r, f, from))
 		return;
+	if (f->key == 0 && r->domain != NULL) {
+		error_emit(r, f, from, ERROR_KEY, NULL);
+		return;
+	}
 	r->lease_number = l.number;
 	r->lease = *from;
 	r->lease_conn = f->conn;
@@ -259,22 +334,70 @@ static void upload_end(struct relay *r)
 		relay_offer(r);
 }
 
+/* Has the source shown that it holds the blob? */
+static bool possession_shown(struct relay *r, const struct send *s)
+{
+	struct challenge_request q = {.source = &r->source,
+				      .transfer = s->transfer,
+				      .id = s->id,
+				      .leg = s->leg,
+				      .rule = s->rule,
+				      .key = r->source_key,
+				      .length = s->length};
+	uint8_t bytes[PROOF_CHUNKS * CHUNK_SIZE];
+	uint32_t chunk[PROOF_CHUNKS], count, len, i;
+	struct challenge challenge;
+	size_t size = 0;
+
+	if (s->proof != NULL && challenge_check(&r->keys, &s->proof->challenge, &q)) {
+		count = proof_pick(&s->proof->challenge, r->length, chunk);
+		for (i = 0; i < count; i++, size += len) {
+			len = chunk_length(r->length, chunk[i]);
+			memcpy(bytes + size, r->bytes + (uint64_t)chunk[i] * CHUNK_SIZE, len);
+		}
+		if (proof_check(s->proof, s->id, bytes, size))
+			return true;
+		status_emit(r, STATUS_REFUSED, REFUSE_PROOF, 0, NULL);
+		return false;
+	}
+	challenge_mint(&r->keys, &q, &challenge);
+	challenge_emit(r, &challenge);
+	return false;
+}
+
 static void send_take(struct relay *r, const struct frame *f, const struct addr *from)
 {
 	struct send s;
+	bool careless;
 
-	if (send_decode(f, &s) != DROP_NONE || !cookie_good(r, f, from, s.cookie, NULL))
+	if (send_decode(f, &s) != DROP_NONE || !cookie_good(r, f, from, s.cookie, NULL) ||
+	    busy(r, f, from))
 		return;
 	r->source = *from;
 	r->source_conn = f->conn;
+	r->source_key = f->key;
 	memcpy(r->transfer, s.transfer, TRANSFER_SIZE);
 	if (s.meta_len > 0)
 		memcpy(r->meta, s.meta, s.meta_len);
 	r->meta_len = s.meta_len;
+	r->has_sealed = s.sealed_key != NULL;
+	if (r->has_sealed)
+		memcpy(r->sealed_key, s.sealed_key, SEALED_KEY_SIZE);
 	target = r->to != NULL ? *r->to : *s.target;
+	if (r->lies > 0) {
+		r->lies--;
+		careless = r->careless;
+		r->careless = true;
+		error_emit(r, f, from, ERROR_KEY, NULL);
+		r->careless = careless;
+	}
 	if (r->refuse != 0) {
 		status_emit(r, STATUS_REFUSED, r->refuse, 0, NULL);
+	} else if (f->key == 0 && r->domain != NULL) {
+		status_emit(r, STATUS_REFUSED, REFUSE_MEMBERS_ONLY, 0, NULL);
 	} else if (r->stored) {
+		if (r->possession && !possession_shown(r, &s))
+			return;
 		r->id = *s.id;
 		status_emit(r, r->serving, 0, 0, NULL);
 		if (!r->mute_offers)
@@ -361,6 +484,7 @@ static void receipt_take(struct relay *r, const struct frame *f, const struct ad
 	/* As a NOTICE would: the ticket leads back to the source. */
 	r->source = rc.ticket->source;
 	r->source_conn = get64(rc.ticket->source_conn);
+	r->source_key = get32(rc.ticket->key);
 	memcpy(r->transfer, rc.ticket->transfer, TRANSFER_SIZE);
 	if (!addr_equal(&rc.ticket->home, &r->addr))
 		return;
@@ -372,6 +496,28 @@ static void receipt_take(struct relay *r, const struct frame *f, const struct ad
 		status_emit(r, STATUS_DELIVERING, 0, rc.bytes, NULL);
 }
 
+/* Are the key and the signature as they must be? HELLO has a proof instead. */
+static bool key_good(struct relay *r, const struct frame *f, const struct addr *from)
+{
+	struct session s;
+
+	if (f->key == 0)
+		return r->domain == NULL || f->verb != VERB_DATA;
+	if (f->verb == VERB_HELLO)
+		return f->key == r->key;
+	if (f->key != r->key) {
+		error_emit(r, f, from, ERROR_KEY, NULL);
+		return false;
+	}
+	session_of(r, from, f->conn, &s);
+	if (!frame_signed(f, &s)) {
+		r->unsigned_by[f->verb]++;
+		return false;
+	}
+	r->signed_by[f->verb]++;
+	return true;
+}
+
 static void frame_take(struct relay *r, const uint8_t *bytes, size_t len, const struct addr *from)
 {
 	struct frame f;
@@ -379,7 +525,7 @@ static void frame_take(struct relay *r, const uint8_t *bytes, size_t len, const 
 	if (frame_parse(bytes, len, &f) != DROP_NONE)
 		abort(); /* the client sends nothing malformed */
 	r->frames[f.verb]++;
-	if (r->deaf || lost(r, f.verb))
+	if (r->deaf || lost(r, f.verb) || !key_good(r, &f, from))
 		return;
 	switch (f.verb) {
 	case VERB_HELLO:
@@ -417,8 +563,9 @@ static void upload_pull(struct relay *r)
 	if (pullwin_deadline(&r->window) <= now)
 		pullwin_tick(&r->window, now);
 	while (pullwin_next(&r->window, now, &p.number, &p.first, &p.mask))
-		emit(r, &r->source,
-		     pull_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, 0, r->source_conn, &p));
+		answer_emit(r, &r->source, r->source_conn, r->source_key,
+			    pull_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, r->source_key,
+					r->source_conn, &p));
 }
 
 void relay_run(struct relay *r)

@@ -28,6 +28,18 @@ struct relay {
 	struct relay *holder;  /* offers name it */
 	const struct addr *to; /* target used instead of the SEND's */
 	bool hide_inline;      /* never put the blob into the OFFER */
+	bool possession;       /* challenges who sends what is stored */
+	uint32_t busy;	       /* SENDs and LISTENs to answer with ERROR(BUSY) */
+	uint32_t retry_after;  /* milliseconds, in that ERROR */
+
+	/* its domain */
+	const struct domain_keys *domain; /* NULL: none, open to all */
+	uint32_t key;			  /* the header's key field of its members */
+	const struct addr *seen;	  /* the client's address as it sees it; NULL: truly */
+	bool careless;			  /* signs nothing */
+	uint32_t lies;			  /* SENDs to answer with an unsigned ERROR(KEY) as well */
+	uint32_t forged;    /* STATUS(DELIVERED)s of somebody else, before each answer */
+	bool forged_signed; /* with a signature, under another key */
 
 	/* the store */
 	bool stored;
@@ -41,13 +53,18 @@ struct relay {
 	struct pullwin window;
 	void *bits;
 
+	uint64_t busy_until;
+
 	/* the transfer */
 	struct addr source;
 	uint64_t source_conn;
+	uint32_t source_key;
 	uint8_t transfer[TRANSFER_SIZE];
 	bool sent; /* a SEND came */
 	uint8_t meta[META_MAX];
 	uint8_t meta_len;
+	bool has_sealed;
+	uint8_t sealed_key[SEALED_KEY_SIZE];
 
 	/* the lease */
 	struct addr lease;
@@ -60,8 +77,12 @@ struct relay {
 	uint32_t offers;
 	uint32_t inlined;
 	uint32_t unserved; /* PULLs answered by an ERROR */
-	uint8_t receipt;   /* the newest RECEIPT's code */
-	uint8_t reason;	   /* and reason */
+	uint32_t challenges;
+	uint32_t hasty;			  /* SENDs and LISTENs before retry_after was over */
+	uint32_t signed_by[VERB_COUNT];	  /* frames with a member's good signature */
+	uint32_t unsigned_by[VERB_COUNT]; /* a member's, without: dropped */
+	uint8_t receipt;		  /* the newest RECEIPT's code */
+	uint8_t reason;			  /* and reason */
 };
 
 /* The address a socket is bound to; 0 or -1. */

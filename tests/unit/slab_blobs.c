@@ -71,7 +71,7 @@ int reserve(struct slab *s, uint64_t seed, uint64_t length, uint32_t *no)
 {
 	struct ident id = ident_of(seed);
 
-	return blob_reserve(s, &id, RULE_SHA256, length, no);
+	return blob_reserve(s, 0, &id, RULE_SHA256, length, no);
 }
 
 /* What chunk i of the blob `seed` holds. */

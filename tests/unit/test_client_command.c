@@ -59,13 +59,16 @@ static void test_config(void **state)
 	(void)state;
 	assert_int_equal(config_of("# a comment\n\n[oncewire]\nprivate = 192.0.2.1\n"
 				   "central = [2001:db8::1]:99 ; said in passing\n"
-				   "listen=[::]:5000\nadmin = /run/x.sock\n",
+				   "listen=[::]:5000\nadmin = /run/x.sock\n"
+				   "content_key = /c.key\nidentity = /i.key\n",
 				   &c),
 			 0);
 	assert_string_equal(c.private_relay, "192.0.2.1");
 	assert_string_equal(c.central_relay, "[2001:db8::1]:99");
 	assert_string_equal(c.listen, "[::]:5000");
 	assert_string_equal(c.admin, "/run/x.sock");
+	assert_string_equal(c.content_key, "/c.key");
+	assert_string_equal(c.identity, "/i.key");
 	assert_string_equal(complaints, "");
 	assert_int_equal(config_of("", &c), 0);
 	assert_string_equal(c.private_relay, "");
@@ -79,7 +82,7 @@ static void test_config_mistakes(void **state)
 	(void)state;
 	assert_int_equal(config_of("[oncewire]\n\nprivate = nowhere\nport = 1\n", &c), -EINVAL);
 	complaint_check(3, "private", "192.0.2.1:4870");
-	complaint_check(4, "port", "use private, central, listen or admin");
+	complaint_check(4, "port", "use one of private, central, listen, domain_key, ");
 	assert_int_equal(config_of("[relay]\nprivate = 192.0.2.1\n", &c), -EINVAL);
 	complaint_check(2, "[relay]", "[oncewire]");
 	assert_int_equal(config_of("[oncewire]\nadmin = a.sock\n", &c), -EINVAL);

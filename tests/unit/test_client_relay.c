@@ -1,234 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Sender and receiver against a small relay, over loopback, with loss.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "client/clock.h"
-#include "client/oncewire.h"
-#include "client_relay.h"
-
-#define MEGABYTES_3 3000001 /* many chunks, the last one short */
-
-struct world {
-	struct relay *relay, *central;
-	char relay_text[ADDR_TEXT_MAX], target_text[ADDR_TEXT_MAX];
-	char directory[64];
-	uint8_t *data;
-	struct ow_sender *sender;
-	struct ow_receiver *receiver;
-	/* arrived */
-	uint32_t files;
-	char path[4096], id[OW_ID_MAX], from[OW_ADDRESS_MAX];
-	uint64_t bytes;
-	uint32_t warnings;
-	uint32_t phases; /* bit (1 << enum ow_phase) */
-};
-
-static void file_note(void *ctx, const struct ow_file *f)
-{
-	struct world *w = ctx;
-
-	w->files++;
-	w->bytes = f->bytes;
-	snprintf(w->path, sizeof(w->path), "%s", f->path);
-	snprintf(w->id, sizeof(w->id), "%s", f->id);
-	snprintf(w->from, sizeof(w->from), "%s", f->relay);
-}
-
-static void warning_note(void *ctx, const char *text)
-{
-	struct world *w = ctx;
-
-	print_message("warning: %s\n", text);
-	assert_true(strlen(text) > 10);
-	w->warnings++;
-}
-
-static void progress_note(void *ctx, enum ow_phase phase, uint64_t done, uint64_t total)
-{
-	struct world *w = ctx;
-
-	assert_true(done <= total);
-	w->phases |= 1U << phase;
-}
-
-static void fill(uint8_t *data, size_t size, uint32_t seed)
-{
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		seed = seed * 1664525u + 1013904223u;
-		data[i] = (uint8_t)(seed >> 24);
-	}
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-	struct addr local = {.type = ADDR_IP4, .ip = {127, 0, 0, 1}}, bound;
-	struct udp probe;
-
-	w->relay = malloc(sizeof(*w->relay));
-	w->central = malloc(sizeof(*w->central));
-	relay_open(w->relay, 1);
-	relay_open(w->central, 2);
-	relay_text(w->relay, w->relay_text);
-	strcpy(w->directory, "/var/tmp/oncewire-test-XXXXXX");
-	assert_non_null(mkdtemp(w->directory));
-	w->data = malloc(MEGABYTES_3);
-	fill(w->data, MEGABYTES_3, 7);
-	/* A free port for the target. */
-	assert_int_equal(udp_open(&probe, &local, 0), 0);
-	assert_int_equal(socket_local(&probe, &bound), 0);
-	udp_close(&probe);
-	addr_text(&bound, w->target_text);
-	*state = w;
-	return 0;
-}
-
-static uint32_t directory_count(const char *path, bool clear)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	uint32_t n = 0;
-
-	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		n++;
-		if (clear)
-			unlinkat(dirfd(d), e->d_name, 0);
-	}
-	closedir(d);
-	return n;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	ow_sender_close(w->sender);
-	ow_receiver_close(w->receiver);
-	relay_close(w->relay);
-	relay_close(w->central);
-	directory_count(w->directory, true);
-	rmdir(w->directory);
-	free(w->relay);
-	free(w->central);
-	free(w->data);
-	free(w);
-	return 0;
-}
-
-static void receiver_open(struct world *w, uint32_t count, bool lease)
-{
-	const char *relays[] = {w->relay_text};
-	struct ow_receive_options o = {.directory = w->directory,
-				       .listen = w->target_text,
-				       .relays = relays,
-				       .relay_count = lease,
-				       .count = count,
-				       .file = file_note,
-				       .warning = warning_note,
-				       .progress = progress_note,
-				       .ctx = w};
-
-	assert_int_equal(ow_receiver_open(&o, &w->receiver), OW_OK);
-	assert_string_equal(ow_receiver_message(w->receiver), "");
-}
-
-static void sender_open(struct world *w, size_t size, uint32_t timeout_ms)
-{
-	struct ow_send_options o = {.relay = w->relay_text,
-				    .via = OW_VIA_PRIVATE,
-				    .target = w->target_text,
-				    .data = w->data,
-				    .size = size,
-				    .name = "report.pdf",
-				    .mime = "application/pdf",
-				    .timeout_ms = timeout_ms,
-				    .progress = progress_note,
-				    .ctx = w};
-
-	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
-}
-
-/* Runs everybody until the sender has ended, or the receiver if `receiver`.
- * Returns the result. */
-static int run(struct world *w, bool receiver)
-{
-	uint64_t end = clock_now() + 30 * SECOND;
-	int sent = OW_AGAIN, received = OW_AGAIN, wait;
-	struct pollfd p[4] = {{.fd = w->relay->udp.fd, .events = POLLIN},
-			      {.fd = w->central->udp.fd, .events = POLLIN},
-			      {.fd = -1, .events = POLLIN},
-			      {.fd = -1, .events = POLLIN}};
-
-	while (clock_now() < end) {
-		if (w->sender != NULL && sent == OW_AGAIN)
-			sent = ow_sender_process(w->sender);
-		relay_run(w->relay);
-		relay_run(w->central);
-		if (w->receiver != NULL && received == OW_AGAIN)
-			received = ow_receiver_process(w->receiver);
-		relay_run(w->relay);
-		relay_run(w->central);
-		if (!receiver && sent != OW_AGAIN)
-			return sent;
-		if (receiver && received != OW_AGAIN)
-			return received;
-		wait = 20;
-		if (w->relay->uploading)
-			wait = clock_milliseconds(pullwin_deadline(&w->relay->window), clock_now());
-		if (w->sender != NULL && sent == OW_AGAIN) {
-			p[2].fd = ow_sender_fd(w->sender);
-			if (ow_sender_timeout(w->sender) < wait)
-				wait = ow_sender_timeout(w->sender);
-		}
-		if (w->receiver != NULL && received == OW_AGAIN) {
-			p[3].fd = ow_receiver_fd(w->receiver);
-			if (ow_receiver_timeout(w->receiver) < wait)
-				wait = ow_receiver_timeout(w->receiver);
-		}
-		poll(p, 4, wait);
-		p[2].fd = p[3].fd = -1;
-	}
-	fail_msg("neither ended in time");
-	return OW_FAILED;
-}
-
-static void file_check(const char *path, const uint8_t *data, size_t size)
-{
-	uint8_t *found = malloc(size + 1);
-	int fd = open(path, O_RDONLY);
-
-	assert_true(fd >= 0);
-	assert_int_equal(read(fd, found, size + 1), size);
-	assert_memory_equal(found, data, size);
-	close(fd);
-	free(found);
-}
-
-static struct ow_send_result result_of(struct world *w)
-{
-	struct ow_send_result r;
-
-	ow_sender_result(w->sender, &r);
-	return r;
-}
+#include "client_world.h"
 
 /* One transfer through a relay that loses `loss` frames in a thousand. */
 static void transfer(struct world *w, size_t size, bool stored, bool lease, uint32_t loss,
@@ -240,10 +21,10 @@ static void transfer(struct world *w, size_t size, bool stored, bool lease, uint
 	w->relay->loss = loss;
 	if (stored)
 		relay_store(w->relay, w->data, size);
-	receiver_open(w, loss > 0, lease);
-	sender_open(w, size, 25000);
-	assert_int_equal(run(w, false), OW_OK);
-	r = result_of(w);
+	world_receive(w, loss > 0, lease);
+	world_send(w, size, 25000);
+	assert_int_equal(world_run(w, false), OW_OK);
+	r = world_result(w);
 	assert_true(r.delivered);
 	assert_false(r.renamed);
 	assert_int_equal(r.outcome, outcome);
@@ -258,7 +39,7 @@ static void transfer(struct world *w, size_t size, bool stored, bool lease, uint
 	file_check(w->path, w->data, size);
 	/* It lingers, and whatever is still offered meanwhile is no second delivery. */
 	if (loss > 0)
-		assert_int_equal(run(w, true), OW_OK);
+		assert_int_equal(world_run(w, true), OW_OK);
 	assert_int_equal(directory_count(w->directory, false), 1);
 	assert_int_equal(w->files, 1);
 }
@@ -293,7 +74,7 @@ static void test_upload_loss(void **state)
 	struct world *w = *state;
 
 	transfer(w, MEGABYTES_3, false, true, 50, OW_UPLOADED_PRIVATE);
-	assert_true(result_of(w).repeated_bytes > 0);
+	assert_true(world_result(w).repeated_bytes > 0);
 }
 
 static void test_sizes(void **state)
@@ -305,13 +86,13 @@ static void test_sizes(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		setup((void **)&w);
+		world_setup((void **)&w);
 		relay_store(w->relay, w->data, sizes[i]);
-		receiver_open(w, 0, false);
-		sender_open(w, sizes[i], 10000);
-		assert_int_equal(run(w, false), OW_OK);
+		world_receive(w, 0, false);
+		world_send(w, sizes[i], 10000);
+		assert_int_equal(world_run(w, false), OW_OK);
 		file_check(w->path, w->data, sizes[i]);
-		teardown((void **)&w);
+		world_teardown((void **)&w);
 	}
 }
 
@@ -333,19 +114,19 @@ static void test_inline(void **state)
 	uint64_t end = clock_now() + 5 * SECOND;
 
 	relay_store(w->relay, w->data, 700);
-	receiver_open(w, 1, true);
+	world_receive(w, 1, true);
 	while (w->relay->lease.type == ADDR_NONE && clock_now() < end) {
 		ow_receiver_process(w->receiver);
 		relay_run(w->relay);
 	}
 	assert_int_equal(w->relay->lease.type, ADDR_IP4);
-	sender_open(w, 700, 5000);
-	assert_int_equal(run(w, false), OW_OK);
+	world_send(w, 700, 5000);
+	assert_int_equal(world_run(w, false), OW_OK);
 	assert_int_equal(w->relay->inlined, w->relay->offers);
 	assert_int_equal(w->relay->frames[VERB_PULL], 0);
 	file_check(w->path, w->data, 700);
 	/* and consent ends with the receiver */
-	assert_int_equal(run(w, true), OW_OK);
+	assert_int_equal(world_run(w, true), OW_OK);
 	assert_int_equal(w->relay->lease.type, ADDR_NONE);
 }
 
@@ -360,10 +141,10 @@ static void test_holder(void **state)
 	w->relay->holder = w->central;
 	w->relay->serving = STATUS_SERVING_CENTRAL;
 	w->central->loss = 20;
-	receiver_open(w, 1, true);
-	sender_open(w, MEGABYTES_3, 2500);
+	world_receive(w, 1, true);
+	world_send(w, MEGABYTES_3, 2500);
 	/* This central relay has no NOTICE to tell the private one with. */
-	assert_int_equal(run(w, false), OW_UNCONFIRMED);
+	assert_int_equal(world_run(w, false), OW_UNCONFIRMED);
 	assert_int_equal(w->files, 1);
 	assert_string_equal(w->from, relay_text(w->central, central));
 	file_check(w->path, w->data, MEGABYTES_3);
@@ -382,18 +163,18 @@ static void test_lost_once(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(verbs); i++) {
-		setup((void **)&w);
+		world_setup((void **)&w);
 		w->relay->lose_verb = verbs[i];
 		w->relay->hide_inline = true;
-		receiver_open(w, 0, true);
-		sender_open(w, 100, 5000);
-		assert_int_equal(run(w, false), OW_OK);
+		world_receive(w, 0, true);
+		world_send(w, 100, 5000);
+		assert_int_equal(world_run(w, false), OW_OK);
 		assert_int_equal(w->files, 1);
 		ow_receiver_stop(w->receiver);
-		assert_int_equal(run(w, true), OW_OK);
+		assert_int_equal(world_run(w, true), OW_OK);
 		assert_int_equal(w->relay->lose_verb, 0);
 		assert_int_equal(w->relay->lease.type, ADDR_NONE);
-		teardown((void **)&w);
+		world_teardown((void **)&w);
 	}
 }
 
@@ -403,9 +184,9 @@ static void test_stale(void **state)
 	struct world *w = *state;
 
 	w->relay->stale = 3;
-	receiver_open(w, 1, true);
-	sender_open(w, 200000, 10000);
-	assert_int_equal(run(w, false), OW_OK);
+	world_receive(w, 1, true);
+	world_send(w, 200000, 10000);
+	assert_int_equal(world_run(w, false), OW_OK);
 	assert_int_equal(w->relay->stale, 0);
 	w->relay->stale = 0;
 	file_check(w->path, w->data, 200000);
@@ -427,9 +208,9 @@ static void test_wrong_always(void **state)
 
 	w->relay->corrupt = UINT32_MAX;
 	relay_store(w->relay, w->data, 50000);
-	receiver_open(w, 1, false);
-	sender_open(w, 50000, 10000);
-	assert_int_equal(run(w, false), OW_REFUSED);
+	world_receive(w, 1, false);
+	world_send(w, 50000, 10000);
+	assert_int_equal(world_run(w, false), OW_REFUSED);
 	assert_non_null(strstr(ow_sender_message(w->sender), refuse_text(REFUSE_TARGET_FAILED)));
 	assert_int_equal(w->relay->receipt, RECEIPT_REFUSED);
 	assert_int_equal(w->files, 0);
@@ -442,12 +223,12 @@ static void test_target_gone(void **state)
 	struct world *w = *state;
 
 	relay_store(w->relay, w->data, 1000);
-	sender_open(w, 1000, 1200);
-	assert_int_equal(run(w, false), OW_UNCONFIRMED);
+	world_send(w, 1000, 1200);
+	assert_int_equal(world_run(w, false), OW_UNCONFIRMED);
 	assert_non_null(strstr(ow_sender_message(w->sender), w->target_text));
 	assert_true(w->relay->frames[VERB_SEND] >= 3);
-	assert_false(result_of(w).delivered);
-	assert_int_equal(result_of(w).outcome, OW_NONE);
+	assert_false(world_result(w).delivered);
+	assert_int_equal(world_result(w).outcome, OW_NONE);
 }
 
 static void test_refused(void **state)
@@ -455,8 +236,8 @@ static void test_refused(void **state)
 	struct world *w = *state;
 
 	w->relay->refuse = REFUSE_TOO_LARGE;
-	sender_open(w, 1000, 5000);
-	assert_int_equal(run(w, false), OW_REFUSED);
+	world_send(w, 1000, 5000);
+	assert_int_equal(world_run(w, false), OW_REFUSED);
 	assert_non_null(strstr(ow_sender_message(w->sender), refuse_text(REFUSE_TOO_LARGE)));
 }
 
@@ -465,8 +246,8 @@ static void test_unreachable(void **state)
 	struct world *w = *state;
 
 	w->relay->deaf = true;
-	sender_open(w, 1000, 900);
-	assert_int_equal(run(w, false), OW_UNREACHABLE);
+	world_send(w, 1000, 900);
+	assert_int_equal(world_run(w, false), OW_UNREACHABLE);
 	assert_non_null(strstr(ow_sender_message(w->sender), w->relay_text));
 	assert_int_equal(w->relay->frames[VERB_HELLO], 3); /* at 0, 250 and 750 ms */
 	assert_int_equal(w->relay->frames[VERB_SEND], 0);
@@ -479,8 +260,8 @@ static void test_offer_unproven(void **state)
 	uint64_t end;
 
 	relay_store(w->relay, w->data, 1000);
-	receiver_open(w, 1, false);
-	sender_open(w, 1000, 1000);
+	world_receive(w, 1, false);
+	world_send(w, 1000, 1000);
 	w->central->deaf = true;
 	w->relay->holder = w->central;
 	while (w->relay->offers == 0) {
@@ -507,13 +288,13 @@ static void test_same_name(void **state)
 	char first[sizeof(w->path)], expected[128];
 
 	relay_store(w->relay, w->data, 5000);
-	receiver_open(w, 2, false);
-	sender_open(w, 5000, 5000);
-	assert_int_equal(run(w, false), OW_OK);
+	world_receive(w, 2, false);
+	world_send(w, 5000, 5000);
+	assert_int_equal(world_run(w, false), OW_OK);
 	strcpy(first, w->path);
 	ow_sender_close(w->sender);
-	sender_open(w, 5000, 5000);
-	assert_int_equal(run(w, false), OW_OK);
+	world_send(w, 5000, 5000);
+	assert_int_equal(world_run(w, false), OW_OK);
 	assert_int_equal(w->files, 2);
 	snprintf(expected, sizeof(expected), "%s/report (1).pdf", w->directory);
 	assert_string_equal(w->path, expected);
@@ -542,14 +323,14 @@ static void test_outcomes(void **state)
 	size_t i;
 
 	relay_store(w->relay, w->data, 10);
-	receiver_open(w, 0, false);
+	world_receive(w, 0, false);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ow_sender_close(w->sender);
 		o.via = cases[i].via;
 		w->relay->serving = cases[i].serving;
 		assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
-		assert_int_equal(run(w, false), OW_OK);
-		assert_int_equal(result_of(w).outcome, cases[i].outcome);
+		assert_int_equal(world_run(w, false), OW_OK);
+		assert_int_equal(world_result(w).outcome, cases[i].outcome);
 	}
 	ow_sender_close(w->sender);
 	relay_close(w->relay);
@@ -557,8 +338,8 @@ static void test_outcomes(void **state)
 	relay_text(w->relay, w->relay_text);
 	o.via = OW_VIA_CENTRAL;
 	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
-	assert_int_equal(run(w, false), OW_OK);
-	assert_int_equal(result_of(w).outcome, OW_UPLOADED_CENTRAL);
+	assert_int_equal(world_run(w, false), OW_OK);
+	assert_int_equal(world_result(w).outcome, OW_UPLOADED_CENTRAL);
 	assert_string_equal(ow_outcome_name(OW_UPLOADED_CENTRAL), "uploaded-central");
 	assert_null(ow_outcome_name(OW_NONE));
 }
@@ -612,7 +393,7 @@ static void test_changed(void **state)
 	assert_int_equal(pwrite(fd, "x", 1, 100), 1);
 	assert_int_equal(ftruncate(fd, 1000), 0);
 	close(fd);
-	assert_int_equal(run(w, false), OW_CHANGED);
+	assert_int_equal(world_run(w, false), OW_CHANGED);
 	assert_false(w->relay->stored);
 }
 
@@ -651,29 +432,29 @@ static void test_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_hit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hit_loss, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hit_leased_loss, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_upload, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_upload_loss, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hit, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_hit_loss, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_hit_leased_loss, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_upload, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_upload_loss, world_setup, world_teardown),
 		cmocka_unit_test(test_sizes),
-		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_empty_upload, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_inline, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_holder, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_empty, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_empty_upload, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_inline, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_holder, world_setup, world_teardown),
 		cmocka_unit_test(test_lost_once),
-		cmocka_unit_test_setup_teardown(test_stale, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wrong_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wrong_always, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_target_gone, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unreachable, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_offer_unproven, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_same_name, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_outcomes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stale, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_once, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_always, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_target_gone, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_refused, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_unreachable, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_offer_unproven, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_same_name, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_outcomes, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_stop, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_changed, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_options, world_setup, world_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

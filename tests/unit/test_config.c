@@ -50,6 +50,7 @@ static int load_bytes(const char *text, size_t len)
 
 	free(messages);
 	messages = NULL;
+	config_free(&config);
 	err = open_memstream(&messages, &size);
 	file_write(path, text, len, 0600);
 	rc = config_load(path, &config, err);
@@ -111,6 +112,8 @@ static void test_defaults(void **state)
 		assert_int_equal(config.worker_cpus[i], -1);
 	assert_int_equal(config.idle, IDLE_ADAPTIVE);
 	assert_string_equal(config.admin_socket, "/run/oncewire/private.sock");
+	assert_string_equal(config.admin_group, "");
+	assert_string_equal(config.user, "oncewire");
 	assert_true(config.hugepages);
 	assert_int_equal(config.packet_buffers, 16384);
 	assert_string_equal(config.log_level, "warning");
@@ -128,6 +131,9 @@ static void test_defaults(void **state)
 	assert_int_equal(config.upstream.addr.type, ADDR_NONE);
 	assert_int_equal(config.upstream_timeout_ms, 1000);
 	assert_int_equal(config.peer_count, 0);
+	assert_int_equal(config.domain_count, 0);
+	assert_false(config.possession);
+	assert_int_equal(config.hide_hits, 0);
 }
 
 static void test_values(void **state)
@@ -153,11 +159,12 @@ static void test_values(void **state)
 		  "slab_size = 2G\n"
 		  "max_blob = 10m\n"
 		  "rules = xxh3, sha256\n"
+		  "possession = always\n"
+		  "hide_hits = 64k\n"
 		  "[limits]\n"
 		  "rate_per_target = 125000000\n"
 		  "[upstream]\n"
 		  "address = 2001:db8::2\n"
-		  "id = 16777215\n"
 		  "key_file = /p\n"
 		  "timeout_ms = 250"); /* no new line at the end */
 	assert_string_equal(config.instance, "edge-1");
@@ -178,8 +185,9 @@ static void test_values(void **state)
 	assert_int_equal(config.max_blob, 10 << 20);
 	assert_int_equal(config.rules, 1 << RULE_SHA256 | 1 << RULE_XXH3);
 	assert_int_equal(config.rate_per_target, 125000000);
+	assert_true(config.possession);
+	assert_int_equal(config.hide_hits, 65536);
 	assert_string_equal(addr_text(&config.upstream.addr, text), "[2001:db8::2]:4870");
-	assert_int_equal(config.upstream.id, 0xffffff);
 	assert_string_equal(config.upstream.key_file, "/p");
 	assert_int_equal(config.upstream_timeout_ms, 250);
 }
@@ -187,28 +195,85 @@ static void test_values(void **state)
 static void test_peers(void **state)
 {
 	(void)state;
-	must_load(CENTRAL "[peer a]\nid = 1\nkey_file = /a\n"
-			  "[peer b]\nid = 2\nkey_file = /b\naddress = 192.0.2.9\n"
+	must_load(CENTRAL "[peer a]\nkey_file = /a\n"
+			  "[peer b]\nkey_file = /b\naddress = 192.0.2.9\n"
 			  "[store]\nslab_size = 1M\n");
 	assert_int_equal(config.role, ROLE_CENTRAL);
 	assert_string_equal(config.instance, "central");
 	assert_int_equal(config.peer_count, 2);
 	assert_string_equal(config.peers[0].name, "a");
 	assert_int_equal(config.peers[0].addr.type, ADDR_NONE);
-	assert_int_equal(config.peers[1].id, 2);
 	assert_string_equal(config.peers[1].key_file, "/b");
 	assert_int_equal(config.peers[1].addr.type, ADDR_IP4);
 	assert_int_equal(config.slab_size, 1 << 20);
 
-	must_refuse(CENTRAL "[peer a]\nid = 1\nkey_file = /a\n[peer b]\nkey_file = /b\nid = 1\n",
-		    11, "[peer b] id: ", "[peer a]");
-	must_refuse(CENTRAL "[peer a]\nid = 1\n", 7, "[peer a] key_file: ", "missing");
-	must_refuse(CENTRAL "[peer a]\nid = 1\nkey_file = /a\n[peer a]\nid = 2\n", 10,
-		    "[peer a] id: ", "line 7");
-	must_refuse(CENTRAL "[peer a/b]\nid = 1\n", 7, "[peer a/b]: ", "not a name");
-	must_refuse(CENTRAL "[peer a]\nid = 1\nkey_file = /a\naddress = 192.0.2.1\n", 9,
+	must_refuse(CENTRAL "[peer a]\naddress = 192.0.2.9\n", 7, "[peer a] key_file: ", "missing");
+	must_refuse(CENTRAL "[peer a]\nkey_file = /a\n[peer a]\nkey_file = /b\n", 9,
+		    "[peer a] key_file: ", "line 7");
+	must_refuse(CENTRAL "[peer a/b]\nkey_file = /a\n", 7, "[peer a/b]: ", "not a name");
+	must_refuse(CENTRAL "[peer a]\nkey_file = /a\naddress = 192.0.2.1\n", 8,
 		    "[peer a] address: ", "own");
-	must_refuse(RELAY "[peer a]\nid = 1\nkey_file = /a\n", 8, "[peer]: ", "role = central");
+	must_refuse(RELAY "[peer a]\nkey_file = /a\n", 7, "[peer]: ", "role = central");
+	/* it is in the key file now */
+	must_refuse(CENTRAL "[peer a]\nkey_file = /a\nid = 1\n", 8, "[peer a] id: ", "no such key");
+}
+
+static void test_domains(void **state)
+{
+	(void)state;
+	must_load(RELAY "[domain a]\nkey_file = /a\n"
+			"[domain b]\nkey_file = /b\nmax_bytes = 3G\nmax_blobs = 70\n"
+			"max_uploads = 5\nmax_requests = 6\nrequests_per_second = 9000\n"
+			"targets = 10.1.0.0/16, 192.0.2.7\n"
+			"[limits]\nmax_uploads = 9\n");
+	assert_int_equal(config.domain_count, 2);
+	assert_string_equal(config.domains[0].name, "a");
+	assert_string_equal(config.domains[0].key_file, "/a");
+	assert_int_equal(config.domains[0].max_bytes, 0);
+	assert_int_equal(config.domains[0].max_blobs, 0);
+	assert_int_equal(config.domains[0].max_uploads, 0);
+	assert_int_equal(config.domains[0].requests_per_second, 0);
+	assert_int_equal(config.domains[0].targets.count, 0);
+	assert_int_equal(config.domains[1].max_bytes, UINT64_C(3) << 30);
+	assert_int_equal(config.domains[1].max_blobs, 70);
+	assert_int_equal(config.domains[1].max_uploads, 5);
+	assert_int_equal(config.domains[1].max_requests, 6);
+	assert_int_equal(config.domains[1].requests_per_second, 9000);
+	assert_int_equal(config.domains[1].targets.count, 2);
+	assert_int_equal(config.max_uploads, 9);
+
+	must_refuse(RELAY "[domain a]\nmax_blobs = 1\n", 7, "[domain a] key_file: ", "missing");
+	must_refuse(RELAY "[domain]\nkey_file = /a\n", 7, "[domain]: ", "no such section");
+	must_refuse(RELAY "[domain x y]\nkey_file = /a\n", 7, "[domain x y]: ", "not a name");
+	must_refuse(RELAY "[domain a]\nkey_file = /a\nid = 4\n", 8,
+		    "[domain a] id: ", "no such key");
+}
+
+/* [domain NAME] KEY = VALUE is refused. */
+static void test_bad_domain_values(void **state)
+{
+	static const struct {
+		const char *key, *value, *what;
+	} bad[] = {
+		{"max_bytes", "-1", "from 0 to 64T"},
+		{"max_bytes", "65T", "from 0 to 64T"},
+		{"max_blobs", "1M", "from 0 to "},
+		{"max_uploads", "65537", "from 0 to 65536"},
+		{"requests_per_second", "100000001", "from 0 to 100000000"},
+		{"targets", "", "not a prefix"},
+		{"targets", "10.0.0.1/8", "behind its 8 bits"},
+		{"targets", "all", "not a prefix"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char text[512], where[64];
+
+		snprintf(text, sizeof(text), RELAY "[domain a]\nkey_file = /a\n%s = %s\n",
+			 bad[i].key, bad[i].value);
+		snprintf(where, sizeof(where), "[domain a] %s: ", bad[i].key);
+		must_refuse(text, RELAY_LINES + 3, where, bad[i].what);
+	}
 }
 
 static void test_too_many_peers(void **state)
@@ -220,13 +285,35 @@ static void test_too_many_peers(void **state)
 	(void)state;
 	fputs(CENTRAL, f);
 	for (int i = 1; i <= CONFIG_PEERS; i++)
-		fprintf(f, "[peer p%d]\nid = %d\nkey_file = /k\n", i, i);
+		fprintf(f, "[peer p%d]\nkey_file = /k\n", i);
 	fflush(f);
 	must_load(text);
 	assert_int_equal(config.peer_count, CONFIG_PEERS);
-	fputs("[peer more]\nid = 1000\n", f);
+	fputs("[peer more]\nkey_file = /k\n", f);
 	fclose(f);
-	must_refuse(text, RELAY_LINES + 3 * CONFIG_PEERS + 2, "[peer more]: ", "too many");
+	must_refuse(text, RELAY_LINES + 2 * CONFIG_PEERS + 2, "[peer more]: ", "at most 64");
+	free(text);
+}
+
+static void test_too_many_domains(void **state)
+{
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	fputs(RELAY, f);
+	for (int i = 1; i <= CONFIG_DOMAINS; i++)
+		fprintf(f, "[domain d%d]\nkey_file = /%d\nmax_blobs = %d\n", i, i, i);
+	fflush(f);
+	must_load(text);
+	assert_int_equal(config.domain_count, CONFIG_DOMAINS);
+	for (uint32_t i = 0; i < CONFIG_DOMAINS; i++)
+		assert_int_equal(config.domains[i].max_blobs, i + 1);
+	assert_string_equal(config.domains[CONFIG_DOMAINS - 1].key_file, "/1024");
+	fputs("[domain more]\nkey_file = /k\n", f);
+	fclose(f);
+	must_refuse(text, RELAY_LINES + 3 * CONFIG_DOMAINS + 2, "[domain more]: ", "at most 1024");
 	free(text);
 }
 
@@ -266,6 +353,8 @@ static void test_bad_values(void **state)
 		{"store", "max_blob", "12G", "from 1 to "},
 		{"store", "rules", "md5", "not a rule"},
 		{"store", "rules", "sha256,", "not a rule"},
+		{"store", "possession", "on", "off|always"},
+		{"store", "hide_hits", "always", "from 0 to "},
 		{"limits", "upload_credit", "31", "from 32"},
 		{"limits", "lease_seconds", "3601", "to 3600"},
 		{"targets", "allow", "10.0.0.0/33", "not a prefix"},
@@ -383,7 +472,7 @@ static void test_missing(void **state)
 
 	/* all problems of a file at once, in its order */
 	assert_int_equal(load("[relay]\nrole = private\nworkers = 99\nfoo = 1\n[store]\n"
-			      "max_blobs = 0\n[upstream]\nid = 3\n"),
+			      "max_blobs = 0\n[upstream]\ntimeout_ms = 300\n"),
 			 -EINVAL);
 	assert_int_equal(message_count(), 8);
 	assert_non_null(strstr(messages, ":3: [relay] workers:"));
@@ -397,16 +486,16 @@ static void test_missing(void **state)
 static void test_upstream(void **state)
 {
 	(void)state;
-	must_refuse(CENTRAL "[upstream]\nid = 1\nkey_file = /p\naddress = 192.0.2.2\n", 9,
+	must_refuse(CENTRAL "[upstream]\nkey_file = /p\naddress = 192.0.2.2\n", 8,
 		    "[upstream]: ", "role = private");
-	must_refuse(RELAY "[upstream]\nid = 1\nkey_file = /p\naddress = 2001:db8::2\n", 9,
+	must_refuse(RELAY "[upstream]\nkey_file = /p\naddress = 2001:db8::2\n", 8,
 		    "[upstream] address: ", "IP version");
-	must_refuse(RELAY "[upstream]\nid = 1\nkey_file = /p\naddress = 192.0.2.1\n", 9,
+	must_refuse(RELAY "[upstream]\nkey_file = /p\naddress = 192.0.2.1\n", 8,
 		    "[upstream] address: ", "own");
-	must_refuse(RELAY "[upstream]\nid = 16777216\nkey_file = /p\naddress = 192.0.2.2\n", 7,
-		    "[upstream] id: ", "to 16777215");
+	must_refuse(RELAY "[upstream]\nid = 1\nkey_file = /p\naddress = 192.0.2.2\n", 7,
+		    "[upstream] id: ", "no such key");
 	/* another port of the same host is another relay */
-	must_load(RELAY "[upstream]\nid = 1\nkey_file = /p\naddress = 192.0.2.1:4999\n");
+	must_load(RELAY "[upstream]\nkey_file = /p\naddress = 192.0.2.1:4999\n");
 }
 
 /* The longest blob must fit as the slabs count: whole extents, list extents. */
@@ -482,6 +571,8 @@ static void test_sample(void **state)
 	must_load(sample);
 	for (char *line = sample; *line; line = strchr(line, '\n') + 1)
 		assert_in_range(strchr(line, '\n') - line, 0, 80);
+	assert_int_equal(config.domain_count, 1);
+	assert_string_equal(config.domains[0].key_file, "/etc/oncewire/domain-1.key");
 	assert_non_null(strstr(sample, "\n#slab_size = 2G\n"));
 	assert_non_null(strstr(sample, "\n#timeout_ms = 1000\n"));
 
@@ -492,7 +583,7 @@ static void test_sample(void **state)
 			p[1] = ' ';
 	*strstr(sample, "[peer edge-1]") = '\0';
 	must_load(sample);
-	assert_int_equal(config.upstream.id, 1);
+	assert_string_equal(config.upstream.key_file, "/etc/oncewire/pair-1.key");
 	free(sample);
 
 	assert_non_null(d);
@@ -521,43 +612,159 @@ static int keys_load(void)
 	return rc;
 }
 
+#define HEX "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F"
+
+/* Names in the test's folder; written with the lines given. */
+static const char *key_file(const char *name, const char *text)
+{
+	static char names[4][96];
+	static unsigned int n;
+	char *file = names[n++ % 4];
+
+	snprintf(file, sizeof(names[0]), "%s/%s.key", folder, name);
+	file_write(file, text, strlen(text), 0600);
+	return file;
+}
+
+static void keys_must_fail(unsigned int count, const char *where, const char *what)
+{
+	assert_int_equal(keys_load(), -EINVAL);
+	if (message_count() != count || !strstr(messages, where) || !strstr(messages, what))
+		fail_msg("expected '%s ... %s' among %u, got: %s", where, what, count, messages);
+}
+
 static void test_keys(void **state)
 {
-	static const char hex[] =
-		"000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F\n";
-	char text[1024], a[96], b[96];
+	const char *a = key_file("a", HEX "\n"), *b = key_file("b", "7.2 " HEX "\n7.1 " HEX "\n");
+	const char *d = key_file("d", "# comment\n16777215.9 " HEX "\n");
+	char text[1024];
 
 	(void)state;
-	snprintf(a, sizeof(a), "%s/a.key", folder);
-	snprintf(b, sizeof(b), "%s/b.key", folder);
-	file_write(a, hex, strlen(hex), 0600);
-	file_write(b, hex, strlen(hex), 0600);
 	snprintf(text, sizeof(text),
 		 "[relay]\nrole = central\nlisten = 192.0.2.1\nport = vdev:x\n"
-		 "master_key_file = %s\n[peer x]\nid = 1\nkey_file = %s\n",
-		 a, b);
+		 "master_key_file = %s\n[peer x]\nkey_file = %s\n[domain y]\nkey_file = %s\n",
+		 a, b, d);
 	must_load(text);
 	assert_int_equal(keys_load(), 0);
 	assert_string_equal(messages, "");
 	for (int i = 0; i < 32; i++) {
 		assert_int_equal(config.master_key[i], i);
-		assert_int_equal(config.peers[0].key[i], i);
+		assert_int_equal(config.peers[0].keys.key[1].key[i], i);
 	}
+	assert_int_equal(config.peers[0].keys.id, 7);
+	assert_int_equal(config.peers[0].keys.count, 2);
+	assert_int_equal(key_set_field(&config.domains[0].keys, 0), 0xffffff09);
 
 	chmod(b, 0640);
-	assert_int_equal(keys_load(), -EINVAL);
-	assert_int_equal(message_count(), 1);
-	assert_non_null(strstr(messages, ":8: [peer x] key_file: "));
-	assert_non_null(strstr(messages, "chmod 0600"));
-
-	file_write(a, hex, strlen(hex) - 3, 0600);
+	keys_must_fail(1, ":7: [peer x] key_file: ", "; run: chmod 0600 ");
+	chmod(b, 0600);
+	unlink(d);
+	keys_must_fail(1, ":9: [domain y] key_file: ", "; make it with: oncewire keygen domain ");
+	file_write(d, "1.1 12\n", 7, 0600);
+	keys_must_fail(1, ":9: [domain y] key_file: ", "; make one with: oncewire keygen domain ");
+	file_write(a, HEX, 61, 0600);
 	unlink(b);
-	assert_int_equal(keys_load(), -EINVAL);
-	assert_int_equal(message_count(), 2);
-	assert_non_null(strstr(messages, ":5: [relay] master_key_file: "));
-	assert_non_null(strstr(messages, "64 hex digits"));
-	assert_non_null(strstr(messages, strerror(ENOENT)));
+	keys_must_fail(3, ":5: [relay] master_key_file: ", "oncewire keygen master ");
+	assert_non_null(strstr(messages, "oncewire keygen pair "));
 	unlink(a);
+	unlink(d);
+}
+
+/* Both sections are named. */
+static void test_same_id(void **state)
+{
+	const char *a = key_file("a", HEX), *b = key_file("b", "7.2 " HEX),
+		   *c = key_file("c", "7.1 " HEX);
+	char text[1024];
+
+	(void)state;
+	snprintf(text, sizeof(text),
+		 "[relay]\nrole = central\nlisten = 192.0.2.1\nport = vdev:x\n"
+		 "master_key_file = %s\n[domain x]\nkey_file = %s\n[domain y]\nkey_file = %s\n",
+		 a, b, c);
+	must_load(text);
+	keys_must_fail(1, ":9: [domain y] key_file: ", "7, as has [domain x]; ");
+	snprintf(text, sizeof(text),
+		 "[relay]\nrole = central\nlisten = 192.0.2.1\nport = vdev:x\n"
+		 "master_key_file = %s\n[peer x]\nkey_file = %s\n[peer y]\nkey_file = %s\n"
+		 "[domain z]\nkey_file = %s\n",
+		 a, b, c, c);
+	must_load(text);
+	keys_must_fail(1, ":9: [peer y] key_file: ", "7, as has [peer x]; ");
+	unlink(a);
+	unlink(b);
+	unlink(c);
+}
+
+/* What cannot change while the relay runs stays, and is named; the rest does. */
+static void test_retain(void **state)
+{
+	struct config *running = calloc(1, sizeof(*running));
+	char *warnings;
+	size_t size;
+	FILE *err;
+
+	(void)state;
+	must_load(RELAY "[upstream]\naddress = 192.0.2.2\nkey_file = /p\n"
+			"[targets]\nallow = 10.0.0.0/8\n[domain a]\nkey_file = /a\n");
+	*running = config;
+	memset(&config, 0, sizeof(config));
+	must_load(RELAY "workers = 2\nlog_level = info\n[limits]\nmax_uploads = 3\n"
+			"[upstream]\naddress = 192.0.2.3\nkey_file = /q\ntimeout_ms = 77\n"
+			"[domain b]\nkey_file = /b\n[domain c]\nkey_file = /c\n");
+	err = open_memstream(&warnings, &size);
+	config_retain(running, &config, err);
+	fclose(err);
+	assert_non_null(strstr(warnings, "warning: [relay] workers needs a restart"));
+	assert_non_null(strstr(warnings, "warning: [relay] log_level needs"));
+	assert_non_null(strstr(warnings, "warning: [limits] max_uploads needs"));
+	assert_non_null(strstr(warnings, "warning: [upstream] address needs"));
+	assert_null(strstr(warnings, "key_file"));
+	assert_null(strstr(warnings, "allow"));
+	assert_int_equal(config.workers, 1);
+	assert_string_equal(config.log_level, "warning");
+	assert_int_equal(config.max_uploads, 256);
+	assert_true(addr_equal(&config.upstream.addr, &running->upstream.addr));
+	assert_string_equal(config.upstream.key_file, "/q");
+	assert_int_equal(config.upstream_timeout_ms, 77);
+	assert_int_equal(config.targets.count, 0);
+	assert_int_equal(config.domain_count, 2);
+	free(warnings);
+
+	/* the same file: nothing to say */
+	must_load(RELAY);
+	config_free(running);
+	*running = config;
+	memset(&config, 0, sizeof(config));
+	must_load(RELAY "[upstream]\naddress = 192.0.2.3\nkey_file = /q\n");
+	err = open_memstream(&warnings, &size);
+	config_retain(running, &config, err);
+	fclose(err);
+	assert_string_equal(warnings, "warning: [upstream] needs a restart to change; until then "
+				      "it stays as it is\n");
+	assert_int_equal(config.upstream.addr.type, ADDR_NONE);
+	free(warnings);
+	config_free(running);
+	free(running);
+}
+
+static void test_open_warning(void **state)
+{
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	must_load(RELAY "[domain a]\nkey_file = /a\n");
+	config_warn_open(&config, f);
+	fflush(f);
+	assert_int_equal(size, 0);
+	must_load(RELAY);
+	config_warn_open(&config, f);
+	fclose(f);
+	assert_non_null(strstr(text, "anybody may use it"));
+	assert_ptr_equal(strchr(text, '\n'), text + size - 1);
+	free(text);
 }
 
 static int setup(void **state)
@@ -573,6 +780,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	free(messages);
+	config_free(&config);
 	unlink(path);
 	return rmdir(folder);
 }
@@ -583,6 +791,9 @@ int main(void)
 					   cmocka_unit_test(test_values),
 					   cmocka_unit_test(test_peers),
 					   cmocka_unit_test(test_too_many_peers),
+					   cmocka_unit_test(test_domains),
+					   cmocka_unit_test(test_bad_domain_values),
+					   cmocka_unit_test(test_too_many_domains),
 					   cmocka_unit_test(test_bad_values),
 					   cmocka_unit_test(test_bad_mandatory),
 					   cmocka_unit_test(test_unknown),
@@ -593,7 +804,10 @@ int main(void)
 					   cmocka_unit_test(test_ranges),
 					   cmocka_unit_test(test_unreadable),
 					   cmocka_unit_test(test_sample),
-					   cmocka_unit_test(test_keys)};
+					   cmocka_unit_test(test_keys),
+					   cmocka_unit_test(test_same_id),
+					   cmocka_unit_test(test_retain),
+					   cmocka_unit_test(test_open_warning)};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -108,12 +108,12 @@ struct lease_fixture {
 	struct lease_table *table;
 };
 
-static void lease_setup(struct lease_fixture *f, uint32_t entries)
+static void lease_setup(struct lease_fixture *f, uint32_t entries, uint32_t per_host)
 {
 	f->qsbr = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
 	rte_rcu_qsbr_init(f->qsbr, 1);
 	f->reclaim = reclaim_create(f->qsbr);
-	f->table = lease_table_create(entries, f->reclaim);
+	f->table = lease_table_create(entries, per_host, f->reclaim);
 	assert_non_null(f->table);
 }
 
@@ -131,7 +131,7 @@ static void test_lease_lives_and_expires(void **state)
 	const struct lease *got;
 
 	(void)state;
-	lease_setup(&f, 16);
+	lease_setup(&f, 16, 2);
 	l.target = addr("203.0.113.5");
 	assert_null(lease_lookup(f.table, &l.target, 100));
 	assert_int_equal(lease_set(f.table, &l), 0);
@@ -153,7 +153,7 @@ static void test_lease_number_rises(void **state)
 	struct lease l = {.conn = 7, .number = 5, .expiry = 200, .forget = 800};
 
 	(void)state;
-	lease_setup(&f, 16);
+	lease_setup(&f, 16, 2);
 	l.target = addr("203.0.113.5");
 	assert_int_equal(lease_set(f.table, &l), 0);
 	l.number = 6; /* STOP */
@@ -166,7 +166,57 @@ static void test_lease_number_rises(void **state)
 	assert_null(lease_lookup(f.table, &l.target, 100));
 	l.number = 7;
 	assert_int_equal(lease_set(f.table, &l), 0);
+	l.expiry = 900; /* the same LISTEN again does not lengthen it */
+	assert_int_equal(lease_set(f.table, &l), -EEXIST);
+	assert_int_equal(lease_lookup(f.table, &l.target, 100)->expiry, 200);
+	lease_teardown(&f);
+}
+
+static void test_lease_revoked_at_once(void **state)
+{
+	struct lease_fixture f;
+	struct lease l = {.conn = 7, .number = 5, .expiry = 200, .forget = 800};
+
+	(void)state;
+	lease_setup(&f, 16, 2);
+	l.target = addr("203.0.113.5");
+	lease_revoke(f.table, &l.target, 9); /* of nobody: nothing happens */
+	assert_int_equal(lease_set(f.table, &l), 0);
+	lease_revoke(f.table, &l.target, 5); /* an old STOP */
 	assert_non_null(lease_lookup(f.table, &l.target, 100));
+	lease_revoke(f.table, &l.target, 6);
+	assert_null(lease_lookup(f.table, &l.target, 100));
+	l.number = 7; /* consent anew */
+	assert_int_equal(lease_set(f.table, &l), 0);
+	assert_non_null(lease_lookup(f.table, &l.target, 100));
+	lease_teardown(&f);
+}
+
+/* A host cannot take the table for itself, not even by withdrawing. */
+static void test_lease_host_share(void **state)
+{
+	struct lease_fixture f;
+	struct lease l = {.number = 1, .expiry = 200, .forget = 300};
+
+	(void)state;
+	lease_setup(&f, 16, 2);
+	for (uint16_t port = 1; port <= 3; port++) {
+		l.target = addr("203.0.113.5");
+		l.target.port = put16(port);
+		assert_int_equal(lease_set(f.table, &l), port <= 2 ? 0 : -EDQUOT);
+	}
+	l.target.port = put16(2); /* a renewal takes nothing more */
+	l.number = 2;
+	l.expiry = 0;
+	assert_int_equal(lease_set(f.table, &l), 0);
+	l.target.port = put16(3);
+	assert_int_equal(lease_set(f.table, &l), -EDQUOT);
+	l.target = addr("203.0.113.6");
+	assert_int_equal(lease_set(f.table, &l), 0);
+	lease_expire(f.table, 300);
+	reclaim_poll(f.reclaim);
+	l.target = addr("203.0.113.5");
+	assert_int_equal(lease_set(f.table, &l), 0);
 	lease_teardown(&f);
 }
 
@@ -177,7 +227,7 @@ static void test_lease_many(void **state)
 	struct addr base = addr("203.0.113.5");
 
 	(void)state;
-	lease_setup(&f, 10000);
+	lease_setup(&f, 10000, 10000);
 	for (uint32_t i = 0; i < 10000; i++) {
 		l.target = base;
 		l.target.port = put16((uint16_t)(i + 1));
@@ -205,6 +255,8 @@ int main(void)
 		cmocka_unit_test(test_policy),
 		cmocka_unit_test(test_lease_lives_and_expires),
 		cmocka_unit_test(test_lease_number_rises),
+		cmocka_unit_test(test_lease_revoked_at_once),
+		cmocka_unit_test(test_lease_host_share),
 		cmocka_unit_test(test_lease_many),
 	};
 

@@ -27,13 +27,20 @@ static struct ident ident_of(uint64_t n)
 	return id;
 }
 
+static struct index_key key_make(const struct index *ix, uint32_t domain, uint8_t rule,
+				 const struct ident *id)
+{
+	struct index_key pad;
+
+	index_pad(ix, domain, rule, &pad);
+	return index_key_make(&pad, id);
+}
+
 static struct index_key key_of(const struct index *ix, uint64_t n)
 {
 	struct ident id = ident_of(n);
-	struct index_key key;
 
-	index_key_make(ix, 0, RULE_SHA256, &id, &key);
-	return key;
+	return key_make(ix, 0, RULE_SHA256, &id);
 }
 
 static struct index *create(const char *name, uint32_t entries)
@@ -136,25 +143,32 @@ static void test_same_head_other_tail(void **state)
 	struct index *ix = create("heads", 10);
 	struct ident id = ident_of(3), twin = id;
 	struct index_key key, twin_key;
-	struct blob b = {.id = id, .rule = RULE_SHA256, .length = 10, .state = BLOB_READY};
+	struct blob b = {
+		.id = id,
+		.domain = 5,
+		.rule = RULE_SHA256,
+		.length = 10,
+		.state = BLOB_READY,
+	};
 
 	(void)state;
 	twin.b[IDENT_SIZE - 1] ^= 1;
-	index_key_make(ix, 0, RULE_SHA256, &id, &key);
-	index_key_make(ix, 0, RULE_SHA256, &twin, &twin_key);
+	key = key_make(ix, 0, RULE_SHA256, &id);
+	twin_key = key_make(ix, 0, RULE_SHA256, &twin);
 	assert_memory_equal(&key, &twin_key, sizeof(key));
 	assert_int_equal(index_insert(ix, &key, 8), 0);
 	assert_int_equal(index_insert(ix, &twin_key, 9), -EEXIST);
 	assert_int_equal(index_lookup(ix, &twin_key), 8);
 
-	assert_true(blob_match(&b, &id, RULE_SHA256, 10));
-	assert_false(blob_match(&b, &twin, RULE_SHA256, 10));
-	assert_false(blob_match(&b, &id, RULE_XXH3, 10));
-	assert_false(blob_match(&b, &id, RULE_SHA256, 11));
+	assert_true(blob_match(&b, 5, &id, RULE_SHA256, 10));
+	assert_false(blob_match(&b, 4, &id, RULE_SHA256, 10));
+	assert_false(blob_match(&b, 5, &twin, RULE_SHA256, 10));
+	assert_false(blob_match(&b, 5, &id, RULE_XXH3, 10));
+	assert_false(blob_match(&b, 5, &id, RULE_SHA256, 11));
 	atomic_store(&b.state, BLOB_FILLING);
-	assert_false(blob_match(&b, &id, RULE_SHA256, 10));
+	assert_false(blob_match(&b, 5, &id, RULE_SHA256, 10));
 	atomic_store(&b.state, BLOB_FREE);
-	assert_false(blob_match(&b, &id, RULE_SHA256, 10));
+	assert_false(blob_match(&b, 5, &id, RULE_SHA256, 10));
 	index_destroy(ix);
 }
 
@@ -165,12 +179,12 @@ static void test_rules_and_domains_never_meet(void **state)
 	struct index_key keys[7];
 
 	(void)state;
-	index_key_make(ix, 0, RULE_SHA256, &id, &keys[0]);
-	index_key_make(ix, 0, RULE_XXH3, &id, &keys[1]);
-	index_key_make(ix, 1, RULE_SHA256, &id, &keys[2]);
-	index_key_make(ix, 1, RULE_XXH3, &id, &keys[3]);
-	index_key_make(ix, UINT32_MAX, RULE_SHA256, &id, &keys[4]);
-	index_key_make(other, 0, RULE_SHA256, &id, &keys[5]);
+	keys[0] = key_make(ix, 0, RULE_SHA256, &id);
+	keys[1] = key_make(ix, 0, RULE_XXH3, &id);
+	keys[2] = key_make(ix, 1, RULE_SHA256, &id);
+	keys[3] = key_make(ix, 1, RULE_XXH3, &id);
+	keys[4] = key_make(ix, UINT32_MAX, RULE_SHA256, &id);
+	keys[5] = key_make(other, 0, RULE_SHA256, &id);
 	memcpy(&keys[6], &id, sizeof(keys[6])); /* no pad at all */
 	for (unsigned i = 0; i < 7; i++)
 		for (unsigned k = 0; k < i; k++)
@@ -181,7 +195,7 @@ static void test_rules_and_domains_never_meet(void **state)
 		assert_int_equal(index_lookup(ix, &keys[i]), i);
 
 	/* Made again, a key is the same. */
-	index_key_make(ix, 1, RULE_XXH3, &id, &keys[6]);
+	keys[6] = key_make(ix, 1, RULE_XXH3, &id);
 	assert_memory_equal(&keys[6], &keys[3], sizeof(keys[6]));
 	index_destroy(ix);
 	index_destroy(other);

@@ -297,11 +297,12 @@ static void test_descriptor_fields(void **state)
 
 	(void)state;
 	open_slab(&s, MIB, 1, MIB);
-	assert_int_equal(blob_reserve(&s, &id, RULE_XXH3, 777, &no), 0);
+	assert_int_equal(blob_reserve(&s, 9, &id, RULE_XXH3, 777, &no), 0);
 	b = slab_blob(&s, no);
 	assert_memory_equal(&b->id, &id, sizeof(id));
 	assert_int_equal(b->rule, RULE_XXH3);
 	assert_int_equal(b->length, 777);
+	assert_int_equal(b->domain, 9);
 	assert_int_equal(b->state, BLOB_FILLING);
 	slab_usage(&s, &u);
 	assert_int_equal(u.bytes, 0);

@@ -10,7 +10,7 @@
 
 #include "tests/unit/wire_frames.h"
 
-#define FROZEN "5304436279426a3561a35cbd9465d884d5ed8a4a57af11f29fdaae09c90f8c26"
+#define FROZEN "e4bf5885a4fe376e2ad60b554cdd8f0e601ffcc8c1ca5eb4efcc889bd41dd976"
 
 static uint8_t buf[65536];
 
@@ -227,14 +227,50 @@ static void test_names(void **state)
 		assert_non_null(refuse_text((uint8_t)reason));
 }
 
+static void test_sign(void **state)
+{
+	const struct session s = {{1, 2, 3}}, other = {{3, 2, 1}};
+	struct frame f;
+
+	(void)state;
+	for (size_t i = 0; i < sample_count; i++) {
+		size_t len = samples[i].make(buf, sizeof(buf)), full;
+
+		if (((struct wire_header *)buf)->flags & WIRE_AUTH)
+			continue; /* between relays */
+		assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+		assert_false(frame_signed(&f, &s));
+		assert_int_equal(frame_sign(buf, len + TRAILER_SIZE - 1, len, &s), 0);
+		full = frame_sign(buf, sizeof(buf), len, &s);
+		assert_int_equal(full, len + TRAILER_SIZE);
+		assert_int_equal(frame_parse(buf, full, &f), DROP_NONE);
+		assert_true(frame_signed(&f, &s));
+		assert_false(frame_signed(&f, &other));
+		assert_int_equal(frame_decode(&f), DROP_NONE);
+		for (size_t at = 0; at < full; at++) {
+			buf[at] ^= 0x10;
+			if (frame_parse(buf, full, &f) == DROP_NONE)
+				assert_false(frame_signed(&f, &s));
+			buf[at] ^= 0x10;
+		}
+	}
+	assert_int_equal(frame_sign(buf, sizeof(buf), WIRE_MAX_FRAME - TRAILER_SIZE + 1, &s), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_truncated), cmocka_unit_test(test_all_one_more),
-		cmocka_unit_test(test_all_overlong),  cmocka_unit_test(test_all_small_buffers),
-		cmocka_unit_test(test_all_recoded),   cmocka_unit_test(test_all_flags),
-		cmocka_unit_test(test_all_versions),  cmocka_unit_test(test_trailer),
-		cmocka_unit_test(test_unknown_verbs), cmocka_unit_test(test_frozen),
+		cmocka_unit_test(test_sign),
+		cmocka_unit_test(test_all_truncated),
+		cmocka_unit_test(test_all_one_more),
+		cmocka_unit_test(test_all_overlong),
+		cmocka_unit_test(test_all_small_buffers),
+		cmocka_unit_test(test_all_recoded),
+		cmocka_unit_test(test_all_flags),
+		cmocka_unit_test(test_all_versions),
+		cmocka_unit_test(test_trailer),
+		cmocka_unit_test(test_unknown_verbs),
+		cmocka_unit_test(test_frozen),
 		cmocka_unit_test(test_names),
 	};
 

@@ -25,6 +25,7 @@ static void test_offer(void **state)
 	assert_memory_equal(o.ticket, &sample_ticket, sizeof(sample_ticket));
 	assert_true(addr_equal(o.holder, &sample_ip6));
 	assert_int_equal(o.meta_len, 26);
+	assert_string_equal((const char *)o.sealed_key, "a key that is sealed");
 	assert_int_equal(o.leg, 258);
 	assert_int_equal(o.rule, RULE_SHA256);
 	assert_false(o.has_inline);
@@ -47,6 +48,7 @@ static void test_offer_padding(void **state)
 	(void)state;
 	offer_decode(&f, &o);
 	o.holder = NULL;
+	o.sealed_key = NULL;
 	o.meta_len = 0;
 	assert_int_equal(offer_encode(buf, sizeof(buf), 0, 1, &o, 0), OFFER_SIZE);
 	for (size_t to = 1; to < WIRE_MAX_FRAME; to++) {
@@ -66,6 +68,7 @@ static size_t offer_inline(size_t length, const uint8_t *data, size_t pad_to)
 
 	offer_decode(&f, &o);
 	o.holder = NULL;
+	o.sealed_key = NULL;
 	o.meta_len = 0;
 	o.has_inline = true;
 	o.length = length;

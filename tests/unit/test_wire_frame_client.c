@@ -24,6 +24,7 @@ static void test_hello(void **state)
 	assert_int_equal(f.versions[0], WIRE_VERSION);
 	assert_int_equal(hello_decode(&f, &h), DROP_NONE);
 	assert_true(h.nonce == 0xfeedfacecafebeef);
+	assert_memory_equal(h.proof->b, "domain proof 16", 16);
 }
 
 static void test_hello_unpadded(void **state)
@@ -61,7 +62,7 @@ static void test_welcome(void **state)
 	struct welcome w;
 
 	(void)state;
-	assert_int_equal(f.len, HELLO_SIZE);
+	assert_int_equal(f.len + TRAILER_SIZE, HELLO_SIZE);
 	assert_int_equal(welcome_decode(&f, &w), DROP_NONE);
 	assert_true(w.nonce == 0xfeedfacecafebeef);
 	assert_memory_equal(w.cookie->mac, "cookie mac 14", 14);
@@ -119,6 +120,8 @@ static void test_send(void **state)
 	assert_true(addr_equal(s.target, &sample_ip6));
 	assert_int_equal(s.meta_len, 26);
 	assert_memory_equal(s.meta, "report.pdf\0application/pdf", 26);
+	assert_memory_equal(s.proof->mac.b, "proof mac of 16", 16);
+	assert_string_equal((const char *)s.sealed_key, "a key that is sealed");
 	assert_int_equal(s.leg, 258);
 	assert_int_equal(s.rule, RULE_SHA256);
 	assert_int_equal(s.deadline, 3600);
@@ -143,6 +146,8 @@ static size_t send_with_meta(uint8_t meta_len, uint32_t deadline)
 	send_decode(&f, &s);
 	s.meta = meta;
 	s.meta_len = meta_len;
+	s.proof = NULL;
+	s.sealed_key = NULL;
 	s.deadline = deadline;
 	return send_encode(buf, sizeof(buf), 0, 1, &s);
 }
@@ -152,7 +157,7 @@ static void test_send_padding(void **state)
 	static const struct {
 		uint8_t meta_len;
 		size_t size;
-	} cases[] = {{0, 384}, {1, 388}, {2, 388}, {3, 392}, {254, 640}, {255, 644}};
+	} cases[] = {{0, 432}, {1, 436}, {2, 436}, {3, 440}, {254, 688}, {255, 692}};
 	struct frame f;
 	struct send s;
 
@@ -164,10 +169,14 @@ static void test_send_padding(void **state)
 		assert_int_equal(s.meta_len, cases[i].meta_len);
 		/* Less padding, in a well-formed frame. */
 		((struct wire_header *)buf)->ext--;
-		buf[cases[i].size - 252 + 1] -= 4;
+		buf[cases[i].size - 44 + 1] -= 4;
 		assert_int_equal(frame_parse(buf, cases[i].size - 4, &f), DROP_NONE);
 		assert_int_equal(send_decode(&f, &s), DROP_SHORT);
 	}
+	/* What the OFFER repeats comes on top, and what it does not is padding enough. */
+	f = sample_parse(VERB_SEND);
+	assert_int_equal(f.len, SEND_MIN + 28 + 84 + 36);
+	assert_int_equal(send_decode(&f, &s), DROP_NONE);
 	assert_int_equal(send_with_meta(0, 0), 0);
 	assert_int_equal(send_with_meta(0, DEADLINE_MAX + 1), 0);
 }

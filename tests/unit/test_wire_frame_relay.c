@@ -51,7 +51,9 @@ static void test_query(void **state)
 	assert_true(q.leased);
 	assert_int_equal(q.deadline, 1);
 	assert_int_equal(q.send_size, 412);
-	assert_int_equal(q.domain, 9);
+	assert_int_equal(q.source_key, 0x901);
+	assert_memory_equal(q.proof->mac.b, "proof mac of 16", 16);
+	assert_string_equal((const char *)q.sealed_key, "a key that is sealed");
 	assert_int_equal(q.length, 1153);
 	assert_true(q.source_conn == 0xa1a2a3a4a5a6a7a8);
 	assert_authentic(&f);
@@ -114,15 +116,17 @@ static void test_notice(void **state)
 	assert_int_equal(n.reason, REFUSE_NONE);
 	assert_int_equal(n.bytes, 1153);
 	assert_true(n.source_conn == 0xa1a2a3a4a5a6a7a8);
+	assert_int_equal(n.source_key, 0x901);
 	assert_authentic(&f);
 
 	assert_int_equal(DROP_WITH(VERB_NOTICE, notice, code, RECEIPT_CODE_COUNT), DROP_FIELD);
 	assert_int_equal(DROP_WITH(VERB_NOTICE, notice, reason, REFUSE_COUNT), DROP_FIELD);
 	assert_int_equal(DROP_WITH(VERB_NOTICE, notice, bytes.b[0], 1), DROP_FIELD);
 	assert_int_equal(DROP_WITH(VERB_NOTICE, notice, source.type, 7), DROP_FIELD);
-	assert_reserved(VERB_NOTICE, notice, zero);
 
 	/* What acknowledges nothing is no acknowledgement. */
+	f = sample_parse(VERB_NOTICE);
+	assert_int_equal(notice_decode(&f, &n), DROP_NONE);
 	n.ack = false;
 	assert_int_equal(notice_encode(buf, sizeof(buf), 0, 1, &n, sample_pair_key), 0);
 	n.notice_nonce = 0;

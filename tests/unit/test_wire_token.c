@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "wire/keyfile.h"
 #include "wire/token.h"
 
 #define NOW UINT64_C(1700000100) /* the first second of an epoch */

@@ -23,12 +23,19 @@ const uint8_t sample_pair_key[PAIR_KEY_SIZE] = "pair key for the tests, 32 bytes
 static const struct cookie cookie = {.epoch = {{0xc0, 0x0c}}, .mac = "cookie mac 14"};
 static const struct echo echo = {.second = 0xec, .mac = "echo 7"};
 static const uint8_t digest[8] = "digest8";
+static const struct mac domain_proof = {"domain proof 16"};
+static const struct challenge challenge = {.epoch = {{0xc4, 0xa1}}, .mac = "challenge 14."};
+static const struct proof proof = {
+	.challenge = {.epoch = {{0xc4, 0xa1}}, .mac = "challenge 14."},
+	.mac = {"proof mac of 16"},
+};
+static const uint8_t sealed_key[SEALED_KEY_SIZE] = "a key that is sealed";
 static const uint8_t meta[] = "report.pdf\0application/pdf";
 static const uint8_t chunk[CHUNK_SIZE] = {0xda, 0x7a, [CHUNK_SIZE - 1] = 0xff};
 
 static size_t hello_make(uint8_t *buf, size_t cap)
 {
-	const struct hello h = {.nonce = 0xfeedfacecafebeef};
+	const struct hello h = {.nonce = 0xfeedfacecafebeef, .proof = &domain_proof};
 
 	return hello_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &h);
 }
@@ -69,6 +76,8 @@ static size_t send_make(uint8_t *buf, size_t cap)
 		.id = &sample_id,
 		.target = &sample_ip6,
 		.meta = meta,
+		.proof = &proof,
+		.sealed_key = sealed_key,
 		.meta_len = sizeof(meta) - 1,
 		.leg = 258,
 		.rule = RULE_SHA256,
@@ -94,6 +103,17 @@ static size_t status_make(uint8_t *buf, size_t cap)
 	return status_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &s);
 }
 
+static size_t status_challenge_make(uint8_t *buf, size_t cap)
+{
+	const struct status s = {
+		.transfer = sample_transfer,
+		.challenge = &challenge,
+		.code = STATUS_CHALLENGE,
+	};
+
+	return status_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &s);
+}
+
 static size_t query_make(uint8_t *buf, size_t cap)
 {
 	const struct query q = {
@@ -104,13 +124,15 @@ static size_t query_make(uint8_t *buf, size_t cap)
 		.target = &sample_ip4,
 		.source = &sample_ip6,
 		.meta = meta,
+		.proof = &proof,
+		.sealed_key = sealed_key,
 		.meta_len = sizeof(meta) - 1,
 		.leg = 258,
 		.rule = RULE_XXH3,
 		.leased = true,
 		.deadline = 1,
 		.send_size = 412,
-		.domain = 9,
+		.source_key = 0x901,
 		.length = 1153,
 		.source_conn = 0xa1a2a3a4a5a6a7a8,
 	};
@@ -134,6 +156,20 @@ static size_t answer_make(uint8_t *buf, size_t cap)
 	return answer_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &a, sample_pair_key);
 }
 
+static size_t answer_challenge_make(uint8_t *buf, size_t cap)
+{
+	const struct answer a = {
+		.nonce = 0x1112131415161719,
+		.time = 1700000000457,
+		.query_nonce = 0x0102030405060708,
+		.transfer = sample_transfer,
+		.challenge = &challenge,
+		.code = ANSWER_CHALLENGE,
+	};
+
+	return answer_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &a, sample_pair_key);
+}
+
 static size_t offer_make(uint8_t *buf, size_t cap)
 {
 	const struct offer o = {
@@ -143,6 +179,7 @@ static size_t offer_make(uint8_t *buf, size_t cap)
 		.ticket = &sample_ticket,
 		.holder = &sample_ip6,
 		.meta = meta,
+		.sealed_key = sealed_key,
 		.meta_len = sizeof(meta) - 1,
 		.leg = 258,
 		.rule = RULE_SHA256,
@@ -253,6 +290,7 @@ static size_t notice_make(uint8_t *buf, size_t cap)
 		.ack = true,
 		.leg = 258,
 		.code = RECEIPT_COMPLETE,
+		.source_key = 0x901,
 		.bytes = 1153,
 		.source_conn = 0xa1a2a3a4a5a6a7a8,
 	};
@@ -282,15 +320,26 @@ static size_t error_make(uint8_t *buf, size_t cap)
 }
 
 const struct sample samples[] = {
-	{"hello", VERB_HELLO, hello_make},	 {"welcome", VERB_WELCOME, welcome_make},
-	{"listen", VERB_LISTEN, listen_make},	 {"listening", VERB_LISTENING, listening_make},
-	{"send", VERB_SEND, send_make},		 {"status", VERB_STATUS, status_make},
-	{"query", VERB_QUERY, query_make},	 {"answer", VERB_ANSWER, answer_make},
-	{"offer", VERB_OFFER, offer_make},	 {"offer-inline", VERB_OFFER, offer_inline_make},
-	{"pull", VERB_PULL, pull_make},		 {"pull-upload", VERB_PULL, pull_upload_make},
-	{"data", VERB_DATA, data_make},		 {"data-upload", VERB_DATA, data_upload_make},
-	{"receipt", VERB_RECEIPT, receipt_make}, {"notice", VERB_NOTICE, notice_make},
-	{"stop", VERB_STOP, stop_make},		 {"error", VERB_ERROR, error_make},
+	{"hello", VERB_HELLO, hello_make},
+	{"welcome", VERB_WELCOME, welcome_make},
+	{"listen", VERB_LISTEN, listen_make},
+	{"listening", VERB_LISTENING, listening_make},
+	{"send", VERB_SEND, send_make},
+	{"status", VERB_STATUS, status_make},
+	{"query", VERB_QUERY, query_make},
+	{"answer", VERB_ANSWER, answer_make},
+	{"offer", VERB_OFFER, offer_make},
+	{"offer-inline", VERB_OFFER, offer_inline_make},
+	{"pull", VERB_PULL, pull_make},
+	{"pull-upload", VERB_PULL, pull_upload_make},
+	{"data", VERB_DATA, data_make},
+	{"data-upload", VERB_DATA, data_upload_make},
+	{"receipt", VERB_RECEIPT, receipt_make},
+	{"notice", VERB_NOTICE, notice_make},
+	{"stop", VERB_STOP, stop_make},
+	{"error", VERB_ERROR, error_make},
+	{"status-challenge", VERB_STATUS, status_challenge_make},
+	{"answer-challenge", VERB_ANSWER, answer_challenge_make},
 };
 const size_t sample_count = sizeof(samples) / sizeof(*samples);
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * How sending ended: the failures in words, and the outcome.
+ */
+#include "client/clock.h"
+#include "client/sender.h"
+
+static bool status_seen(const struct ow_sender *s, uint8_t code)
+{
+	return s->seen & 1U << code;
+}
+
+int sender_changed(struct ow_sender *s)
+{
+	return fault_set(&s->fault, OW_CHANGED,
+			 "the file was changed while it was being sent; send it again when "
+			 "nothing writes to it");
+}
+
+int sender_unreadable(struct ow_sender *s, int error)
+{
+	if (blob_changed(&s->blob))
+		return sender_changed(s);
+	return fault_set(&s->fault, OW_FAILED, "cannot read the file: %s", strerror(error));
+}
+
+int sender_unreachable(struct ow_sender *s)
+{
+	char relay[ADDR_TEXT_MAX], member[MEMBER_TEXT_MAX];
+	const struct member *m = s->relay.member;
+	int error = s->udp.error;
+
+	return fault_set(&s->fault, OW_UNREACHABLE,
+			 "relay %s does not answer%s%s%s; check the address, that oncewired runs "
+			 "there and that UDP to it is allowed%s%s",
+			 addr_text(&s->relay.asked, relay), error != 0 ? " (" : "",
+			 error != 0 ? strerror(error) : "", error != 0 ? ")" : "",
+			 m != NULL ? "; it is also silent if it does not know the key: " : "",
+			 m != NULL ? member_text(m, member) : "");
+}
+
+int sender_refused(struct ow_sender *s, uint8_t reason)
+{
+	const char *remedy = "";
+
+	if (reason == REFUSE_MEMBERS_ONLY)
+		remedy = s->relay.member == NULL ? "; give the key of a domain: --domain-key FILE"
+						 : "; give the key of a domain it serves";
+	return fault_set(&s->fault, OW_REFUSED, "refused: %s%s", refuse_text(reason), remedy);
+}
+
+int sender_key_refused(struct ow_sender *s)
+{
+	char relay[ADDR_TEXT_MAX], member[MEMBER_TEXT_MAX];
+
+	if (s->relay.member == NULL)
+		return sender_refused(s, REFUSE_MEMBERS_ONLY);
+	return fault_set(&s->fault, OW_REFUSED,
+			 "relay %s does not accept %s any more; get the domain's newer key file",
+			 addr_text(&s->relay.addr, relay), member_text(s->relay.member, member));
+}
+
+int sender_late(struct ow_sender *s)
+{
+	char relay[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX];
+	double seconds = (double)(s->deadline - s->opened) / SECOND;
+
+	if (s->hash != NULL)
+		return fault_set(&s->fault, OW_UNCONFIRMED,
+				 "hashing was not finished after %g s; allow more time", seconds);
+	addr_text(&s->relay.addr, relay);
+	if (s->seen == 0 && s->busy_until != 0)
+		return fault_set(&s->fault, OW_REFUSED,
+				 "relay %s was too busy for %g s; try again later", relay, seconds);
+	if (!s->relay.known || s->seen == 0)
+		return sender_unreachable(s);
+	addr_text(&s->target, target);
+	if (s->newest == STATUS_UPLOAD || s->newest == STATUS_WAITING)
+		return fault_set(&s->fault, OW_UNCONFIRMED,
+				 "the upload to relay %s was not finished after %g s; allow more "
+				 "time",
+				 relay, seconds);
+	if (s->newest == STATUS_CHALLENGE)
+		return fault_set(&s->fault, OW_UNCONFIRMED,
+				 "relay %s did not take the proof that we have the file within %g "
+				 "s; allow more time",
+				 relay, seconds);
+	return fault_set(&s->fault, OW_UNCONFIRMED,
+			 "target %s did not confirm within %g s; check that `oncewire recv` runs "
+			 "there and that relay %s reaches it",
+			 target, seconds, relay);
+}
+
+/* Statuses may be lost; what was uploaded is known for certain. A blob of no
+ * bytes has no upload, but a relay that stored it says so. */
+int sender_outcome(const struct ow_sender *s)
+{
+	bool uploaded = s->upload.distinct > 0 ||
+			(s->blob.length == 0 &&
+			 (status_seen(s, STATUS_STORED) || status_seen(s, STATUS_UPLOAD)));
+
+	if (!s->delivered)
+		return OW_NONE;
+	if (s->via == OW_VIA_CENTRAL)
+		return uploaded ? OW_UPLOADED_CENTRAL : OW_DIRECT_HIT;
+	if (uploaded)
+		return OW_UPLOADED_PRIVATE;
+	/* Without an upload, all that keeps a private relay working is its question
+	 * to the central one. */
+	if (status_seen(s, STATUS_SERVING_CENTRAL) ||
+	    (status_seen(s, STATUS_WORKING) && !status_seen(s, STATUS_SERVING_PRIVATE) &&
+	     !status_seen(s, STATUS_WAITING)))
+		return OW_CENTRAL_HIT;
+	return OW_PRIVATE_HIT;
+}
+
+const char *ow_outcome_name(int value)
+{
+	static const char *const names[] = {
+		[OW_PRIVATE_HIT] = "private-hit",	    [OW_CENTRAL_HIT] = "central-hit",
+		[OW_UPLOADED_PRIVATE] = "uploaded-private", [OW_DIRECT_HIT] = "direct-hit",
+		[OW_UPLOADED_CENTRAL] = "uploaded-central",
+	};
+
+	return value > 0 && value < (int)(sizeof(names) / sizeof(names[0])) ? names[value] : NULL;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <time.h>
+
+#include "tests/unit/unit_clock.h"
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+static uint64_t passed_us;
+
+void unit_clock_reset(void)
+{
+	passed_us = 0;
+}
+
+void unit_clock_advance(uint64_t us)
+{
+	passed_us += us;
+}
+
+uint64_t unit_clock_unix_us(void)
+{
+	return UNIT_CLOCK_UNIX * 1000000 + passed_us;
+}
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	uint64_t start = id == CLOCK_REALTIME ? UNIT_CLOCK_UNIX : UNIT_CLOCK_BOOT;
+
+	ts->tv_sec = (time_t)(start + passed_us / 1000000);
+	ts->tv_nsec = (long)(passed_us % 1000000 * 1000);
+	return 0;
+}
