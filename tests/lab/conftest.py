@@ -4,14 +4,16 @@
 import hashlib
 import itertools
 import os
+import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from labtools import BUILD, Lab  # noqa: E402
-from peer import Peer  # noqa: E402
+import domains  # noqa: E402
+from labtools import BUILD, TOOL, Lab  # noqa: E402
+from peer import STORED, Peer  # noqa: E402
 
 serial = itertools.count(1)
 
@@ -21,6 +23,7 @@ def pytest_sessionstart(session):
         pytest.exit("the lab's network namespaces need root", returncode=3)
     if not (BUILD / "control" / "oncewired").exists():
         pytest.exit(f"no oncewired in {BUILD}: build first, or set BUILD", returncode=3)
+    subprocess.run([TOOL, "user"], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +45,18 @@ def make_lab():
 @pytest.fixture(scope="session")
 def lab(make_lab):
     return make_lab()
+
+
+@pytest.fixture(scope="session")
+def closed_lab(make_lab, tmp_path_factory):
+    """Its relays serve domains only: lab.domains, by name."""
+    return domains.closed_lab(make_lab, tmp_path_factory.mktemp("domains"))
+
+
+@pytest.fixture(scope="session")
+def proof_lab(make_lab, tmp_path_factory):
+    """Hits of up to domains.HIDDEN bytes are hidden; above, they cost a proof."""
+    return domains.proof_lab(make_lab, tmp_path_factory.mktemp("possession"))
 
 
 @pytest.fixture
@@ -88,6 +103,21 @@ def peer(lab):
     yield make
     for made in peers:
         made.sock.close()
+
+
+@pytest.fixture
+def stored(lab, peer):
+    """A function that puts a new blob of some size into one relay's store."""
+
+    def make(size, role, where=None, member=None):
+        content = os.urandom(size)
+        final, _ = peer(where=where).send_blob(
+            (where or lab).relay(role), content, peer("target", where=where).address,
+            deadline=10, member=member, until=STORED)
+        assert final.code == STORED
+        return content
+
+    return make
 
 
 @pytest.fixture

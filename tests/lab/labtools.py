@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -22,6 +23,7 @@ RELAY_PORT = 4870
 TARGET_PORT = 4871
 HOSTS = ("source", "target", "private", "central")
 CLONE_NEWNET = 0x40000000
+SO_RCVBUFFORCE = 33
 
 # Counts UDP between each pair of hosts where it must pass: on the bridge.
 TRAFFIC = "table bridge traffic {{\n{counters}\nchain forward {{\n" \
@@ -39,6 +41,19 @@ def wait_until(condition, timeout=20, step=0.05, what="condition"):
             return value
         assert time.monotonic() < end, f"{what}: not within {timeout} s"
         time.sleep(step)
+
+
+def expect_drop(lab, role, reason, act, count=1):
+    """act() must raise this counter by exactly `count`, and no other."""
+    before = lab.drops(role)
+    act()
+    wait_until(lambda: lab.drops(role).get(reason, 0) >= before.get(reason, 0) + count, 5,
+               what=f"drop counter {reason}")
+    time.sleep(0.1)
+    after = lab.drops(role)
+    rise = {name: after[name] - before.get(name, 0) for name in after
+            if after[name] != before.get(name, 0)}
+    assert rise == {reason: count}
 
 
 @dataclass
@@ -77,6 +92,42 @@ class Receiver:
 
     def __exit__(self, *_):
         stop_process(self.process)
+
+
+def checksum(data):
+    """RFC 1071."""
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def udp_packet(macs, source, target, payload):
+    """An Ethernet frame with UDP over IPv4, as a packet socket sends it. macs: (from, to);
+    source and target: (address, port)."""
+    ends = socket.inet_aton(source[0]) + socket.inet_aton(target[0])
+    udp = struct.pack(">HHHH", source[1], target[1], 8 + len(payload), 0)
+    pseudo = ends + struct.pack(">HH", socket.IPPROTO_UDP, 8 + len(payload))
+    udp = udp[:6] + struct.pack(">H", checksum(pseudo + udp + payload) or 0xFFFF)
+    ip = struct.pack(">BBHIBBH", 0x45, 0, 28 + len(payload), 0, 64, socket.IPPROTO_UDP, 0)
+    ip = ip[:10] + struct.pack(">H", checksum(ip + ends)) + ends
+    return b"".join(bytes.fromhex(mac.replace(":", "")) for mac in macs[::-1]) + b"\x08\x00" + \
+        ip + udp + payload
+
+
+def drain(sniffer):
+    """What a packet socket on a bridge's port has from the host behind it."""
+    frames = []
+    sniffer.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            raw, where = sniffer.recvfrom(2048)
+            if where[2] != socket.PACKET_OUTGOING and raw[12:14] == b"\x08\x00" and \
+                    raw[14] == 0x45 and raw[23] == socket.IPPROTO_UDP:
+                frames.append(raw)
+    return frames
 
 
 def stop_process(process, timeout=5):
@@ -127,6 +178,10 @@ class Lab:
             stop_process(process)
         assert "runtime error" not in logs and "Sanitizer" not in logs, logs
 
+    def key(self, name):
+        """The newest key of a key set file."""
+        return bytes.fromhex((self.state / f"{name}.key").read_text().split()[1])
+
     # ---- hosts ----
 
     def namespace(self, host):
@@ -167,13 +222,15 @@ class Lab:
             raise box["failure"]
         return box["value"]
 
-    def udp_socket(self, host, port=0):
-        family = socket.AF_INET6 if ":" in self.address[host] else socket.AF_INET
+    def udp_socket(self, host, port=0, address=None):
+        """address: another one than the host's first."""
+        address = address or self.address[host]
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
         def make():
             sock = socket.socket(family, socket.SOCK_DGRAM)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-            sock.bind((self.address[host], port))
+            sock.bind((address, port))
             return sock
 
         return self.in_host(host, make)
@@ -223,6 +280,23 @@ class Lab:
         before, delta = self.traffic(), {}
         yield delta
         delta.update({pair: count - before[pair] for pair, count in self.traffic().items()})
+
+    @contextlib.contextmanager
+    def captured(self):
+        """Yields a dict that holds, after the block, the Ethernet frames with oncewire's
+        UDP over IPv4 that each host sent. They are seen on the bridge, as AF_XDP takes the
+        relays' frames before a packet socket there could."""
+        sniffers = {host: self.packet_socket("net", host) for host in HOSTS}
+        found = {}
+        try:
+            for sniffer in sniffers.values():
+                sniffer.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+            yield found
+            time.sleep(0.1)
+            found.update({host: drain(sniffer) for host, sniffer in sniffers.items()})
+        finally:
+            for sniffer in sniffers.values():
+                sniffer.close()
 
     @contextlib.contextmanager
     def loss(self, permille):

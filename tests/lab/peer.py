@@ -5,20 +5,18 @@ one which misbehaves, or which looks at every frame.
 Nothing here shares code with the relay: what both agree on is the document.
 """
 
-import ctypes
 import hashlib
-import ipaddress
 import os
 import socket
 import struct
 import time
 from dataclasses import dataclass
 
-CHUNK = 1152
-EPOCH_SECONDS = 300
+from tokens import CHUNK, Key, make_proof, pack_addr, siphash, unpack_addr
+
 MAX_FRAME = 1232
-HELLO_SIZE = 96
-SEND_MIN = 384
+HELLO_SIZE = 112
+SEND_MIN = 432
 PULL_CHUNKS = 32
 
 (HELLO, WELCOME, LISTEN, LISTENING, SEND, STATUS, QUERY, ANSWER, OFFER, PULL, DATA,
@@ -27,14 +25,17 @@ PULL_CHUNKS = 32
 AUTH = 0x80
 INLINE = UPLOAD = ACK = LEASED = 0x01
 
-META, VERSIONS, RETRY_AFTER, PAD, HOLDER = 0x01, 0x04, 0x0D, 0x0E, 0x83
+META, VERSIONS, DOMAIN_PROOF, CHALLENGE, PROOF, RETRY_AFTER, PAD = 1, 4, 5, 8, 9, 0x0D, 0x0E
+HOLDER, SEALED_KEY = 0x83, 0x8A
 
-WORKING, WAITING, UPLOAD_WANTED, STORED, SERVING_PRIVATE, SERVING_CENTRAL, DELIVERING, \
-    DELIVERED, REFUSED = range(1, 10)
+WORKING, CHALLENGED, WAITING, UPLOAD_WANTED, STORED, SERVING_PRIVATE, SERVING_CENTRAL, \
+    DELIVERING, DELIVERED, REFUSED = range(1, 11)
 TARGET_POLICY, TARGET_UNREACHABLE, TARGET_DECLINED, TARGET_FAILED, TOO_LARGE, STORE_FULL, \
-    BUSY, RULE, WRONG_IDENTIFIER, UPLOAD_TIMEOUT, INTERNAL = range(1, 12)
+    BUSY, RULE, WRONG_IDENTIFIER, UPLOAD_TIMEOUT, MEMBERS_ONLY, QUOTA, WRONG_PROOF, \
+    INTERNAL = range(1, 15)
 COMPLETE, PROGRESS, DECLINE = 1, 2, 3
-STALE, FRESH, BAD_TICKET, GONE, UNSUPPORTED, ERROR_BUSY = range(1, 7)
+STALE, FRESH, BAD_TICKET, GONE, UNSUPPORTED, ERROR_BUSY, ERROR_KEY = range(1, 8)
+ANSWER_SERVING, ANSWER_FAILED = 1, 2
 
 BODY_SIZE = {
     HELLO: 8, WELCOME: 76, LISTEN: 28, LISTENING: 12, SEND: 116, STATUS: 40, QUERY: 152,
@@ -52,15 +53,22 @@ class Frame:
     ext: tuple = ()  # (type, value) pairs
     payload: bytes = b""
     version: int = 1
+    raw: bytes = b""  # as it arrived
 
-    def encode(self, pair_key=None):
+    def encode(self, pair_key=None, session_key=None):
+        """Signed with the key of a pair of relays, or of a member's session."""
         ext = b"".join(pack_ext(t, v) for t, v in self.ext)
-        flags = self.flags | (AUTH if pair_key else 0)
+        flags = self.flags | (AUTH if pair_key or session_key else 0)
         out = struct.pack(">BBBBIQ", self.version, self.verb, flags, len(ext) // 4, self.key,
                           self.conn) + self.body + ext + self.payload
         if pair_key:
             out += hashlib.blake2b(out, digest_size=16, key=pair_key).digest()
+        if session_key:
+            out += siphash(out, session_key)
         return out
+
+    def signed(self, session_key):
+        return bool(self.flags & AUTH) and siphash(self.raw[:-16], session_key) == self.raw[-16:]
 
     def extension(self, kind):
         return next((v for t, v in self.ext if t == kind), None)
@@ -92,18 +100,7 @@ def decode(raw):
         ext.append((kind, raw[at + 2:at + 2 + size]))
         at += (2 + size + 3) // 4 * 4
     payload = raw[end:-16] if flags & AUTH else raw[end:]
-    return Frame(verb, conn, body, flags, key, tuple(ext), payload, version)
-
-
-def pack_addr(address):
-    ip, port = address[:2]
-    ip = ipaddress.ip_address(ip)
-    return struct.pack(">BBH16s", ip.version, 0, port, ip.packed)
-
-
-def unpack_addr(raw):
-    kind, _, port = struct.unpack_from(">BBH", raw)
-    return str(ipaddress.ip_address(raw[4:8] if kind == 4 else raw[4:20])), port
+    return Frame(verb, conn, body, flags, key, tuple(ext), payload, version, raw)
 
 
 @dataclass
@@ -113,11 +110,12 @@ class Status:
     code: int
     reason: int
     bytes: int
+    challenge: bytes = None
 
     @classmethod
     def of(cls, frame):
         transfer, leg, code, reason, _, count, _ = struct.unpack(">16sHBBIQ8s", frame.body)
-        return cls(transfer, leg, code, reason, count)
+        return cls(transfer, leg, code, reason, count, frame.extension(CHALLENGE))
 
 
 @dataclass
@@ -177,27 +175,16 @@ class Error:
         return cls(code, verb, number, stream, echo)
 
 
-def mint_cookie(master, epoch, address, conn):
-    """A genuine cookie of any epoch, by who knows the group's master key."""
-    key = hashlib.blake2b(digest_size=16, key=master, salt=struct.pack("<QQ", epoch, 0),
-                          person=b"owcookie" + bytes(8)).digest()
-    covered = struct.pack(">QI", conn, 0) + pack_addr(address)
-    mac = ctypes.create_string_buffer(16)
-    ctypes.CDLL("libsodium.so.23").crypto_shorthash_siphashx24(
-        mac, covered, ctypes.c_ulonglong(len(covered)), key)
-    return struct.pack(">H", epoch & 0xFFFF) + mac.raw[:14]
-
-
-def query_frame(nonce, transfer, blob_id, length, target, source, send_size=412, deadline=10,
-                rule=1, key=1 << 8):
+def query_frame(nonce, transfer, blob_id, length, target, source, send_size=460, deadline=10,
+                rule=1, key=1 << 8 | 1, source_key=0):
     """A private relay's question; encode it with the pair's key."""
     body = struct.pack(">QQ16sHBBIII32sQ", nonce, int(time.time() * 1000), transfer, 0, rule, 0,
-                       deadline, send_size, 0, blob_id, length)
+                       deadline, send_size, source_key, blob_id, length)
     body += pack_addr(target) + bytes(16) + pack_addr(source) + struct.pack(">Q", 1)
     return Frame(QUERY, nonce, body, key=key)
 
 
-def answer_frame(nonce, query_nonce, transfer, code, reason=0, key=1 << 8):
+def answer_frame(nonce, query_nonce, transfer, code, reason=0, key=1 << 8 | 1):
     body = struct.pack(">QQQ16sHBBI96s", nonce, int(time.time() * 1000), query_nonce, transfer, 0,
                        code, reason, 0, bytes(96))
     return Frame(ANSWER, query_nonce, body, key=key)
@@ -211,12 +198,35 @@ class Session:
     conn: int
     cookie: bytes
     echo: bytes
+    member: Key = None
+    session_key: bytes = None
 
     def frame(self, verb, body, **more):
+        more.setdefault("key", self.member.field if self.member else 0)
         return Frame(verb, self.conn, body, **more)
 
+    def encode(self, frame):
+        """With a member's trailer, if it is one's session."""
+        return frame.encode(session_key=self.session_key)
+
     def tell(self, frame):
-        self.peer.put(frame.encode(), self.relay)
+        self.peer.put(self.encode(frame), self.relay)
+
+    def get(self, timeout, verbs=None):
+        """The next frame; the relay must have signed it for a member."""
+        frame, sender = self.peer.get(timeout, verbs)
+        self.check(frame)
+        return frame, sender
+
+    def check(self, frame):
+        if frame and self.session_key and frame.verb in (STATUS, LISTENING, ERROR, PULL):
+            assert frame.signed(self.session_key), "not signed for the member"
+
+    def ask(self, frame, verb, tries=8):
+        """Says it until an answer comes."""
+        reply = self.peer.ask(self.encode(frame), self.relay, verb, tries)
+        self.check(reply)
+        return reply
 
     def listen_frame(self, number, seconds=60):
         return self.frame(LISTEN, self.cookie + struct.pack(">QI", number, seconds))
@@ -224,23 +234,28 @@ class Session:
     def listen(self, number=None, seconds=60):
         """Takes a lease; returns the seconds granted."""
         number = number or time.time_ns() // 1000
-        reply = self.peer.ask(self.listen_frame(number, seconds), self.relay, LISTENING)
+        reply = self.ask(self.listen_frame(number, seconds), LISTENING)
         got, granted = struct.unpack(">QI", reply.body)
         assert got == number
         return granted
 
     def stop(self, number=None):
-        number = number or time.time_ns() // 1000
-        stop = self.frame(STOP, self.cookie + struct.pack(">Q", number))
-        return struct.unpack(">QI", self.peer.ask(stop, self.relay, LISTENING).body)[1]
+        reply = self.ask(self.stop_frame(number or time.time_ns() // 1000), LISTENING)
+        return struct.unpack(">QI", reply.body)[1]
+
+    def stop_frame(self, number):
+        return self.frame(STOP, self.cookie + struct.pack(">Q", number))
 
     def send_frame(self, blob_id, length, target, transfer=None, deadline=30, rule=1, meta=b"",
-                   leg=0):
+                   leg=0, proof=None, sealed_key=None):
         body = self.cookie + struct.pack(">16sHBBI32sQ", transfer or os.urandom(16), leg, rule, 0,
                                          deadline, blob_id, length)
         body += pack_addr(target) + bytes(16)
         ext = ((META, meta),) if meta else ()
-        return self.frame(SEND, body, ext=ext + pad_ext(SEND_MIN - 16 - len(body)))
+        ext += ((PROOF, proof),) if proof else ()
+        ext += pad_ext(SEND_MIN - 16 - len(body))
+        ext += ((SEALED_KEY, sealed_key),) if sealed_key else ()
+        return self.frame(SEND, body, ext=ext)
 
     def pull_frame(self, offer, number, first=0, mask=None, stream=1, ticket=None, echo=None,
                    cookie=None):
@@ -278,7 +293,7 @@ class Session:
             self.tell(self.pull_frame(offer, number, first))
             wanted = min(first + PULL_CHUNKS, chunks)
             while not all(i in have for i in range(first, wanted)):
-                frame, _ = self.peer.get(0.3, (DATA, ERROR))
+                frame, _ = self.get(0.3, (DATA, ERROR))
                 if frame is None:
                     break
                 if frame.verb == ERROR:
@@ -318,6 +333,15 @@ class Peer:
             return None, None
         return raw, sender[:2]
 
+    def collect(self, seconds):
+        """All that arrives, for some time: (payload size, frame)."""
+        found, end = [], time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            raw, _ = self.get_raw(left)
+            if raw is not None:
+                found.append((len(raw), decode(raw)))
+        return found
+
     def get(self, timeout, verbs=None):
         """The next frame with one of these verbs; others are skipped."""
         end = time.monotonic() + timeout
@@ -330,37 +354,76 @@ class Peer:
                 return frame, sender
         return None, None
 
-    def ask(self, frame, to, verb, tries=8):
+    def ask(self, raw, to, verb, tries=8):
         """Says it until an answer comes."""
         for _ in range(tries):
-            self.put(frame.encode(), to)
+            self.put(raw, to)
             reply, _ = self.get(0.5, (verb,))
             if reply:
                 return reply
         raise AssertionError(f"no answer (verb {verb}) from {to}")
 
-    def hello_frame(self, conn=None, nonce=None, version=1):
+    def hello_frame(self, conn=None, nonce=None, version=1, member=None):
         conn = conn or int.from_bytes(os.urandom(8), "big") or 1
         nonce = nonce or os.urandom(8)
+        ext = ((VERSIONS, b"\x01"),)
         size = HELLO_SIZE - 16 - 8 - 4
-        return Frame(HELLO, conn, nonce, ext=((VERSIONS, b"\x01"),) + pad_ext(size),
-                     version=version)
+        if member:
+            ext += ((DOMAIN_PROOF, member.hello_proof(conn, nonce)),)
+            size -= 20
+        return Frame(HELLO, conn, nonce, ext=ext + pad_ext(size), version=version,
+                     key=member.field if member else 0)
 
-    def hello(self, relay):
-        frame = self.hello_frame()
-        reply = self.ask(frame, relay, WELCOME)
+    def hello(self, relay, member=None, tries=8):
+        """`member`: the key of its domain."""
+        frame = self.hello_frame(member=member)
+        reply = self.ask(frame.encode(), relay, WELCOME, tries)
         nonce, cookie, echo, seen, own, _ = struct.unpack(">8s16s8s20s20sI", reply.body)
         assert nonce == frame.body and reply.conn == frame.conn
         assert unpack_addr(seen) == self.address
         assert unpack_addr(own) == relay
-        return Session(self, relay, frame.conn, cookie, echo)
+        session_key = member.session(frame.conn, unpack_addr(seen)) if member else None
+        assert member is None or reply.signed(session_key)
+        return Session(self, relay, frame.conn, cookie, echo, member, session_key)
 
-    def send_blob(self, relay, content, target, claim=None, deadline=20, transfer=None, meta=b"f"):
-        """A source's whole life: SEND until a final STATUS, serving PULLs. `claim` is
-        the content the identifier is computed from, if not the one uploaded.
+    def hold_blob(self, blob_id, content, target, seconds=3):
+        """A relay's side of one delivery: an OFFER under this identifier, and these bytes
+        for each PULL. Returns the codes of the RECEIPTs that come."""
+        transfer, codes, again, end = os.urandom(16), [], 0, time.monotonic() + seconds
+        offer = struct.pack(">8s16s32sQIHBB96s", bytes(8), transfer, blob_id, len(content), 30,
+                            0, 1, 0, os.urandom(96))
+        offer = Frame(OFFER, int.from_bytes(transfer[:8], "big"), offer,
+                      ext=pad_ext(SEND_MIN - 16 - len(offer))).encode()
+        while time.monotonic() < end and not codes:
+            if time.monotonic() >= again:
+                self.put(offer, target)
+                again = time.monotonic() + 1
+            frame, sender = self.get(0.1, (HELLO, PULL, RECEIPT))
+            if frame is None:
+                continue
+            if frame.verb == HELLO:
+                body = frame.body + bytes(24) + pack_addr(sender) + pack_addr(self.address)
+                self.put(Frame(WELCOME, frame.conn, body + struct.pack(">I", 300),
+                               ext=((VERSIONS, b"\x01"),)).encode(), sender)
+            elif frame.verb == PULL:
+                pull = Pull.of(frame)
+                for chunk in pull.chunks():
+                    body = bytes(8) + struct.pack(">QII", pull.stream, pull.number, chunk)
+                    part = content[chunk * CHUNK:(chunk + 1) * CHUNK]
+                    self.put(Frame(DATA, frame.conn, body, payload=part).encode(), sender)
+            elif frame.body[16] != PROGRESS:
+                codes.append(frame.body[16])
+        return codes
+
+    def send_blob(self, relay, content, target, claim=None, deadline=20, transfer=None, meta=b"f",
+                  member=None, until=DELIVERED):
+        """A source's whole life: SEND until a final STATUS, or the one it waits for,
+        serving PULLs and proving that it has what it uploads. `claim` is the content
+        the identifier is computed from, if not the one uploaded.
         Returns the final status and the codes seen on the way."""
-        session = self.hello(relay)
+        session = self.hello(relay, member)
         blob_id = hashlib.sha256(content if claim is None else claim).digest()
+        transfer = transfer or os.urandom(16)
         send = session.send_frame(blob_id, len(content), target, transfer, deadline, meta=meta)
         codes, again, end = [], 0, time.monotonic() + deadline
         while time.monotonic() < end:
@@ -368,6 +431,7 @@ class Peer:
                 session.tell(send)
                 again = time.monotonic() + 0.3
             frame, _ = self.get(0.1, (STATUS, PULL))
+            session.check(frame)
             if frame is None:
                 continue
             if frame.verb == PULL:
@@ -375,6 +439,11 @@ class Peer:
                 continue
             status = Status.of(frame)
             codes.append(status.code)
-            if status.code in (DELIVERED, REFUSED):
+            if status.code == CHALLENGED:
+                proof = make_proof(status.challenge, blob_id, content)
+                send = session.send_frame(blob_id, len(content), target, transfer, deadline,
+                                          meta=meta, proof=proof)
+                again = 0
+            if status.code in (until, DELIVERED, REFUSED):
                 return status, codes
         raise AssertionError(f"no final status; seen: {codes}")

@@ -2,18 +2,23 @@
 """Frames from nowhere: each is dropped under the one counter that names its fault, and
 changes nothing for anybody else."""
 
+import filecmp
+import json
 import logging
 import os
-import random
+import pathlib
+import re
+import signal
 import struct
-import threading
 import time
 
 import pytest
 
+import hostile
 import peer as wire
+import tokens
 from peer import Frame, Offer, Pull, decode
-from labtools import RELAY_PORT, wait_until
+from labtools import RELAY_PORT, expect_drop, wait_until
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
 from scapy.layers.inet import IP, UDP  # noqa: E402
@@ -26,19 +31,6 @@ NOISE_SECONDS = int(os.environ.get("NOISE_SECONDS", "20"))
 @pytest.fixture
 def session(lab, peer):
     return peer("source").hello(lab.relay("central"))
-
-
-def expect_drop(lab, role, reason, act, count=1):
-    """act() must raise this counter by exactly `count`, and no other."""
-    before = lab.drops(role)
-    act()
-    wait_until(lambda: lab.drops(role).get(reason, 0) >= before.get(reason, 0) + count, 5,
-               what=f"drop counter {reason}")
-    time.sleep(0.1)
-    after = lab.drops(role)
-    rise = {name: after[name] - before.get(name, 0) for name in after
-            if after[name] != before.get(name, 0)}
-    assert rise == {reason: count}
 
 
 def silent(session):
@@ -100,9 +92,9 @@ MALFORMED = {
     "pull-far-beyond": ("field", lambda s: pull_bytes(s, first=0xFFFFFFFF)),
     "receipt-code-0": ("field", lambda s: s.receipt_frame(an_offer(), 0, 0).encode()),
     "data-without-payload": ("field", lambda s: s.data_frame(a_pull(), 0, b"").encode()),
-    "a-key-nobody-has": ("key-unknown",
-                         lambda s: Frame(wire.LISTEN, s.conn, s.listen_frame(1).body,
-                                         key=0x123456).encode()),
+    "cookie-of-another-key": ("cookie-bad",
+                              lambda s: Frame(wire.LISTEN, s.conn, s.listen_frame(1).body,
+                                              key=0x123456).encode()),
     "hello-with-a-key": ("key-unknown", lambda s: hello_bytes(s, key=7 << 8)),
     "cookie-flipped": ("cookie-bad", lambda s: with_byte(
         s.listen_frame(1).encode(), 16 + 9, s.cookie[9] ^ 4)),
@@ -141,7 +133,7 @@ def pull_body(session):
 
 
 def welcome_body():
-    return bytes(32) + wire.pack_addr(("10.87.0.1", 1)) * 2 + struct.pack(">I", 1)
+    return bytes(32) + tokens.pack_addr(("10.87.0.1", 1)) * 2 + struct.pack(">I", 1)
 
 
 def status_body():
@@ -214,21 +206,21 @@ def test_hello_of_another_version_is_answered(lab, peer):
     speaker.put(frame.encode(), lab.relay("central"))
     reply, _ = speaker.get(2, (wire.WELCOME,))
     assert reply.body[:8] == frame.body
-    assert len(reply.encode()) <= len(frame.encode())
+    assert len(reply.raw) <= len(frame.encode())
 
 
 def test_stale_cookie(lab, session):
     """Genuine, of an epoch that has passed: one small ERROR(stale). Of this epoch: good."""
     master = bytes.fromhex((lab.state / "central.key").read_text())
-    now = int(time.time()) // wire.EPOCH_SECONDS
-    session.cookie = wire.mint_cookie(master, now, session.peer.address, session.conn)
+    now = int(time.time()) // tokens.EPOCH_SECONDS
+    session.cookie = tokens.mint_cookie(master, now, session.peer.address, session.conn)
     assert session.listen() > 0
-    session.cookie = wire.mint_cookie(master, now - 3, session.peer.address, session.conn)
+    session.cookie = tokens.mint_cookie(master, now - 3, session.peer.address, session.conn)
     raw = session.listen_frame(1).encode()
     expect_drop(lab, "central", "cookie-stale", lambda: session.peer.put(raw, session.relay))
     frame, _ = session.peer.get(1, (wire.ERROR,))
     assert wire.Error.of(frame).code == wire.STALE
-    assert len(frame.encode()) <= len(raw)
+    assert len(frame.raw) <= len(raw)
 
 
 def test_forged_old_cookie(lab, session):
@@ -333,8 +325,8 @@ def test_answer_to_nothing(fresh_lab):
     """Rightly signed, but to a QUERY that private never made. In a lab of its own, for
     such a frame moves the window of numbers in which the true peer's must lie."""
     lab = fresh_lab
-    key = bytes.fromhex((lab.state / "pair.key").read_text())
-    raw = wire.answer_frame(time.time_ns(), 42, os.urandom(16), 2).encode(key)
+    key = lab.key("pair")
+    raw = wire.answer_frame(time.time_ns() // 1000, 42, os.urandom(16), 2).encode(key)
     made = (Ether(src=lab.mac("central"), dst=lab.mac("private"))
             / IP(src=lab.address["central"], dst=lab.address["private"])
             / UDP(sport=RELAY_PORT, dport=RELAY_PORT) / Raw(raw))
@@ -342,8 +334,8 @@ def test_answer_to_nothing(fresh_lab):
 
 
 def test_query_with_a_wrong_clock(lab):
-    key = bytes.fromhex((lab.state / "pair.key").read_text())
-    query = a_query(time.time_ns())
+    key = lab.key("pair")
+    query = a_query(time.time_ns() // 1000)
     old = struct.pack(">Q", int(time.time() * 1000) - 3_600_000)
     stale = Frame(query.verb, query.conn, query.body[:8] + old + query.body[16:], key=query.key)
     made = packet(lab, stale.encode(key), host="private", sport=RELAY_PORT)
@@ -357,57 +349,61 @@ def test_target_without_a_route(lab, make_blob):
     assert lab.drops("central")["no-route"] >= before
 
 
-# ---- noise ----
+# ---- all of it at once ----
 
-def noise(stop, puts, seed):
-    """Random bytes, and frames that are almost right, as fast as this machine goes."""
-    chance = random.Random(seed)
-    while not stop.is_set():
-        for put in puts:
-            size = chance.choice((0, 1, 15, 16, 40, 96, 384, 1232, 1400))
-            raw = bytearray(chance.randbytes(size))
-            if size >= 16 and chance.random() < 0.8:
-                raw[0] = 1
-                raw[1] = chance.randrange(1, 17)
-                raw[2] = chance.choice((0, 0, 1, 0x80))
-                raw[3] = chance.choice((0, 0, 1, 200))
-                raw[4:8] = bytes(4)
-            put(bytes(raw))
+def resident(lab, role):
+    """Bytes of memory that the relay's process has."""
+    status = (pathlib.Path("/proc") / str(lab.daemon_pid(role)) / "status").read_text()
+    return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
 
-def test_noise_changes_nothing(lab, peer, make_blob, out):
-    """Transfers through both relays go on beside it; the relays live, and count it."""
-    pids = {role: lab.daemon_pid(role) for role in ("private", "central")}
-    before = {role: lab.status(role) for role in pids}
-    stop = threading.Event()
-    puts = []
-    for role in pids:
-        sock, relay = peer("source").sock, lab.relay(role)
-        sock.setblocking(False)
-        puts.append(lambda raw, sock=sock, relay=relay: send_or_skip(sock, raw, relay))
-    maker = threading.Thread(target=noise, args=(stop, puts, 1))
-    maker.start()
-    try:
-        end, rounds = time.monotonic() + NOISE_SECONDS, 0
-        while time.monotonic() < end or rounds < 2:
-            path = make_blob(2_000_000)
-            assert lab.deliver(path, "central", out)[0].outcome == "uploaded-central"
-            assert lab.deliver(path, "private", out)[0].outcome == "central-hit"
-            path.unlink()
-            rounds += 1
-    finally:
-        stop.set()
-        maker.join()
-    for role, pid in pids.items():
+def dropped(status):
+    """Frames that the relay or its XDP program did not act on."""
+    return sum(status["drops"].values()) + sum(
+        count for name, count in status.items() if name.startswith("xdp_shed"))
+
+
+DAMAGE = {"short", "version", "verb", "overlong", "flags", "ext", "field", "cookie-bad",
+          "key-unknown", "auth", "role", "unknown-stream"}
+
+
+def test_hostile_peer_changes_nothing(lab, make_blob, out):
+    """Transfers through both relays go on beside it, and all that arrives is what was sent.
+    The relays live, count what they drop by its name, and need no more memory than the
+    blobs that they were sent; more packets than they have buffers for leave none missing."""
+    first = make_blob(20_000)
+    with lab.captured() as said:
+        assert lab.deliver(first, "central", out)[0].outcome == "uploaded-central"
+        assert lab.deliver(first, "private", out)[0].outcome == "central-hit"
+    packets = hostile.attack_packets(lab, said, 1)
+    roles = {role: lab.daemon_pid(role) for role in ("private", "central")}
+    with hostile.Flood(lab, packets):
+        time.sleep(2)  # buffers are touched for the first time
+    before = {role: (lab.status(role), resident(lab, role)) for role in roles}
+    paths, end = [], time.monotonic() + NOISE_SECONDS
+    with lab.receive(out, count=0, timeout=NOISE_SECONDS + 120,
+                     lease=("private", "central")) as receiver:
+        with hostile.Flood(lab, packets) as flood:
+            while time.monotonic() < end or len(paths) < 2:
+                path = make_blob(500_000)
+                for via, outcome in (("central", "uploaded-central"), ("private", "central-hit")):
+                    sent = lab.send(path, via, timeout=60)
+                    assert (sent.code, sent.outcome) == (0, outcome), sent
+                paths.append(path)
+        receiver.process.send_signal(signal.SIGTERM)
+        receiver.wait()
+        received = [json.loads(line) for line in receiver.stdout.splitlines()]
+    assert len(received) == 2 * len(paths) and len(os.listdir(out)) == len(received)
+    for got, path in zip(received, (path for path in paths for _ in range(2))):
+        assert got["verified"] and filecmp.cmp(got["path"], path, shallow=False)
+    for role, pid in roles.items():
         assert lab.daemon_pid(role) == pid
+        status, memory = before[role]
         after = lab.status(role)
-        total = sum(after["drops"].values()) - sum(before[role]["drops"].values())
-        assert total > 1000 * NOISE_SECONDS // 20
-        assert after["blobs"] - before[role]["blobs"] == (rounds if role == "central" else 0)
-
-
-def send_or_skip(sock, raw, relay):
-    try:
-        sock.sendto(raw, relay)
-    except BlockingIOError:
-        pass
+        assert flood.sent > 16384 and dropped(after) - dropped(status) > NOISE_SECONDS * 50
+        assert after["blobs"] - status["blobs"] == (len(paths) if role == "central" else 0)
+        assert after["drops"]["no-buffer"] == 0
+        grown = resident(lab, role) - memory
+        if "ASAN_OPTIONS" not in os.environ:  # it keeps freed memory for a while
+            assert grown <= after["blob_bytes"] - status["blob_bytes"] + (8 << 20)
+        assert all(after["drops"][name] > 0 for name in DAMAGE), after["drops"]

@@ -16,7 +16,7 @@ from labtools import TOOL, Lab, wait_until
 
 def traces(lab):
     """Whatever on this machine carries the lab's id."""
-    found = glob.glob(f"/run/netns/ow-{lab.name}-*") + glob.glob(f"/run/dpdk/*{lab.name}-*")
+    found = glob.glob(f"/run/netns/ow-{lab.name}-*") + glob.glob(f"/run/oncewire/dpdk/*{lab.name}-*")
     found += glob.glob(f"/run/oncewire-lab/{lab.name}") + glob.glob(f"/dev/hugepages/*{lab.name}*")
     for cmdline in glob.glob("/proc/[0-9]*/cmdline"):
         try:

@@ -245,7 +245,7 @@ def test_check_config_accepts_the_labs(lab):
     ("[store]", "[stoer]", ["stoer", "store"]),
     ("slab_size = 2G", "slab_size = lots", ["[store] slab_size"]),
     (":4870\nport", ":99999\nport", ["[relay] listen"]),
-    ("id = 1", "id = 0", ["id"]),
+    ("\nkey_file", "\nkeyfile", ["[peer private] keyfile", "key_file"]),
 ])
 def test_check_config_names_the_fault(lab, tmp_path, old, new, words):
     text = (lab.state / "central.conf").read_text()
