@@ -134,7 +134,7 @@ const struct config_key config_keys[] = {
 	 .help = "Frames a second from one address (of IPv6: one /64) that are taken before their "
 		 "sender has proved itself: first HELLOs, and noise. Twice as many at once. 0: no "
 		 "limit."},
-	{KEY(LIMITS, COUNT, "strangers"), FIELD(strangers), .value = "50000", .min = 0,
+	{KEY(LIMITS, COUNT, "strangers"), FIELD(strangers), .value = "20000", .min = 0,
 	 .max = 100000000, .help = "The same, from all addresses together; 0: no limit."},
 	{KEY(LIMITS, COUNT, "control_per_source"), FIELD(control_per_source), .value = "2000",
 	 .min = 0, .max = 100000000,

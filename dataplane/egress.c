@@ -64,6 +64,23 @@ static void next_hop_ask(struct worker *w, struct rte_mbuf *m)
 	w->told_control = true;
 }
 
+static void egress_queue(struct worker *w, struct rte_mbuf *m, const struct rte_ether_addr *to)
+{
+	packet_finish(m, &w->relay->self, &w->relay->port.mac, to);
+	w->stats.tx_bytes += m->pkt_len;
+	w->tx[w->tx_count++] = m;
+	if (w->tx_count == WORKER_TX_BURST)
+		egress_flush(w);
+}
+
+void egress_return(struct worker *w, struct rte_mbuf *m, const struct rte_ether_addr *to)
+{
+	if (rte_is_valid_assigned_ether_addr(to))
+		egress_queue(w, m, to);
+	else
+		worker_drop(w, m, DROP_ADDRESS);
+}
+
 void egress_send(struct worker *w, struct rte_mbuf *m)
 {
 	const struct relay *r = w->relay;
@@ -84,9 +101,5 @@ void egress_send(struct worker *w, struct rte_mbuf *m)
 		}
 		to = &nh->mac;
 	}
-	packet_finish(m, &r->self, &r->port.mac, to);
-	w->stats.tx_bytes += m->pkt_len;
-	w->tx[w->tx_count++] = m;
-	if (w->tx_count == WORKER_TX_BURST)
-		egress_flush(w);
+	egress_queue(w, m, to);
 }

@@ -97,6 +97,9 @@ void handle_stop_now(struct worker *w, struct item *it);
 
 /* egress.c: the payload in m goes to packet_of(m)->peer. Owns m. */
 void egress_send(struct worker *w, struct rte_mbuf *m);
+/* Likewise, back to the host or router that brought the frame it answers: for
+ * addresses that nobody has validated, about which the kernel is not asked. */
+void egress_return(struct worker *w, struct rte_mbuf *m, const struct rte_ether_addr *to);
 void egress_flush(struct worker *w);
 /* An empty buffer for a payload to `peer`, NULL (counted) if the pool is empty. */
 struct rte_mbuf *egress_alloc(struct worker *w, const struct addr *peer);
