@@ -254,9 +254,18 @@ static void request_update(struct request *rq, const struct packet *p, const str
 	rq->field = f->key;
 	rq->worker = p->worker;
 	rq->heard = rq->ctl->now_us;
+	rq->send_size = p->frame_len; /* no OFFER is larger than the SEND that caused it */
 	rq->has_proof = s->proof != NULL;
 	if (s->proof != NULL)
 		rq->proof = *s->proof;
+}
+
+/* Is the SEND one of the request's repeats? One that names another target is
+ * not: what it causes must not go to the first one's. */
+static bool request_is(const struct request *rq, const struct domain *d, const struct send *s)
+{
+	return rq->domain == d->id && rq->rule == s->rule && rq->length == s->length &&
+	       ident_equal(&rq->id, s->id) && addr_equal(&rq->target, s->target);
 }
 
 /* The source asks again: tell it where things stand. */
@@ -305,7 +314,6 @@ static struct request *request_create(struct control *ctl, const struct request_
 	rq->target = *s->target;
 	rq->length = s->length;
 	rq->expiry = control_seconds(ctl) + s->deadline;
-	rq->send_size = p->frame_len;
 	rq->rule = s->rule;
 	rq->meta_len = s->meta_len;
 	if (s->meta_len > 0)
@@ -487,7 +495,7 @@ static void send_handle(struct control *ctl, const struct packet *p, const struc
 	memcpy(key.transfer, a.s.transfer, sizeof(key.transfer));
 	key.leg = put16(a.s.leg);
 	HASH_FIND(hh, ctl->requests.by_key, &key, sizeof(key), rq);
-	if (rq != NULL && ident_equal(&rq->id, a.s.id)) {
+	if (rq != NULL && request_is(rq, a.d, &a.s)) {
 		request_update(rq, p, f, &a.s);
 		request_again(rq);
 		return;

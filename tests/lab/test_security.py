@@ -114,7 +114,7 @@ def test_consent_gone_stale(lab, peer, stored, digest):
                              stopped.conn)
     stopped.tell(stopped.pull_frame(offers[1], 2, cookie=old))
     assert Error.of(stopped.peer.get(1)[0]).code == wire.STALE
-    time.sleep(3.1 - (time.time() - now))
+    wait_until(lambda: time.time() > now + 3.1)
     stopped.tell(stopped.pull_frame(offers[1], 3, echo=tokens.mint_echo(
         master, int(time.time()), stopped.peer.address, stopped.conn)))
     assert Error.of(stopped.peer.get(1)[0]).code == wire.BAD_TICKET

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Takes each defence out of a copy of the tree, once, and sees that a test notices.
+
+usage: defences.py FOLDER [WORD...]    FOLDER: for the copy and its build, kept for the next
+                                       run; WORD: only rows whose attack or test has it
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TARGETS = ["control/oncewired", "client/oncewire", "dataplane/xdp/steer.bpf.o"]
+SECURITY, HOSTILE = "tests/lab/test_security.py::", "tests/lab/test_hostile.py::"
+DOMAINS, POSSESSION = "tests/lab/test_domains.py::", "tests/lab/test_possession.py::"
+CONSENT = "tests/lab/test_consent.py::"
+
+
+@dataclass
+class Row:
+    attack: str
+    test: str  # a pytest node, or the name of a unit test
+    file: str
+    old: str
+    new: str
+    second: tuple = ()  # (file, old, new) of a second line of defence, which goes too
+
+    @property
+    def unit(self):
+        return "/" not in self.test
+
+    @property
+    def edits(self):
+        return [(self.file, self.old, self.new), *([self.second] if self.second else [])]
+
+
+ROWS = [
+    Row("amplification", SECURITY + "test_amplification_to_a_third_party[800-central-central]",
+        "dataplane/offer.c", "allowed & ~3u);\n\t\treturn len <= allowed ? len : 0;",
+        "WIRE_MAX_FRAME);\n\t\treturn len;"),
+    Row("amplification", CONSENT + "test_offers_to_a_stranger_are_limited",
+        "dataplane/offer.c", "return budget_take(&b->pair", "return true || budget_take(&b->pair"),
+    Row("amplification", "test_wire_frame_client",
+        "wire/frame_hello.c", "if (f->len < HELLO_SIZE)", "if (false)"),
+    Row("spoofed sources", SECURITY + "test_spoofed_sources_and_state_exhaustion",
+        "dataplane/ingress.c", "reason = cookie_check(",
+        "reason = DROP_NONE & cookie_check("),
+    Row("state exhaustion", SECURITY + "test_spoofed_sources_and_state_exhaustion",
+        "control/upload.c",
+        "if (uploads_of(ctl, &rq->key.source) >= ctl->config->max_uploads_per_source ||",
+        "if ("),
+    Row("flood of strangers", "test_shed",
+        "dataplane/shed.c", "\t\treturn DROP_SHED_SOURCE;", "\t\treturn DROP_NONE;"),
+    Row("consent: lease over", SECURITY + "test_consent_gone_stale",
+        "dataplane/lease.c", "if (l->expiry <= unix_seconds ||", "if (l->expiry == 0 ||"),
+    Row("consent: withdrawn", SECURITY + "test_stop_is_not_undone",
+        "dataplane/inbound.c", "lease_revoke(w->relay->leases, &it->packet->peer, s.number);", ""),
+    Row("consent: old echo", SECURITY + "test_consent_gone_stale",
+        "dataplane/hit.c", "reason = echo_check(", "reason = DROP_NONE & echo_check("),
+    Row("consent: transfer over", SECURITY + "test_consent_gone_stale",
+        "wire/token.c", "get32(t->expiry) < unix_seconds", "get32(t->expiry) == 0"),
+    Row("probe: special ranges", SECURITY + "test_relay_as_a_probe_into_private_networks",
+        "dataplane/offer.c", "if (!keyring_allows(relay_keyring(r), d, target) ||", "if ("),
+    Row("probe: 6to4", SECURITY + "test_relay_as_a_probe_into_private_networks",
+        "wire/addr.c", "\t{{0x20, 0x02}, 16},", "\t{{0x3f, 0xfe}, 16},"),
+    Row("probe: NAT64", SECURITY + "test_relay_as_a_probe_into_private_networks",
+        "wire/addr.c", "return ip4_special_use(a->ip + 12);", "return false;"),
+    Row("probe: IPv4-mapped", SECURITY + "test_relay_as_a_probe_into_private_networks",
+        "wire/addr.c", "a->type == ADDR_IP6 && memcmp(a->ip, mapped_prefix, 12) != 0;",
+        "a->type == ADDR_IP6;"),
+    Row("probe: relay, peers", SECURITY + "test_relay_as_a_probe_into_private_networks",
+        "dataplane/offer.c", "peer_hosts_have(&r->peers, target))", "false)"),
+    Row("probe: domain's ranges", DOMAINS + "test_target_ranges_of_a_domain",
+        "dataplane/keyring.c", "return d->limited ?", "return false && d->limited ?"),
+    Row("hash is not file", SECURITY +
+        "test_knowing_the_hash_is_not_having_the_file[private-private]",
+        "dataplane/hit.c", "if (r->possession && s->length > 0) {", "if (false) {"),
+    Row("hash is not file", SECURITY +
+        "test_knowing_the_hash_is_not_having_the_file[central-central]",
+        "control/possession.c", "j->right = proof_check(", "j->right = true | proof_check("),
+    Row("hash is not file", SECURITY +
+        "test_knowing_the_hash_is_not_having_the_file[central-private]",
+        "control/serve.c", "if (!ctl->relay->possession ||", "if (true ||"),
+    Row("hash: waiter", POSSESSION + "test_waiter_during_an_upload_proves_too",
+        "control/request.c", "if (ctl->relay->possession && !rq->uploaded &&", "if (false &&"),
+    Row("hash: proof replayed", POSSESSION + "test_proof_is_of_one_transfer_and_one_source",
+        "control/request.c",
+        "!challenge_check(relay_keys(ctl->relay), &a->s.proof->challenge, &claim)", "false"),
+    Row("existence: hidden", SECURITY + "test_existence_oracle",
+        "dataplane/hit.c", "||\n\t    relay_hides(r, s->length)) {", ") {"),
+    Row("existence: domains", SECURITY + "test_existence_oracle",
+        "store/index.c", "(uint64_t)domain << 8 | rule", "(domain & 0) | rule",
+        ("store/index.h", "b->domain == domain && ", "")),
+    Row("poisoning: store", SECURITY + "test_poisoning_by_collision",
+        "control/upload.c", "if (!ident_equal(computed, &u->key.id)) {", "if (false) {"),
+    Row("poisoning: target", SECURITY + "test_poisoning_by_collision",
+        "client/delivery_settle.c", "d->verified = ident_equal(&id, &d->id);",
+        "d->verified = true;"),
+    Row("poisoning: weak rule", SECURITY + "test_poisoning_by_collision",
+        "dataplane/hit.c", "if ((r->rules & (1u << it->send.rule)) == 0)", "if (false)"),
+    Row("index flooding: seed", SECURITY + "test_index_flooding",
+        "store/index.c", "rc = random_fill(&hash_seed, sizeof(hash_seed));", "hash_seed = 1;"),
+    Row("index flooding: leases", SECURITY + "test_index_flooding",
+        "dataplane/lease.c", "*tally_of(&t->hosts, &l->target) >= t->per_host", "false"),
+    Row("malformed: extensions", "test_wire_ext",
+        "wire/frame.c", "if (size > left || type < last", "if (type < last"),
+    Row("malformed: lengths", HOSTILE + "test_every_truncation_is_short",
+        "wire/frame.c", "\tif (ext > left)\n\t\treturn DROP_EXT;", ""),
+    Row("malformed: chunk mask", HOSTILE +
+        "test_malformed_frame_has_its_counter[pull-far-beyond]",
+        "wire/frame_blob.c", "if (!(mask & 1) || first >= count)", "if (!(mask & 1))"),
+    Row("replay: nonce", SECURITY + "test_replay_of_a_captured_exchange",
+        "control/peer.c", "|| !nonce_fresh(p, nonce)", "|| (nonce_fresh(p, nonce), false)"),
+    Row("replay: clock", HOSTILE + "test_query_with_a_wrong_clock",
+        "control/peer.c", "time_ms + CLOCK_SKEW_MS < now_ms ||", ""),
+    Row("replay: LISTEN", SECURITY + "test_stop_is_not_undone",
+        "dataplane/lease.c", "if (old->number >= l->number)", "if (false)"),
+    Row("replay: conn", CONSENT + "test_conn_is_part_of_the_cookie",
+        "wire/token.c", "struct cookie_input in = {.conn = put64(conn), ",
+        "struct cookie_input in = {.conn = put64(conn & 0), "),
+    Row("replay: address", DOMAINS + "test_captured_frames_are_of_no_use_elsewhere",
+        "wire/token.c", ".key = put32(key), .client = *client};",
+        ".key = put32(key), .client = {client->type & 0}};"),
+    Row("member: trailer", DOMAINS + "test_signed_verbs_and_nothing_else",
+        "dataplane/ingress.c", "frame_signed(&it->frame, &it->session) ? reason : DROP_AUTH;",
+        "reason;"),
+    Row("member: upload", DOMAINS + "test_signed_verbs_and_nothing_else",
+        "dataplane/inbound.c", "s->member && !frame_signed(", "false && !frame_signed("),
+    Row("member: HELLO", DOMAINS + "test_wrong_hello_is_not_answered",
+        "dataplane/inbound.c", "if (h->proof == NULL || !hello_proven(",
+        "if (false && !hello_proven("),
+    Row("member: lease", DOMAINS + "test_lease_of_another_domain_is_no_consent",
+        "dataplane/offer.c", "l->key >> 8 == key >> 8 ?", "key != 1 ?"),
+    Row("member: ticket", DOMAINS + "test_forged_pull_of_another_domains_blob",
+        "dataplane/hit.c", "reason = ticket_check(", "reason = DROP_NONE & ticket_check("),
+    Row("pair: trailer", HOSTILE +
+        "test_malformed_frame_has_its_counter[query-with-a-wrong-trailer]",
+        "dataplane/ingress.c", "!trailer_check(p->key,", "false & !trailer_check(p->key,"),
+]
+
+
+class Copy:
+    """The tree's copy: brought up to date, then changed and built row by row."""
+
+    def __init__(self, folder):
+        self.tree = folder / "tree"
+        self.build = folder / "build"
+
+    def write(self, file, text):
+        path = self.tree / file
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+    def update(self):
+        for path in ROOT.rglob("*"):
+            name = path.relative_to(ROOT)
+            if name.parts[0] in (".git", "__pycache__") or name.parts[0].startswith("build"):
+                continue
+            target = self.tree / name
+            if path.is_file() and (not target.exists() or
+                                   target.read_bytes() != path.read_bytes()):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
+        if not (self.build / "build.ninja").exists():
+            subprocess.run(["meson", "setup", "-Dwerror=false", "-Doptimization=1", self.build,
+                            self.tree], check=True, stdout=subprocess.DEVNULL)
+
+    def compile(self, row=None):
+        unit = [f"tests/unit/{row.test}"] if row and row.unit else []
+        done = subprocess.run(["ninja", "-C", self.build, *TARGETS, *unit], text=True,
+                              capture_output=True)
+        if done.returncode == 0:
+            return None
+        return next((line for line in done.stdout.splitlines() if "error" in line), done.stderr)
+
+    def run(self, row):
+        """None if the row's test fails, else what it did."""
+        if row.unit:
+            argv = [self.build / "tests" / "unit" / row.test]
+        else:
+            argv = ["/usr/bin/python3", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
+                    row.test]
+        done = subprocess.run(argv, cwd=self.tree, env=dict(os.environ, BUILD=str(self.build)),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                              stderr=subprocess.DEVNULL, timeout=300)
+        if done.returncode == 0:
+            return "not noticed"
+        summary = done.stdout.strip().split("\n")[-1]
+        return None if row.unit or " failed" in summary else f"the test could not run: {summary}"
+
+    def judge(self, row):
+        """None if the test noticed, else what went wrong."""
+        before = {file: (self.tree / file).read_text() for file, _, _ in row.edits}
+        for file, old, new in row.edits:
+            if before[file].count(old) != 1:
+                return f"{file} has not exactly one: {old}"
+            self.write(file, before[file].replace(old, new))
+        try:
+            error = self.compile(row)
+            if error is not None:
+                return f"does not build without the defence: {error}"
+            return self.run(row)
+        finally:
+            for file, text in before.items():
+                self.write(file, text)
+
+
+def main(folder, words):
+    rows = [row for row in ROWS if not words or any(w in row.attack + row.test for w in words)]
+    copy = Copy(pathlib.Path(folder).resolve())
+    copy.update()
+    noticed = 0
+    for row in rows:
+        fault = copy.judge(row)
+        noticed += fault is None
+        print(f"{row.attack:24} {row.file:26} {row.test.split('::')[-1]:70} "
+              f"{fault or 'noticed'}", flush=True)
+    print(f"{noticed} of {len(rows)}: a test fails when the defence is gone")
+    return noticed != len(rows)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
