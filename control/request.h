@@ -73,8 +73,24 @@ struct requests {
 
 void requests_init(struct control *ctl);
 
-/* A SEND that a worker cannot serve alone: a miss, or one that brings a proof. */
+/* send.c: a SEND that a worker cannot serve alone: a miss, or one that brings a
+ * proof. */
 void handle_send_slow(struct control *ctl, const struct packet *p, const struct frame *f);
+
+/* Is there room for one more that waits: in all, of its source, of its domain? */
+bool request_room(struct control *ctl, const struct domain *d, const struct addr *source);
+/* NULL: no memory. */
+struct request *request_create(struct control *ctl, const struct request_key *key,
+			       const struct domain *d, const struct packet *p,
+			       const struct frame *f, const struct send *s);
+/* Is the SEND one of the request's repeats? One that names another target is
+ * not: what it causes must not go to the first one's. */
+bool request_is(const struct request *rq, const struct domain *d, const struct send *s);
+/* Takes over what may differ between a SEND and its repeats. */
+void request_update(struct request *rq, const struct packet *p, const struct frame *f,
+		    const struct send *s);
+/* The source asks again: tells it where things stand. */
+void request_again(struct request *rq);
 struct request *request_by_query(struct control *ctl, uint64_t conn);
 /* Central has sent the OFFER (or given us the ticket for it). */
 void request_served(struct request *rq);
@@ -82,6 +98,8 @@ void request_served(struct request *rq);
 void request_upload(struct request *rq);
 /* Central has it, but wants to see a proof first. */
 void request_challenged(struct request *rq, const struct challenge *challenge);
+/* How this relay calls a hit. */
+enum status_code status_serving(const struct control *ctl);
 /* Tells the source. */
 void request_status(struct request *rq, enum status_code code, enum refuse_reason reason,
 		    uint64_t bytes);

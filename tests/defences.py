@@ -87,7 +87,7 @@ ROWS = [
     Row("hash: waiter", POSSESSION + "test_waiter_during_an_upload_proves_too",
         "control/request.c", "if (ctl->relay->possession && !rq->uploaded &&", "if (false &&"),
     Row("hash: proof replayed", POSSESSION + "test_proof_is_of_one_transfer_and_one_source",
-        "control/request.c",
+        "control/send.c",
         "!challenge_check(relay_keys(ctl->relay), &a->s.proof->challenge, &claim)", "false"),
     Row("existence: hidden", SECURITY + "test_existence_oracle",
         "dataplane/hit.c", "||\n\t    relay_hides(r, s->length)) {", ") {"),
