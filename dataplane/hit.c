@@ -56,7 +56,7 @@ static enum refuse_reason send_refusal(const struct worker *w, const struct item
 	return offer_refusal(r, it->domain, it->send.target);
 }
 
-static void challenge_send(struct worker *w, const struct item *it, struct status *status)
+static void challenge_send(struct worker *w, const struct item *it)
 {
 	const struct send *s = &it->send;
 	const struct challenge_request q = {
@@ -69,11 +69,15 @@ static void challenge_send(struct worker *w, const struct item *it, struct statu
 		.length = s->length,
 	};
 	struct challenge challenge;
+	const struct status status = {
+		.transfer = s->transfer,
+		.challenge = &challenge,
+		.leg = s->leg,
+		.code = STATUS_CHALLENGE,
+	};
 
 	challenge_mint(w->keys, &q, &challenge);
-	status->code = STATUS_CHALLENGE;
-	status->challenge = &challenge;
-	reply_status(w, it, status);
+	reply_status(w, it, &status);
 }
 
 /* The domain's share of this worker, and of its time. */
@@ -122,7 +126,7 @@ void handle_send(struct worker *w, struct item *it)
 		if (s->proof != NULL)
 			item_ask_control(w, it); /* to be verified beside the hit path */
 		else
-			challenge_send(w, it, &status);
+			challenge_send(w, it);
 		return;
 	}
 	w->stats.hits++;
