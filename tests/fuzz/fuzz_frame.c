@@ -3,17 +3,10 @@
  * the same: the header, the body and the payload byte by byte, the extensions
  * once more after a second turn.
  */
-#include <stdlib.h>
-
+#include "tests/fuzz/check.h"
 #include "tests/unit/wire_frames.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-static void check(bool good)
-{
-	if (!good)
-		abort();
-}
 
 /* Every pointer leads into the frame. */
 static void inside(const struct frame *f, const void *p, size_t len)

@@ -19,12 +19,15 @@ size_t make_stop(struct person *p, const struct cookie *c, uint8_t *buf)
 
 size_t make_send(struct person *p, const struct cookie *c, uint8_t *buf)
 {
+	static const uint8_t meta[META_MAX];
 	uint8_t transfer[TRANSFER_SIZE];
 	const struct send send = {
 		.cookie = c,
 		.transfer = transfer,
 		.id = about.id,
 		.target = &about.target,
+		.meta = meta,
+		.meta_len = about.meta_len,
 		.proof = about.proof,
 		.rule = RULE_SHA256,
 		.deadline = 60,

@@ -12,6 +12,7 @@ struct scene_about {
 	uint64_t length;
 	struct addr target;
 	uint8_t transfer;
+	uint8_t meta_len;
 	const struct proof *proof; /* NULL: none */
 	struct echo echo;
 	struct ticket ticket;
