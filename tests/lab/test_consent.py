@@ -263,11 +263,15 @@ def test_honest_source_is_served_after_a_liar(lab, peer, make_blob, out):
     relay = lab.relay("private")
 
     class Slow(Peer):
+        """Long enough for the honest one to come, then fast: PULLs must not pile up."""
+        pulls = 0
+
         def get(self, timeout, verbs=None):
             frame, sender = super().get(timeout, verbs)
             if frame is not None and frame.verb == wire.PULL:
                 started.set()
-                time.sleep(0.3)
+                self.pulls += 1
+                time.sleep(0.3 if self.pulls <= 5 else 0)
             return frame, sender
 
     with ThreadPoolExecutor(1) as pool:
