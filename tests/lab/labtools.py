@@ -70,15 +70,22 @@ class Sent:
 
 
 class Receiver:
-    """A `oncewire recv` in the background."""
+    """A `oncewire recv` in the background. What it prints is read all the time, for one
+    that cannot print waits, and takes no more files."""
 
     def __init__(self, process):
         self.process = process
         self.stdout = self.stderr = None
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        self.stdout, self.stderr = self.process.communicate()
 
     def wait(self, timeout=60):
         """Its exit status; stdout and stderr are then there to read."""
-        self.stdout, self.stderr = self.process.communicate(timeout=timeout)
+        self.process.wait(timeout)
+        self.reader.join(timeout)
         return self.process.returncode
 
     def files(self, timeout=60):
@@ -91,7 +98,8 @@ class Receiver:
         return self
 
     def __exit__(self, *_):
-        stop_process(self.process)
+        end_process(self.process)
+        self.reader.join()
 
 
 def checksum(data):
@@ -130,7 +138,7 @@ def drain(sniffer):
     return frames
 
 
-def stop_process(process, timeout=5):
+def end_process(process, timeout=5):
     """Ends a process that we started, gently first."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -139,6 +147,11 @@ def stop_process(process, timeout=5):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def stop_process(process):
+    """Ends it, and what it has not read or written is lost."""
+    end_process(process)
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream:
             stream.close()
