@@ -49,10 +49,11 @@ static int prepare_xdp(struct port *p, const char *ifname, const char *program, 
 		return port_fail(why, size, -errno,
 				 "XDP program %s: %s; set xdp_program to where steer.bpf.o is",
 				 program, strerror(errno));
+	iface_canonical(p);
 	n = snprintf(p->vdev, sizeof(p->vdev),
 		     DRIVER_XDP
 		     "0,iface=%s,start_queue=0,queue_count=%u,busy_budget=0,xdp_prog=%s%s",
-		     ifname, p->workers, program, force_copy ? ",force_copy=1" : "");
+		     p->ifname, p->workers, program, force_copy ? ",force_copy=1" : "");
 	if ((size_t)n >= sizeof(p->vdev) || strchr(program, ','))
 		return port_fail(why, size, -EINVAL,
 				 "XDP program %s: DPDK takes no path so long or with a comma",

@@ -11,9 +11,13 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dataplane/port_part.h"
+
+#define LOCK_WAIT_MS 5000u
+#define LOCK_RETRY_MS 20u
 
 static int iface_ioctl(const struct port *p, unsigned long request, struct ifreq *ifr)
 {
@@ -27,6 +31,14 @@ static int iface_ioctl(const struct port *p, unsigned long request, struct ifreq
 		err = -errno;
 	close(fd);
 	return err;
+}
+
+void iface_canonical(struct port *p)
+{
+	unsigned int index = if_nametoindex(p->ifname);
+
+	if (index)
+		if_indextoname(index, p->ifname);
 }
 
 int iface_check(struct port *p, char *why, size_t size)
@@ -100,22 +112,43 @@ int iface_check_queues(const struct port *p, char *why, size_t size)
 	return 0;
 }
 
+/* A killed relay's lock outlives it for as long as the kernel takes to free its
+ * memory, so a lock that is held is tried again for a while. */
+static int lock_bind(const struct port *p, const struct sockaddr_un *sun, socklen_t len)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_RETRY_MS * 1000000};
+
+	for (unsigned int waited = 0;; waited += LOCK_RETRY_MS) {
+		if (!bind(p->lock_fd, (const struct sockaddr *)sun, len))
+			return 0;
+		if (errno != EADDRINUSE || waited >= LOCK_WAIT_MS)
+			return -errno;
+		if (waited == 0)
+			fprintf(stderr,
+				"oncewired: %s: its lock is held; waiting up to %u s, in case "
+				"that is a relay which is ending\n",
+				p->ifname, LOCK_WAIT_MS / 1000);
+		nanosleep(&pause, NULL);
+	}
+}
+
 int iface_lock(struct port *p, char *why, size_t size)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	socklen_t len;
 	int n, err;
 
-	/* abstract: a name of the network namespace that dies with its owner */
-	n = snprintf(sun.sun_path + 1, sizeof(sun.sun_path) - 1, "oncewire-port-%s", p->ifname);
+	/* abstract: a name of the network namespace that dies with its owner. By
+	 * index: an interface can have several names. */
+	n = snprintf(sun.sun_path + 1, sizeof(sun.sun_path) - 1, "oncewire-port-%u", p->ifindex);
 	len = offsetof(struct sockaddr_un, sun_path) + 1 + n;
 	p->lock_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (p->lock_fd < 0)
 		return port_fail(why, size, -errno, "%s: no socket for its lock: %s", p->ifname,
 				 strerror(errno));
-	if (!bind(p->lock_fd, (struct sockaddr *)&sun, len))
+	err = lock_bind(p, &sun, len);
+	if (!err)
 		return 0;
-	err = -errno;
 	close(p->lock_fd);
 	p->lock_fd = -1;
 	if (err == -EADDRINUSE)

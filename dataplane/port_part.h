@@ -23,12 +23,15 @@ __attribute__((format(printf, 4, 5))) int port_fail(char *why, size_t size, int 
 
 /* ---- port_iface.c ---- */
 
+/* ifname becomes the interface's own name if it is an alternative one. */
+void iface_canonical(struct port *p);
 /* The interface exists and is up; fills ifindex and mtu. */
 int iface_check(struct port *p, char *why, size_t size);
 /* Are there as many receive queues as workers? More would leave traffic with
  * the kernel, fewer would leave workers without any. */
 int iface_check_queues(const struct port *p, char *why, size_t size);
-/* One relay per interface and network namespace; fills lock_fd. */
+/* One relay per interface and network namespace; fills lock_fd. Waits some
+ * seconds for a killed relay's lock, and says so on stderr. */
 int iface_lock(struct port *p, char *why, size_t size);
 /* Binds the kernel's socket on the relay's port; fills kernel_fd. With
  * `shared` the address must be this host's. */

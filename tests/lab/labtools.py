@@ -138,6 +138,16 @@ def drain(sniffer):
     return frames
 
 
+def has_ended(pid):
+    """The process and all its threads: what they had open is closed then. Its parent may
+    not have asked for it yet."""
+    states = []
+    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            states.append(path.read_text().rsplit(")", 1)[1].split()[0])
+    return all(state in "ZX" for state in states)
+
+
 def end_process(process, timeout=5):
     """Ends a process that we started, gently first."""
     if process.poll() is None:
@@ -345,7 +355,7 @@ class Lab:
         """Ends the relay and waits until it is gone; seconds that took."""
         pid, start = self.daemon_pid(role), time.monotonic()
         os.kill(pid, how)
-        wait_until(lambda: self.daemon_pid(role) is None, timeout, 0.02, "end of the relay")
+        wait_until(lambda: has_ended(pid), timeout, 0.02, "end of the relay")
         return time.monotonic() - start
 
     def start_relay(self, role):

@@ -111,7 +111,7 @@ def second_daemon(lab, config, tmp_path, changes=()):
         text = text.replace(old, new)
     path = tmp_path / config
     path.write_text(text)
-    return lab.run("central", "oncewired", "--config", path, timeout=20)
+    return lab.run("central", "oncewired", "--config", path, timeout=60)
 
 
 def test_second_daemon_is_refused(lab, make_blob, out, tmp_path):

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -154,6 +155,44 @@ static void second_relay_refused(void **state)
 	port_release(&first);
 	assert_int_equal(prepare(&second, "af_xdp:lo"), 0);
 	port_release(&second);
+}
+
+/* The kernel keeps a killed relay's lock until it has freed its memory. */
+static void dying_relay_is_waited_for(void **state)
+{
+	struct port first, second;
+	pid_t child;
+	int status;
+
+	(void)state;
+	assert_int_equal(prepare(&first, "af_xdp:lo"), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) { /* holds the lock a little longer than its owner */
+		usleep(300000);
+		_exit(0);
+	}
+	port_release(&first);
+	assert_int_equal(prepare(&second, "af_xdp:lo"), 0);
+	port_release(&second);
+	assert_int_equal(waitpid(child, &status, 0), child);
+}
+
+/* The driver would detach the first one's program. */
+static void second_name_is_the_same_interface(void **state)
+{
+	struct port first, second;
+
+	(void)state;
+	run("ip link property add dev lo altname loop");
+	assert_int_equal(prepare(&first, "af_xdp:loop"), 0);
+	assert_string_equal(first.ifname, "lo");
+	assert_non_null(strstr(first.vdev, "iface=lo,"));
+	assert_int_equal(prepare_at(&second, "vdev:net_af_packet0,iface=loop", "127.0.0.2:4999"),
+			 -EADDRINUSE);
+	assert_why("another oncewired");
+	port_release(&first);
+	run("ip link property del dev lo altname loop");
 }
 
 static void listen_address_checked(void **state)
@@ -300,6 +339,8 @@ int main(void)
 		cmocka_unit_test(down_interface_refused),
 		cmocka_unit_test(vdev_string_and_copy_mode),
 		cmocka_unit_test(second_relay_refused),
+		cmocka_unit_test(dying_relay_is_waited_for),
+		cmocka_unit_test(second_name_is_the_same_interface),
 		cmocka_unit_test(listen_address_checked),
 		cmocka_unit_test(used_port_refused),
 		cmocka_unit_test(kernel_socket_swallows),
