@@ -11,6 +11,9 @@
 #define WINDOW_LEAST 4	  /* chunks */
 #define REPORT_EVERY (250 * MILLISECOND)
 #define ASK_EVERY (1 * SECOND)
+#define ERROR_WAIT (10 * MILLISECOND) /* before pulling again; doubles */
+#define ERROR_WAIT_DOUBLINGS 7
+#define ERRORS_MOST 16 /* in a row: then the next OFFER is waited for */
 
 /* All deliveries share one receive buffer. */
 static uint32_t window_cap(const struct ow_receiver *r)
@@ -31,16 +34,23 @@ static void windows_share(struct ow_receiver *r)
 			r->active[i]->window->cap = window_cap(r);
 }
 
-void delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
+int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
 	uint64_t random;
 
+	/* An OFFER's length costs its sender nothing: calloc() takes bitmaps of that
+	 * size as untouched pages, which become memory as chunks arrive. */
+	free(d->window);
+	d->window = calloc(1, sizeof(*d->window) + pullwin_memory(d->length));
+	if (d->window == NULL)
+		return -ENOMEM;
 	pullwin_init(d->window, d->length, d->window + 1, window_cap(r), now);
 	windows_share(r);
 	randombytes_buf(&random, sizeof(random));
 	d->stream = (random & ~(uint64_t)(DELIVERIES_MAX - 1)) | (d->stream & (DELIVERIES_MAX - 1));
 	d->hashed = 0;
 	d->attempts++;
+	return 0;
 }
 
 void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
@@ -54,13 +64,11 @@ void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
 		delivery_fail(r, d, "create", ret);
 		return;
 	}
-	d->window = malloc(sizeof(*d->window) + pullwin_memory(d->length));
 	d->hash = ident_begin(d->rule);
-	if (d->window == NULL || d->hash == NULL) {
+	if (d->hash == NULL || delivery_start(r, d, now) < 0) {
 		delivery_fail(r, d, "take", -ENOMEM);
 		return;
 	}
-	delivery_start(r, d, now);
 	d->state = DELIVERY_PULLING;
 	d->receipt_at = now + REPORT_EVERY;
 }
@@ -114,6 +122,7 @@ void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data 
 		offset = (uint64_t)chunk * CHUNK_SIZE;
 		if (pullwin_data(d->window, chunk, data->number, now) != PULLWIN_NEW)
 			continue;
+		d->errors = 0;
 		chunk_gather(r, d, offset, data->bytes + done, len);
 		if (offset == d->hashed) { /* in order: not read back */
 			ident_update(d->hash, data->bytes + done, len);
@@ -161,6 +170,7 @@ void delivery_report(struct ow_receiver *r, struct delivery *d)
 		d->peer, &r->udp, r->tx, buf,
 		receipt_encode(buf, WIRE_MAX_FRAME, peer_key(d->peer), d->peer->conn, &receipt));
 	d->receipt_due = false;
+	d->told_at = d->peer->heard;
 }
 
 static void delivery_release(struct ow_receiver *r, struct delivery *d)
@@ -202,6 +212,25 @@ void delivery_forget(struct ow_receiver *r, struct delivery *d)
 
 /* ---- timers ---- */
 
+/* Stops pulling until `resume_at`, but at least for a while that grows with each
+ * ERROR in a row: what a relay answers must not set our pace. */
+static void delivery_pause(struct delivery *d, uint64_t resume_at, uint64_t now)
+{
+	uint64_t least;
+
+	if (d->state == DELIVERY_PULLING) {
+		d->errors++;
+		least = d->errors > ERRORS_MOST
+				? NEVER
+				: now + (ERROR_WAIT
+					 << earlier(d->errors - 1, ERROR_WAIT_DOUBLINGS));
+		d->resume_at = least;
+	}
+	d->state = DELIVERY_PAUSED;
+	if (resume_at > d->resume_at)
+		d->resume_at = resume_at;
+}
+
 void delivery_error(struct delivery *d, const struct error *e, uint64_t now)
 {
 	if (d->window == NULL)
@@ -210,18 +239,16 @@ void delivery_error(struct delivery *d, const struct error *e, uint64_t now)
 	switch (e->code) {
 	case ERROR_FRESH:
 		d->peer->echo = *e->echo;
+		delivery_pause(d, now, now);
+		break;
+	case ERROR_STALE:
+		delivery_pause(d, now, now);
 		break;
 	case ERROR_BUSY:
-		d->state = DELIVERY_PAUSED;
-		d->resume_at = now + e->retry_after * MILLISECOND;
-		break;
-	case ERROR_TICKET:
-	case ERROR_GONE:
-	case ERROR_UNSUPPORTED:
-		d->state = DELIVERY_PAUSED;
-		d->resume_at = NEVER;
+		delivery_pause(d, now + e->retry_after * MILLISECOND, now);
 		break;
 	default:
+		delivery_pause(d, NEVER, now);
 		break;
 	}
 }
@@ -269,6 +296,12 @@ static uint64_t expiry(const struct delivery *d)
 	return last + d->lifetime;
 }
 
+/* A relay that says nothing is told nothing. */
+static uint64_t receipt_due(const struct delivery *d)
+{
+	return d->peer->heard > d->told_at ? d->receipt_at : NEVER;
+}
+
 void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
 	char text[ADDR_TEXT_MAX];
@@ -283,12 +316,24 @@ void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now)
 		return;
 	if (d->state == DELIVERY_PAUSED && now >= d->resume_at)
 		d->state = DELIVERY_PULLING;
-	if (d->state == DELIVERY_PULLING)
+	if (d->state == DELIVERY_PULLING && now >= peer_quiet_at(d->peer))
+		peer_ask(d->peer, now); /* one HELLO a relay, instead of PULLs for each file */
+	else if (d->state == DELIVERY_PULLING)
 		delivery_pull(r, d, now);
-	if (now >= d->receipt_at) {
+	if (receipt_due(d) <= now) {
 		delivery_report(r, d);
 		d->receipt_at = now + REPORT_EVERY;
 	}
+}
+
+static uint64_t pull_due(const struct delivery *d)
+{
+	uint64_t pull = pullwin_deadline(d->window), quiet = peer_quiet_at(d->peer);
+
+	if (pull < quiet)
+		return pull;
+	/* then the relay's HELLO is what is due, if it may be sent any */
+	return d->peer->asking || d->peer->budget == 0 ? NEVER : quiet;
 }
 
 uint64_t delivery_due(const struct delivery *d)
@@ -300,10 +345,6 @@ uint64_t delivery_due(const struct delivery *d)
 	if (d->error < 0 || d->hashed == d->length ||
 	    pullwin_has(d->window, (uint32_t)(d->hashed / CHUNK_SIZE)))
 		return 0;
-	due = earlier(due, d->receipt_at);
-	if (d->state == DELIVERY_PULLING)
-		due = earlier(due, pullwin_deadline(d->window));
-	else
-		due = earlier(due, d->resume_at);
-	return due;
+	due = earlier(due, receipt_due(d));
+	return earlier(due, d->state == DELIVERY_PULLING ? pull_due(d) : d->resume_at);
 }

@@ -37,6 +37,8 @@ struct delivery {
 
 	/* below: only while active */
 	uint32_t attempts; /* to pull all of it */
+	uint32_t errors;   /* ERRORs that stopped it since data last came */
+	uint64_t told_at;  /* peer->heard when it was last told how we stand */
 	uint64_t stream;   /* random, but for the low bits: our slot */
 	uint64_t receipt_at;
 	uint64_t resume_at;
@@ -53,8 +55,8 @@ struct ow_receiver;
 
 /* The relay is known: makes the file and the window. */
 void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now);
-/* Pulls all of it, from the beginning. */
-void delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* Pulls all of it, from the beginning. 0 or -ENOMEM. */
+int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* DATA of the delivery's relay and stream. Its bytes must stay where they are
  * until delivery_write_gathered(). */
 void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data *data,

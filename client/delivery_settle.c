@@ -159,7 +159,10 @@ static void delivery_retry(struct ow_receiver *r, struct delivery *d, uint64_t n
 	ident_free(d->hash);
 	d->hash = ident_begin(d->rule);
 	d->error = d->hash != NULL ? part_truncate(&d->part, 0) : -ENOMEM;
-	delivery_start(r, d, now);
+	if (d->error == 0)
+		d->error = delivery_start(r, d, now);
+	if (d->error < 0)
+		delivery_fail(r, d, "pull", d->error);
 }
 
 static void delivery_decrypt(struct ow_receiver *r, struct delivery *d)

@@ -9,7 +9,7 @@
 
 void lease_init(struct lease *l, struct peer *peer, uint64_t now)
 {
-	*l = (struct lease){.peer = peer, .due = now, .wait = ANSWER_FIRST};
+	*l = (struct lease){.peer = peer, .due = now, .wait = ANSWER_FIRST, .busy = ANSWER_FIRST};
 	peer_ask(peer, now);
 }
 
@@ -100,6 +100,7 @@ void lease_answer(struct lease *l, const struct listening *a, uint64_t now)
 		return;
 	l->unanswered = 0;
 	l->wait = ANSWER_FIRST;
+	l->busy = ANSWER_FIRST;
 	l->warned = false;
 	l->held = a->seconds > 0;
 	l->due = now + (l->held ? a->seconds * SECOND / 3 : DENIED_WAIT);
@@ -107,14 +108,19 @@ void lease_answer(struct lease *l, const struct listening *a, uint64_t now)
 
 void lease_error(struct ow_receiver *r, struct lease *l, const struct error *e, uint64_t now)
 {
-	uint64_t wait = e->code == ERROR_BUSY ? e->retry_after * MILLISECOND : DENIED_WAIT;
+	uint64_t wait = DENIED_WAIT;
 	char text[ADDR_TEXT_MAX];
 
 	if (l->unanswered == 0 || l->stopping || (e->code != ERROR_BUSY && e->code != ERROR_KEY))
 		return;
+	if (e->code == ERROR_BUSY) {
+		wait = e->retry_after * MILLISECOND;
+		wait = wait > l->busy ? wait : l->busy;
+		l->busy = earlier(l->busy * 2, DENIED_WAIT);
+	}
 	l->unanswered = 0;
 	l->wait = ANSWER_FIRST;
-	l->due = now + (wait > ANSWER_FIRST ? wait : ANSWER_FIRST);
+	l->due = now + wait;
 	if (e->code != ERROR_KEY || l->warned)
 		return;
 	l->warned = true;

@@ -16,6 +16,7 @@ struct lease {
 	uint64_t number; /* of the newest one */
 	uint64_t due;	 /* when to send the next, microseconds */
 	uint64_t wait;	 /* and how long after it the one that follows */
+	uint64_t busy;	 /* the least wait after the next ERROR(BUSY) */
 	uint32_t unanswered;
 	bool held;     /* the relay granted it */
 	bool stopping; /* it is being given back */

@@ -12,25 +12,6 @@
 
 _Static_assert(HELLOS_AN_OFFER *(HELLO_SIZE + 48) <= SEND_MIN + 48, "the least OFFER allows them");
 
-static bool addr_loopback(const struct addr *a)
-{
-	static const uint8_t loopback6[16] = {[15] = 1};
-
-	return a->type == ADDR_IP4 ? a->ip[0] == 127 : memcmp(a->ip, loopback6, 16) == 0;
-}
-
-/* A HELLO must reach one host, and never through somebody else's word our own. */
-static bool holder_allowed(const struct addr *holder, const struct addr *from)
-{
-	static const uint8_t unspecified[16];
-
-	if (addr_loopback(holder) && !addr_loopback(from))
-		return false;
-	if (holder->type == ADDR_IP4)
-		return holder->ip[0] != 0 && holder->ip[0] < 224;
-	return holder->ip[0] != 0xff && memcmp(holder->ip, unspecified, 16) != 0;
-}
-
 static bool offer_names(const struct delivery *d, const struct offer *o)
 {
 	return d != NULL && d->leg == o->leg && d->rule == o->rule && d->length == o->length &&
@@ -124,11 +105,10 @@ static struct peer *holder_find(struct ow_receiver *r, const struct frame *f, co
 			return NULL;
 		p->budget = 0;
 	}
-	if (p->known)
-		return p;
 	if (p->budget < budget)
 		p->budget = budget;
-	peer_ask(p, now);
+	if (!p->known)
+		peer_ask(p, now);
 	return p;
 }
 
@@ -160,7 +140,9 @@ static void active_offered(struct ow_receiver *r, struct delivery *d, const stru
 			delivery_begin(r, d, now);
 		return;
 	}
-	d->state = DELIVERY_PULLING;
+	/* what it waited for, unless the relay named a time */
+	if (d->state == DELIVERY_PAUSED && d->resume_at == NEVER)
+		d->state = DELIVERY_PULLING;
 	if (p->known)
 		delivery_report(r, d);
 }
@@ -182,7 +164,7 @@ void offer_take(struct ow_receiver *r, const struct frame *f, const struct addr 
 	struct offer o;
 
 	if (offer_decode(f, &o) != DROP_NONE ||
-	    (o.holder != NULL && !holder_allowed(o.holder, from)))
+	    (o.holder != NULL && !peer_nameable(o.holder, from)))
 		return;
 	old = delivery_find(r->ended, ENDED_MAX, &o);
 	if (old != NULL && now >= old->offered + old->lifetime)
@@ -193,8 +175,10 @@ void offer_take(struct ow_receiver *r, const struct frame *f, const struct addr 
 	p = holder_find(r, f, &o, from, now);
 	if (p == NULL)
 		return;
-	if (p == sender && p->known)
+	if (p == sender && p->known) {
 		p->echo = *o.echo;
+		p->heard = now;
+	}
 	if (old != NULL) {
 		ended_offered(r, old, &o, p, now);
 		return;

@@ -7,6 +7,8 @@
 #define HELLO_FIRST (250 * MILLISECOND)
 #define HELLO_LONGEST (2 * SECOND)
 #define DOUBT (1 * SECOND) /* three HELLOs */
+#define QUIET (2 * SECOND)
+#define ASK_CALM (10 * SECOND) /* without asking: the next time at once again */
 
 void peer_init(struct peer *p, const struct addr *addr, const struct member *member)
 {
@@ -21,40 +23,65 @@ void peer_init(struct peer *p, const struct addr *addr, const struct member *mem
 
 void peer_ask(struct peer *p, uint64_t now)
 {
-	if (p->asking)
+	if (p->asking || p->budget == 0)
 		return;
 	randombytes_buf(&p->nonce, sizeof(p->nonce));
 	p->asking = true;
 	p->hellos = 0;
 	p->asked_since = now;
-	p->hello_at = now;
+	if (p->ask_gap == 0 || now >= p->ask_floor + ASK_CALM)
+		p->ask_gap = HELLO_FIRST;
+	p->hello_at = now > p->ask_floor ? now : p->ask_floor;
 	p->hello_wait = HELLO_FIRST;
+	p->ask_floor = p->hello_at + p->ask_gap;
+	p->ask_gap = earlier(p->ask_gap * 2, HELLO_LONGEST);
+}
+
+uint64_t peer_quiet_at(const struct peer *p)
+{
+	return p->heard + QUIET;
+}
+
+static void hello_emit(struct peer *p, struct udp *u, struct udp_tx *tx, const struct addr *to,
+		       uint64_t conn, uint64_t nonce)
+{
+	struct hello h = {.nonce = nonce};
+	uint8_t *buf = udp_slot(u, tx);
+	struct mac proof;
+
+	if (p->member != NULL) {
+		hello_prove(&p->member->keys, conn, peer_key(p), nonce, &proof);
+		h.proof = &proof;
+	}
+	udp_commit(u, tx, to, hello_encode(buf, WIRE_MAX_FRAME, peer_key(p), conn, &h));
+	p->hellos++;
+	if (p->budget != PEER_UNLIMITED)
+		p->budget--;
 }
 
 void peer_tick(struct peer *p, struct udp *u, struct udp_tx *tx, uint64_t now)
 {
-	struct hello h = {.nonce = p->nonce};
-	struct mac proof;
-	uint8_t *buf;
-
-	if (!p->asking || p->budget == 0 || now < p->hello_at)
+	if (!p->asking || p->budget == 0)
 		return;
-	if (p->member != NULL) {
-		hello_prove(&p->member->keys, p->conn, peer_key(p), p->nonce, &proof);
-		h.proof = &proof;
+	if (p->named_due) {
+		p->named_due = false;
+		hello_emit(p, u, tx, &p->named, p->named_conn, p->named_nonce);
+		/* its answer has the time that the asked one's had */
+		p->hello_at = now + p->hello_wait;
+		return;
 	}
-	buf = udp_slot(u, tx);
-	udp_commit(u, tx, &p->asked, hello_encode(buf, WIRE_MAX_FRAME, peer_key(p), p->conn, &h));
-	p->hellos++;
-	if (p->budget != PEER_UNLIMITED)
-		p->budget--;
+	if (now < p->hello_at)
+		return;
+	hello_emit(p, u, tx, &p->asked, p->conn, p->nonce);
 	p->hello_at = now + p->hello_wait;
 	p->hello_wait = earlier(p->hello_wait * 2, HELLO_LONGEST);
 }
 
 uint64_t peer_due(const struct peer *p)
 {
-	return p->asking ? earlier(p->hello_at, p->refused_at) : NEVER;
+	if (!p->asking)
+		return NEVER;
+	return p->named_due && p->budget > 0 ? 0 : earlier(p->hello_at, p->refused_at);
 }
 
 bool peer_silent(const struct peer *p, uint64_t now)
@@ -88,9 +115,9 @@ void peer_doubt(struct peer *p, uint64_t now)
 {
 	if (p->refused_at != NEVER)
 		return;
-	p->refused_at = now + DOUBT;
 	p->asking = false; /* HELLO from the first again */
 	peer_ask(p, now);
+	p->refused_at = p->hello_at + DOUBT;
 }
 
 bool peer_refused(const struct peer *p, uint64_t now)
@@ -98,41 +125,84 @@ bool peer_refused(const struct peer *p, uint64_t now)
 	return p->asking && now >= p->refused_at;
 }
 
-/* The key of the conversation with us at the address the relay sees. */
-static bool session_agree(struct peer *p, const struct frame *f, const struct welcome *w)
+bool peer_nameable(const struct addr *named, const struct addr *by)
 {
-	struct session s;
+	static const uint8_t loopback6[16] = {[15] = 1}, unspecified[16];
+	bool local = by->type == ADDR_IP4 ? by->ip[0] == 127 : memcmp(by->ip, loopback6, 16) == 0;
 
+	if (named->type == ADDR_IP4)
+		return named->ip[0] != 0 && named->ip[0] < 224 && (named->ip[0] != 127 || local);
+	return named->ip[0] != 0xff && memcmp(named->ip, unspecified, 16) != 0 &&
+	       (memcmp(named->ip, loopback6, 16) != 0 || local);
+}
+
+/* The key of the conversation with us at the address the relay sees. */
+static bool session_agree(const struct peer *p, const struct frame *f, const struct welcome *w,
+			  struct session *out)
+{
 	if (p->member == NULL)
 		return true;
-	session_derive(&p->member->keys, p->conn, w->seen, &s);
-	if (!frame_signed(f, &s))
-		return false;
-	p->session = s;
-	return true;
+	session_derive(&p->member->keys, f->conn, w->seen, out);
+	return frame_signed(f, out);
+}
+
+/* The relay that was asked says that it is to be spoken to elsewhere. */
+static void self_note(struct peer *p, const struct addr *self, const struct addr *from)
+{
+	if (!peer_nameable(self, from))
+		return;
+	if (!addr_equal(&p->named, self)) {
+		p->named = *self;
+		randombytes_buf(&p->named_conn, sizeof(p->named_conn));
+		randombytes_buf(&p->named_nonce, sizeof(p->named_nonce));
+	}
+	p->named_due = true;
+}
+
+static void welcome_accept(struct peer *p, const struct frame *f, const struct welcome *w,
+			   uint64_t now)
+{
+	p->conn = f->conn;
+	p->addr = *w->self;
+	/* a stranger's introduction ends here: its word counts for nothing more */
+	if (p->budget != PEER_UNLIMITED)
+		p->asked = p->addr;
+	p->cookie = *w->cookie;
+	p->echo = *w->echo;
+	p->proven = true;
+	p->known = true;
+	p->asking = false;
+	p->named_due = false;
+	p->named = (struct addr){0};
+	p->refused_at = NEVER;
+	p->budget = PEER_UNLIMITED; /* it has proved that it wants our HELLOs */
+	p->heard = now;
+	p->refresh_at = now + (uint64_t)w->lifetime * SECOND / 2;
 }
 
 bool peer_welcome(struct peer *p, const struct frame *f, const struct addr *from, uint64_t now)
 {
+	bool by_named = f->conn == p->named_conn && addr_equal(from, &p->named);
+	struct session s = {0};
 	struct welcome w;
 
-	if (!p->asking || f->conn != p->conn || welcome_decode(f, &w) != DROP_NONE ||
-	    w.nonce != p->nonce)
+	if (!p->asking || (!by_named && f->conn != p->conn) || welcome_decode(f, &w) != DROP_NONE ||
+	    w.nonce != (by_named ? p->named_nonce : p->nonce))
 		return false;
 	/* A group of relays may be asked at one address and answer from an
 	 * instance's own. */
-	if (!addr_equal(from, &p->asked) && !addr_equal(from, w.self))
+	if (!by_named && !addr_equal(from, &p->asked) && !addr_equal(from, w.self))
 		return false;
-	if (!session_agree(p, f, &w))
+	if (!session_agree(p, f, &w, &s))
 		return false;
-	p->addr = *w.self;
-	p->cookie = *w.cookie;
-	p->echo = *w.echo;
-	p->known = true;
-	p->asking = false;
-	p->refused_at = NEVER;
-	p->budget = PEER_UNLIMITED; /* it has proved that it wants our HELLOs */
-	p->heard = now;
-	p->refresh_at = now + (uint64_t)w.lifetime * SECOND / 2;
+	if (!by_named && !(p->proven && addr_equal(w.self, &p->addr)) &&
+	    !(addr_equal(from, &p->asked) && addr_equal(w.self, from))) {
+		self_note(p, w.self, from);
+		return false;
+	}
+	if (by_named && !addr_equal(w.self, from))
+		return false;
+	p->session = s;
+	welcome_accept(p, f, &w, now);
 	return true;
 }

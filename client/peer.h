@@ -2,6 +2,9 @@
  * A relay as a client knows it: the number of the conversation, the cookie and
  * the echo that it gave, the HELLO that gets them, and for a member of a domain
  * the key under which both sign.
+ *
+ * Anybody can write somebody else's address into an OFFER or a WELCOME, so an
+ * address gets nothing but single HELLOs until it has answered one itself.
  */
 #ifndef CLIENT_PEER_H
 #define CLIENT_PEER_H
@@ -13,9 +16,14 @@
 
 struct peer {
 	struct addr asked;	     /* where HELLO goes */
-	struct addr addr;	     /* where everything else goes: WELCOME's `self` */
+	struct addr addr;	     /* where everything else goes, once it is known */
 	uint64_t conn;		     /* random, ours */
 	uint64_t nonce;		     /* of the HELLO */
+	struct addr named;	     /* WELCOME's `self`, if that is another address; */
+	uint64_t named_conn;	     /* it gets a HELLO of its own, so that who named it */
+	uint64_t named_nonce;	     /* cannot answer in its place */
+	bool named_due;		     /* that HELLO is to be sent */
+	bool proven;		     /* addr has answered a HELLO of this conn */
 	const struct member *member; /* NULL: of no domain, nothing is signed */
 	struct session session;	     /* once known */
 	struct cookie cookie;
@@ -25,6 +33,8 @@ struct peer {
 	uint32_t budget;      /* HELLOs that may still be sent */
 	uint32_t hellos;      /* sent since asking began */
 	uint64_t asked_since; /* when asking began, microseconds */
+	uint64_t ask_floor;   /* asking does not begin again before */
+	uint64_t ask_gap;     /* and how long after it the next time */
 	uint64_t hello_at;    /* when the next HELLO is due */
 	uint64_t hello_wait;  /* and how long after it the one that follows */
 	uint64_t refresh_at;  /* from when on the cookie should be renewed */
@@ -34,8 +44,11 @@ struct peer {
 
 /* member: NULL, or what stays for as long as the peer does. */
 void peer_init(struct peer *p, const struct addr *addr, const struct member *member);
-/* Says HELLO (again), at once, unless that is going on already. */
+/* Says HELLO (again), unless that is going on already or there is no budget for
+ * it: at once, but not over and over, whatever the relay answers. */
 void peer_ask(struct peer *p, uint64_t now);
+/* When the relay counts as silent, if nothing comes from it until then. */
+uint64_t peer_quiet_at(const struct peer *p);
 /* Sends the HELLO that is due, if any. */
 void peer_tick(struct peer *p, struct udp *u, struct udp_tx *tx, uint64_t now);
 /* All HELLOs it may be sent are sent, and the last one had its time. */
@@ -56,7 +69,11 @@ bool peer_verified(const struct peer *p, const struct frame *f);
 void peer_doubt(struct peer *p, uint64_t now);
 /* It is: HELLO with the key stays without an answer. */
 bool peer_refused(const struct peer *p, uint64_t now);
-/* A WELCOME: true if it answers our HELLO; cookie, echo and addr are then new. */
+/* A WELCOME: true if it answers our HELLO, from the address that it names as its
+ * own; cookie, echo and addr are then new. */
 bool peer_welcome(struct peer *p, const struct frame *f, const struct addr *from, uint64_t now);
+/* May a HELLO go to an address because somebody at `by` named it? It must reach
+ * one host, and never through somebody else's word our own. */
+bool peer_nameable(const struct addr *named, const struct addr *by);
 
 #endif

@@ -100,12 +100,14 @@ struct peer *peers_add(struct ow_receiver *r, const struct addr *addr, const str
 	return r->peers[i];
 }
 
-/* The relay of an OFFER never answered: a later OFFER starts from anew. */
+/* The relay of an OFFER never answered, or does not any more: a later OFFER
+ * starts from anew. */
 static void peer_drop_waiting(struct ow_receiver *r, struct peer *p)
 {
 	uint32_t i;
 
 	p->asking = false;
+	p->budget = 0;
 	for (i = 0; i < DELIVERIES_MAX; i++)
 		if (r->active[i] != NULL && r->active[i]->peer == p &&
 		    r->active[i]->state == DELIVERY_ASKING)
@@ -122,7 +124,7 @@ void peers_tick(struct ow_receiver *r, uint64_t now)
 
 	for (i = 0; i < PEERS_MAX; i++) {
 		p = r->peers[i];
-		if (p == NULL || !p->asking || now < p->hello_at)
+		if (p == NULL || now < peer_due(p))
 			continue;
 		if (peer_silent(p, now) || (p->hellos >= HELLOS_MOST && !peer_leased(r, p)))
 			peer_drop_waiting(r, p);

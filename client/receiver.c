@@ -70,7 +70,7 @@ static void error_take(struct ow_receiver *r, const struct frame *f, struct peer
 	}
 	p->heard = now;
 	if (e.code == ERROR_STALE) {
-		p->known = false;
+		p->known = false; /* but proven */
 		peer_ask(p, now);
 	}
 	if (e.verb == VERB_LISTEN)

@@ -12,7 +12,8 @@
 #define HASH_SLICES 4			  /* pieces hashed in one call */
 #define RECEIVE_BATCHES 8		  /* read in one call */
 #define REPORT_EVERY (100 * MILLISECOND)
-#define PROOF_EVERY (100 * MILLISECOND) /* at most */
+#define PROOF_FIRST (100 * MILLISECOND) /* between proofs; doubles */
+#define PROOF_LONGEST (2 * SECOND)
 
 /* The next SEND at `when`, but not before the relay allows it. */
 static void send_plan(struct ow_sender *s, uint64_t when)
@@ -51,9 +52,7 @@ static void challenge_take(struct ow_sender *s, const struct challenge *c, uint6
 	s->challenged = true;
 	s->challenge = *c;
 	if (proof_due(s))
-		send_plan(s, s->proved && now < s->proved_at + PROOF_EVERY
-				     ? s->proved_at + PROOF_EVERY
-				     : now);
+		send_plan(s, s->prove_at > now ? s->prove_at : now);
 }
 
 static int status_take(struct ow_sender *s, const struct frame *f, uint64_t now)
@@ -226,7 +225,9 @@ static int proof_run(struct ow_sender *s, uint64_t now)
 	if (ret < 0)
 		return sender_unreadable(s, -ret);
 	s->proved = true;
-	s->proved_at = now;
+	s->prove_wait =
+		s->prove_wait == 0 ? PROOF_FIRST : earlier(s->prove_wait * 2, PROOF_LONGEST);
+	s->prove_at = now + s->prove_wait;
 	return 0;
 }
 

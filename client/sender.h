@@ -50,7 +50,8 @@ struct ow_sender {
 	bool challenged, proved;
 	struct challenge challenge; /* the newest */
 	struct proof proof;	    /* that the blob is here; goes with every SEND */
-	uint64_t proved_at;
+	uint64_t prove_at;	    /* not before: the next proof */
+	uint64_t prove_wait;	    /* and how long after it the one that follows */
 	bool delivered;
 	bool renamed;
 

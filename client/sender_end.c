@@ -25,15 +25,21 @@ int sender_unreadable(struct ow_sender *s, int error)
 
 int sender_unreachable(struct ow_sender *s)
 {
-	char relay[ADDR_TEXT_MAX], member[MEMBER_TEXT_MAX];
+	char relay[ADDR_TEXT_MAX], named[ADDR_TEXT_MAX], member[MEMBER_TEXT_MAX];
 	const struct member *m = s->relay.member;
 	int error = s->udp.error;
 
+	addr_text(&s->relay.asked, relay);
+	if (s->relay.named.type != ADDR_NONE)
+		return fault_set(&s->fault, OW_UNREACHABLE,
+				 "relay %s names itself %s, but there nothing answers; check "
+				 "[relay] listen there, and that UDP to that address is allowed",
+				 relay, addr_text(&s->relay.named, named));
 	return fault_set(&s->fault, OW_UNREACHABLE,
 			 "relay %s does not answer%s%s%s; check the address, that oncewired runs "
 			 "there and that UDP to it is allowed%s%s",
-			 addr_text(&s->relay.asked, relay), error != 0 ? " (" : "",
-			 error != 0 ? strerror(error) : "", error != 0 ? ")" : "",
+			 relay, error != 0 ? " (" : "", error != 0 ? strerror(error) : "",
+			 error != 0 ? ")" : "",
 			 m != NULL ? "; it is also silent if it does not know the key: " : "",
 			 m != NULL ? member_text(m, member) : "");
 }

@@ -73,8 +73,6 @@ void pullwin_init(struct pullwin *w, uint64_t length, void *memory, uint32_t cap
 	w->activity = now;
 	w->bits = memory;
 	w->lost_bits = w->bits + bitmap_words(length);
-	if (w->chunks)
-		memset(memory, 0, pullwin_memory(length));
 }
 
 bool pullwin_has(const struct pullwin *w, uint32_t chunk)

@@ -61,7 +61,9 @@ struct pullwin {
 
 /* Bytes of bitmap memory that pullwin_init wants for a blob of `length`. */
 size_t pullwin_memory(uint64_t length);
-/* memory: pullwin_memory(length) bytes, 8-aligned, which stay the caller's.
+/* memory: pullwin_memory(length) bytes of zeros, 8-aligned, which stay the caller's.
+ * They are touched as chunks arrive, so pages that the kernel gives as zeros cost
+ * nothing before.
  * cap: chunks in flight at most, >= 1. limit starts at chunk_count(length). */
 void pullwin_init(struct pullwin *w, uint64_t length, void *memory, uint32_t cap, uint64_t now);
 

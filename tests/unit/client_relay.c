@@ -312,7 +312,7 @@ static void stop_take(struct relay *r, const struct frame *f, const struct addr 
 static void upload_begin(struct relay *r)
 {
 	r->bytes = malloc(r->length + 1);
-	r->bits = malloc(pullwin_memory(r->length) + 8);
+	r->bits = calloc(1, pullwin_memory(r->length) + 8);
 	pullwin_init(&r->window, r->length, r->bits, 1000, clock_now());
 	r->uploading = true;
 }

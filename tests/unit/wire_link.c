@@ -55,9 +55,8 @@ struct sim *sim_new(uint64_t length, const struct link *l)
 	s->link = *l;
 	s->random = 0x9e3779b97f4a7c15;
 	s->now = START;
-	s->memory = malloc(pullwin_memory(length) + 8);
+	s->memory = calloc(1, pullwin_memory(length) + 8);
 	assert_non_null(s->memory);
-	memset(s->memory, 0xff, pullwin_memory(length) + 8);
 	pullwin_init(&s->w, length, s->memory, l->cap, s->now);
 	return s;
 }
