@@ -127,13 +127,7 @@ bool peer_refused(const struct peer *p, uint64_t now)
 
 bool peer_nameable(const struct addr *named, const struct addr *by)
 {
-	static const uint8_t loopback6[16] = {[15] = 1}, unspecified[16];
-	bool local = by->type == ADDR_IP4 ? by->ip[0] == 127 : memcmp(by->ip, loopback6, 16) == 0;
-
-	if (named->type == ADDR_IP4)
-		return named->ip[0] != 0 && named->ip[0] < 224 && (named->ip[0] != 127 || local);
-	return named->ip[0] != 0xff && memcmp(named->ip, unspecified, 16) != 0 &&
-	       (memcmp(named->ip, loopback6, 16) != 0 || local);
+	return addr_one_host(named) && (!addr_loopback(named) || addr_loopback(by));
 }
 
 /* The key of the conversation with us at the address the relay sees. */

@@ -145,10 +145,10 @@ static void attempt_hash(struct attempt *a)
 static bool attempt_grow(struct attempt *a)
 {
 	uint32_t want = a->hashed + HASH_WINDOW;
+	/* as chunks arrive, not as a length is claimed: slow start doubles no faster */
+	uint32_t earned = GROW_STEP + 2 * a->window.have;
 
-	/* as chunks arrive, not as a length is claimed */
-	if (want > a->contiguous + 2 * WINDOW_MAX)
-		want = a->contiguous + 2 * WINDOW_MAX;
+	want = RTE_MIN(want, a->contiguous + RTE_MIN(2 * WINDOW_MAX, earned));
 	want = want / GROW_STEP * GROW_STEP;
 	if (want > a->window.chunks)
 		want = a->window.chunks;

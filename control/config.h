@@ -8,6 +8,8 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include <rte_ether.h>
+
 #include "dataplane/policy.h"
 #include "wire/addr.h"
 #include "wire/ident.h"
@@ -51,6 +53,7 @@ struct config {
 	struct addr listen; /* this relay's address and UDP port */
 	char port[256];	    /* "af_xdp:IFNAME" or "vdev:ARGS" */
 	char xdp_program[PATH_MAX];
+	struct rte_ether_addr gateway_mac; /* zero: none */
 	uint32_t workers;
 	int control_cpu;		 /* -1: any CPU */
 	int worker_cpus[CONFIG_WORKERS]; /* -1: any CPU */

@@ -48,6 +48,11 @@ const struct config_key config_keys[] = {
 	 .example = "/usr/lib/oncewire/steer.bpf.o",
 	 .help = "The XDP program that steers this relay's UDP port to it. Default: the one that "
 		 "was installed with oncewired."},
+	{KEY(RELAY, MAC, "gateway_mac"), FIELD(gateway_mac), .example = "02:00:00:00:00:01",
+	 .help = "vdev ports without an interface of the kernel only: the Ethernet address that "
+		 "frames go to which answer none (offers, queries, requests for uploads). "
+		 "Default: to where the last frame of that host came from, and nowhere before "
+		 "there was one."},
 	{KEY(RELAY, COUNT, "workers"), FIELD(workers), .value = "1", .min = 1,
 	 .max = CONFIG_WORKERS,
 	 .help = "Worker threads, each with a queue of the port and, at best, a CPU of its own."},
@@ -77,7 +82,7 @@ const struct config_key config_keys[] = {
 	 .min = 0,
 	 .help = "auto: hugepages when there are some, ordinary pages and a warning otherwise. "
 		 "off: ordinary pages."},
-	{KEY(RELAY, COUNT, "packet_buffers"), FIELD(packet_buffers), .value = "16384", .min = 1024,
+	{KEY(RELAY, COUNT, "packet_buffers"), FIELD(packet_buffers), .value = "24576", .min = 1024,
 	 .max = 1048576, .help = "Packet buffers of each worker, of 4 KB each."},
 	{KEY(RELAY, WORD, "log_level"), FIELD(log_level), .value = "warning",
 	 .words = "error|warning|info|debug", .help = "How much DPDK and its drivers log."},

@@ -14,6 +14,7 @@ enum config_type {
 	TYPE_PATH,
 	TYPE_PORT,    /* af_xdp:IFNAME or vdev:ARGS */
 	TYPE_ADDRESS, /* of this relay or another: a host's own, and a UDP port */
+	TYPE_MAC,     /* struct rte_ether_addr: of one host */
 	TYPE_COUNT,   /* uint32_t */
 	TYPE_BYTES,   /* uint64_t; K, M, G or T may follow */
 	TYPE_CPU,     /* int; "any" is -1 */
@@ -56,7 +57,7 @@ struct config_section_info {
 	const char *help;
 };
 
-#define CONFIG_KEYS 49
+#define CONFIG_KEYS 50
 extern const struct config_key config_keys[CONFIG_KEYS];
 extern const struct config_section_info config_sections[SECTION_COUNT];
 

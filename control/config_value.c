@@ -162,6 +162,19 @@ static int address_parse(const struct value *v)
 	return 0;
 }
 
+static int mac_parse(const struct value *v)
+{
+	struct rte_ether_addr mac;
+
+	if (rte_ether_unformat_addr(v->text, &mac) < 0)
+		return refuse(v, "'%.40s' is not an Ethernet address; write it as %s", v->text,
+			      v->key->example);
+	if (!rte_is_valid_assigned_ether_addr(&mac))
+		return refuse(v, "'%.40s' is no host's; write the address of one", v->text);
+	memcpy(v->field, &mac, sizeof(mac));
+	return 0;
+}
+
 static int count_parse(const struct value *v)
 {
 	const char *end;
@@ -368,9 +381,10 @@ int config_value_parse(const struct config_key *k, const char *text, void *base,
 		[TYPE_CHOICE] = choice_parse, [TYPE_WORD] = choice_parse,
 		[TYPE_LABEL] = label_parse,   [TYPE_PATH] = path_parse,
 		[TYPE_PORT] = port_parse,     [TYPE_ADDRESS] = address_parse,
-		[TYPE_COUNT] = count_parse,   [TYPE_BYTES] = bytes_parse,
-		[TYPE_CPU] = cpu_parse,	      [TYPE_CPUS] = cpus_parse,
-		[TYPE_RULES] = rules_parse,   [TYPE_RANGES] = ranges_parse,
+		[TYPE_MAC] = mac_parse,	      [TYPE_COUNT] = count_parse,
+		[TYPE_BYTES] = bytes_parse,   [TYPE_CPU] = cpu_parse,
+		[TYPE_CPUS] = cpus_parse,     [TYPE_RULES] = rules_parse,
+		[TYPE_RANGES] = ranges_parse,
 	};
 	struct value v = {k, text, (uint8_t *)base + k->offset, why, why_size};
 

@@ -260,7 +260,7 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 	ctl->started = control_seconds(ctl);
 	clock_publish(&relay->clock, rte_rdtsc(), ctl->unix_us);
 	keys_update(ctl);
-	offer_budget_init(&ctl->offer_budget, c->offers_per_target, rte_rdtsc());
+	relay_limits_init(relay);
 	requests_init(ctl);
 	uploads_init(ctl);
 	peers_update(ctl, c);

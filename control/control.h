@@ -70,7 +70,6 @@ struct control {
 	struct domain_usage usage[KEYRING_DOMAINS];
 	struct domain_slot slots[KEYRING_DOMAINS];
 	struct reload reload;
-	struct offer_budget offer_budget;
 	struct stats stats; /* this thread's drops, and what it sends of its own */
 	struct counters counters;
 	uint64_t now_us;  /* monotonic, of this round of the loop */

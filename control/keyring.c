@@ -34,7 +34,7 @@ static void domain_fill(struct domain *d, const struct domain_config *dc)
 		domain_keys_derive(&d->keys[i], dc->keys.key[i].key);
 	}
 	d->max_requests = dc->max_requests;
-	d->requests_per_second = dc->requests_per_second;
+	d->sends = rate_make(dc->requests_per_second, dc->requests_per_second);
 	d->max_bytes = dc->max_bytes;
 	d->max_blobs = dc->max_blobs;
 	d->max_uploads = dc->max_uploads;

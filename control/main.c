@@ -44,7 +44,8 @@ static uint64_t eal_memory(const struct config *c)
 	uint64_t entries = (uint64_t)c->max_blobs + c->max_leases + ROUTE_HOSTS;
 
 	return port_memory((uint16_t)c->workers, c->packet_buffers) + entries * 128 +
-	       c->workers * (sizeof(struct worker) + 2 * WORKER_RING * sizeof(struct message)) +
+	       c->workers * (sizeof(struct worker) +
+			     (RING_TO_CONTROL + RING_TO_WORKER) * sizeof(struct message)) +
 	       (UINT64_C(32) << 20);
 }
 
@@ -96,6 +97,8 @@ static void relay_configure(const struct config *c, struct relay *r)
 	r->strangers.source = c->strangers_per_source;
 	r->strangers.total = c->strangers;
 	r->control_per_source = c->control_per_source;
+	r->gateway_mac = c->gateway_mac;
+	r->has_gateway_mac = !rte_is_zero_ether_addr(&c->gateway_mac);
 	r->possession = c->possession;
 	r->hide_hits = c->hide_hits;
 	r->control_bell.fd = -1;
@@ -200,6 +203,9 @@ static int relay_run(struct config *c, const char *path, struct relay *r, const 
 			   !huge, why, sizeof(why));
 	if (ret < 0)
 		goto out;
+	if (r->has_gateway_mac && r->port.ifindex != 0)
+		say("warning: [relay] gateway_mac has no effect: the kernel finds next hops for "
+		    "this port");
 	ret = eal_start(c, &r->port, progname, memory, why, sizeof(why));
 	if (ret < 0)
 		goto release;

@@ -5,7 +5,6 @@
 #include "control/table.h"
 
 #define PENDING_PER_HOST 64
-#define PENDING_TOTAL 1024
 
 struct pending_host {
 	struct addr host; /* port 0 */

@@ -123,7 +123,7 @@ void control_offer(struct control *ctl, uint16_t worker, const struct offer_requ
 	size_t len;
 
 	if (lease == NULL &&
-	    !offer_allowed(&ctl->offer_budget, q->source, q->target, ctl->unix_us)) {
+	    !offer_allowed(&ctl->relay->offer_budget, q->source, q->target, ctl->unix_us)) {
 		control_drop(ctl, DROP_OFFER_BUDGET);
 		return;
 	}

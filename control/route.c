@@ -28,16 +28,27 @@ static void timer_start(struct event *timer, unsigned int ms)
 		evtimer_add(timer, &tv);
 }
 
+static bool route_ask(struct router *r, const struct addr *host, struct netlink_route *route)
+{
+	return netlink_route_get(r->netlink, host, r->ifindex, route) == 0 &&
+	       route->type == RTN_UNICAST && route->ifindex == r->ifindex;
+}
+
+bool router_reaches(struct router *r, const struct addr *host)
+{
+	struct netlink_route route;
+
+	return route_ask(r, host, &route);
+}
+
 /* Asks the kernel for the route, and sees how far its neighbour is. */
 static void host_resolve(struct router *r, struct host *h)
 {
 	struct netlink_route route;
 	struct neighbour *n;
 	uint32_t mtu;
-	int rc;
 
-	rc = netlink_route_get(r->netlink, &h->addr, r->ifindex, &route);
-	if (rc < 0 || route.type != RTN_UNICAST || route.ifindex != r->ifindex) {
+	if (!route_ask(r, &h->addr, &route)) {
 		host_detach(r, h);
 		host_answer(r, h, NEXTHOP_NO_ROUTE);
 		return;

@@ -29,5 +29,7 @@ void router_destroy(struct router *r);
  * each host however often it was asked for meanwhile. `resolved` may ask for
  * more hosts. Returns 0; -EBUSY: ROUTE_WAITING are being resolved; -ENOMEM. */
 int router_resolve(struct router *r, const struct addr *host);
+/* Asks the kernel, now: is there a way to one host by our port? */
+bool router_reaches(struct router *r, const struct addr *host);
 
 #endif

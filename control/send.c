@@ -153,6 +153,8 @@ static void send_handle(struct control *ctl, const struct packet *p, const struc
 		send_hit(&a, b, outcome);
 	else if (rq == NULL)
 		send_miss(&a, &key);
+	else
+		control_drop(ctl, DROP_CONFLICT);
 }
 
 void handle_send_slow(struct control *ctl, const struct packet *p, const struct frame *f)

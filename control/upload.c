@@ -118,6 +118,12 @@ void upload_join(struct request *rq)
 	};
 	struct upload *u;
 
+	/* data that could never be sent on is not asked for */
+	if (ctl->router != NULL && !router_reaches(ctl->router, &rq->target)) {
+		request_status(rq, STATUS_REFUSED, REFUSE_TARGET_UNREACHABLE, 0);
+		request_free(rq);
+		return;
+	}
 	if (relay_hides(ctl->relay, rq->length))
 		key.owner = rq->key; /* that somebody uploads the same is not to be seen */
 

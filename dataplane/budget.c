@@ -4,61 +4,49 @@
 
 #include "dataplane/budget.h"
 
-#define SCALE 1000000u /* microseconds in the second that a rate is given for */
+#define SECOND_NS 1e9
 
-void budget_init(struct budget *b, uint64_t rate, uint64_t burst, uint64_t seed)
+struct rate rate_make(uint64_t per_second, uint64_t burst)
 {
-	b->seed = seed;
-	b->rate = rate;
-	b->burst = burst;
-	for (unsigned int i = 0; i < BUDGET_BUCKETS; i++)
-		b->bucket[i] = (struct budget_bucket){.tokens = burst * SCALE};
+	double unit = per_second > 0 ? SECOND_NS / (double)per_second : 0;
+
+	return (struct rate){.unit_ns = unit, .burst_ns = (uint64_t)(unit * (double)burst)};
 }
 
-bool bucket_take(struct budget_bucket *k, uint64_t rate, uint64_t burst, uint64_t units,
-		 uint64_t now_us)
+bool bucket_take(bucket *b, const struct rate *r, uint64_t units, uint64_t now_us)
 {
-	uint64_t idle, full = burst * SCALE;
+	const uint64_t now = now_us * 1000, latest = now + r->burst_ns;
+	uint64_t full, next;
 
-	if (rate == 0)
+	if (r->unit_ns == 0)
 		return true;
-	idle = now_us > k->updated ? now_us - k->updated : 0;
-	/* beyond a full bucket the product could overflow */
-	if (idle >= full / rate)
-		k->tokens = full;
-	else if (k->tokens + idle * rate < full)
-		k->tokens += idle * rate;
-	else
-		k->tokens = full;
-	k->updated = now_us;
-	if (k->tokens < units * SCALE)
-		return false;
-	k->tokens -= units * SCALE;
-	return true;
+	full = atomic_load_explicit(b, memory_order_relaxed);
+	do {
+		/* later than `latest` it can only be because the clock stepped back */
+		next = full < now ? now : full > latest ? latest : full;
+		next += (uint64_t)(r->unit_ns * (double)units);
+		if (next > latest)
+			break;
+	} while (!atomic_compare_exchange_weak_explicit(b, &full, next, memory_order_relaxed,
+							memory_order_relaxed));
+	if (next <= latest)
+		return true;
+	if (full > latest)
+		atomic_store_explicit(b, latest, memory_order_relaxed);
+	return false;
+}
+
+void budget_init(struct budget *b, uint64_t per_second, uint64_t burst, uint64_t seed)
+{
+	b->seed = seed;
+	b->rate = rate_make(per_second, burst);
+	for (unsigned int i = 0; i < BUDGET_BUCKETS; i++)
+		atomic_init(&b->bucket[i], 0);
 }
 
 bool budget_take(struct budget *b, const void *key, size_t len, uint64_t units, uint64_t now_us)
 {
-	if (b->rate == 0)
-		return true;
-	return bucket_take(&b->bucket[XXH3_64bits_withSeed(key, len, b->seed) % BUDGET_BUCKETS],
-			   b->rate, b->burst, units, now_us);
-}
+	uint64_t hash = XXH3_64bits_withSeed(key, len, b->seed);
 
-bool rate_take(struct rate *r, uint64_t per_second, uint64_t now_us)
-{
-	uint64_t idle = now_us > r->updated ? now_us - r->updated : 0, full = per_second * SCALE;
-
-	if (per_second == 0)
-		return true;
-	if (idle > SCALE)
-		idle = SCALE;
-	r->tokens += idle * per_second;
-	if (r->tokens > full)
-		r->tokens = full;
-	r->updated = now_us;
-	if (r->tokens < SCALE)
-		return false;
-	r->tokens -= SCALE;
-	return true;
+	return bucket_take(&b->bucket[hash % BUDGET_BUCKETS], &b->rate, units, now_us);
 }

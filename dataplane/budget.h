@@ -1,44 +1,43 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Token buckets by hash of a key, in a fixed table: bounded memory whatever
- * strangers send. Two keys that share a bucket share its budget, which errs on
- * the side of sending less. One table a worker; nothing is shared.
+ * Token buckets. A bucket is one number, the time at which it will be full again
+ * (the generic cell rate algorithm), so that all threads of a relay can take from
+ * it without a lock: a limit is the relay's, however many workers it has.
  */
 #ifndef DATAPLANE_BUDGET_H
 #define DATAPLANE_BUDGET_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define BUDGET_BUCKETS 8192
 
-struct budget_bucket {
-	uint64_t updated; /* microseconds */
-	uint64_t tokens;  /* in units x 1,000,000 */
+struct rate {
+	double unit_ns;	   /* what a unit takes to come back, nanoseconds; 0: no limit */
+	uint64_t burst_ns; /* what a full bucket does */
 };
 
+/* Nanoseconds of the clock; 0: full. */
+typedef _Atomic uint64_t bucket;
+
+/* per_second: units, 0: no limit. burst: units that a full bucket holds. */
+struct rate rate_make(uint64_t per_second, uint64_t burst);
+/* Takes `units` if they are there. A clock that steps back gives nothing away, and
+ * keeps nobody waiting for longer than a full bucket takes. now_us: microseconds,
+ * below 2^54. */
+bool bucket_take(bucket *b, const struct rate *r, uint64_t units, uint64_t now_us);
+
+/* Buckets by hash of a key, in a fixed table: bounded memory whatever strangers
+ * send. Two keys that share a bucket share its budget, which errs on the side of
+ * sending less. */
 struct budget {
 	uint64_t seed;
-	uint64_t rate;	/* units a second; 0: everything passes */
-	uint64_t burst; /* units a full bucket holds */
-	struct budget_bucket bucket[BUDGET_BUCKETS];
+	struct rate rate;
+	bucket bucket[BUDGET_BUCKETS];
 };
 
-/* Takes `units` if they are there. A bucket of zeros is a full one, as
- * the clock's zero is long ago. */
-bool bucket_take(struct budget_bucket *k, uint64_t rate, uint64_t burst, uint64_t units,
-		 uint64_t now_us);
-
-/* One bucket alone, for keys that have a number. */
-struct rate {
-	uint64_t updated; /* microseconds */
-	uint64_t tokens;  /* in units x 1,000,000 */
-};
-/* Takes one unit of `per_second`, of which a full bucket holds a second's
- * worth; 0: everything passes. */
-bool rate_take(struct rate *r, uint64_t per_second, uint64_t now_us);
-
-void budget_init(struct budget *b, uint64_t rate, uint64_t burst, uint64_t seed);
+void budget_init(struct budget *b, uint64_t per_second, uint64_t burst, uint64_t seed);
 /* The same with the key's bucket. */
 bool budget_take(struct budget *b, const void *key, size_t len, uint64_t units, uint64_t now_us);
 

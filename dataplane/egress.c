@@ -73,33 +73,52 @@ static void egress_queue(struct worker *w, struct rte_mbuf *m, const struct rte_
 		egress_flush(w);
 }
 
-void egress_return(struct worker *w, struct rte_mbuf *m, const struct rte_ether_addr *to)
+void egress_return(struct worker *w, struct rte_mbuf *m, const struct item *it)
 {
+	const struct rte_ether_addr *to = &it->packet->mac;
+
 	if (rte_is_valid_assigned_ether_addr(to))
 		egress_queue(w, m, to);
 	else
 		worker_drop(w, m, DROP_ADDRESS);
 }
 
+/* A port without an interface of the kernel: to the gateway, or to where the
+ * host's own frames came from. */
+static void egress_learned(struct worker *w, struct rte_mbuf *m)
+{
+	const struct relay *r = w->relay;
+	struct rte_ether_addr to = r->gateway_mac;
+
+	if (r->has_gateway_mac || mac_find(&r->macs, &packet_of(m)->peer, &to))
+		egress_queue(w, m, &to);
+	else
+		worker_drop(w, m, DROP_NO_NEIGHBOUR);
+}
+
 void egress_send(struct worker *w, struct rte_mbuf *m)
 {
 	const struct relay *r = w->relay;
-	const struct rte_ether_addr *to = &w->last_mac;
+	const struct nexthop *nh;
 
-	if (r->port.ifindex != 0) {
-		const struct nexthop *nh = nexthop_lookup(r->nexthops, &packet_of(m)->peer);
-
-		if (nh == NULL) {
-			next_hop_ask(w, m);
-			return;
-		}
-		if (nh->state != NEXTHOP_READY) {
-			worker_drop(w, m,
-				    nh->state == NEXTHOP_NO_ROUTE ? DROP_NO_ROUTE
-								  : DROP_NO_NEIGHBOUR);
-			return;
-		}
-		to = &nh->mac;
+	if (r->port.ifindex == 0) {
+		egress_learned(w, m);
+		return;
 	}
-	egress_queue(w, m, to);
+	nh = nexthop_lookup(r->nexthops, &packet_of(m)->peer);
+	if (nh == NULL)
+		next_hop_ask(w, m);
+	else if (nh->state == NEXTHOP_READY)
+		egress_queue(w, m, &nh->mac);
+	else
+		worker_drop(w, m,
+			    nh->state == NEXTHOP_NO_ROUTE ? DROP_NO_ROUTE : DROP_NO_NEIGHBOUR);
+}
+
+void egress_reply(struct worker *w, struct rte_mbuf *m, const struct item *it)
+{
+	if (w->relay->port.ifindex == 0)
+		egress_return(w, m, it);
+	else
+		egress_send(w, m);
 }

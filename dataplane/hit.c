@@ -27,7 +27,7 @@ static void offer_send(struct worker *w, const struct item *it, const struct blo
 	size_t len;
 
 	if (lease == NULL &&
-	    !offer_allowed(&w->offer_budget, &it->packet->peer, s->target, w->now_us)) {
+	    !offer_allowed(&w->relay->offer_budget, &it->packet->peer, s->target, w->now_us)) {
 		w->stats.drops[DROP_OFFER_BUDGET]++;
 		return;
 	}
@@ -80,15 +80,11 @@ static void challenge_send(struct worker *w, const struct item *it)
 	reply_status(w, it, &status);
 }
 
-/* The domain's share of this worker, and of its time. */
 static bool send_within_rate(struct worker *w, struct item *it)
 {
 	const struct domain *d = it->domain;
-	uint64_t rate = d->requests_per_second;
 
-	if (rate > 0) /* a worker's share, rounded up */
-		rate = (rate + w->relay->port.workers - 1) / w->relay->port.workers;
-	return rate_take(&w->domain_rate[d->slot], rate, w->now_us);
+	return bucket_take(&w->relay->domain[d->slot], &d->sends, 1, w->now_us);
 }
 
 void handle_send(struct worker *w, struct item *it)
@@ -171,7 +167,7 @@ static void data_send(struct worker *w, const struct item *it, const struct blob
 	struct echo echo;
 	uint32_t mask = p->mask;
 
-	if (!budget_take(&w->data_target, it->packet->peer.ip, sizeof(it->packet->peer.ip),
+	if (!budget_take(&w->relay->data_target, it->packet->peer.ip, sizeof(it->packet->peer.ip),
 			 (uint64_t)n * CHUNK_SIZE, w->now_us)) {
 		w->stats.drops[DROP_RATE]++;
 		return;
@@ -186,7 +182,7 @@ static void data_send(struct worker *w, const struct item *it, const struct blob
 
 		mask &= mask - 1;
 		data_fill(w, m[i], it, b, chunk, &echo);
-		egress_send(w, m[i]);
+		egress_reply(w, m[i], it);
 	}
 	w->stats.pulls++;
 	w->stats.data_chunks += n;

@@ -48,7 +48,7 @@ static void welcome_send(struct worker *w, const struct item *it, const struct h
 	if (session != NULL)
 		len = frame_sign(egress_payload(m), WIRE_MAX_FRAME, len, session);
 	if (egress_sized(m, len))
-		egress_return(w, m, &it->packet->mac);
+		egress_return(w, m, it);
 }
 
 void handle_hello(struct worker *w, struct item *it)

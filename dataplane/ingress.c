@@ -60,6 +60,19 @@ static enum drop listen_admit(struct worker *w, struct item *it)
 	return DROP_KEY_UNKNOWN;
 }
 
+/* Without the kernel's routes, where it came from is the way back. */
+static void sender_learn(struct worker *w, const struct item *it)
+{
+	if (w->relay->port.ifindex == 0)
+		mac_learn(&w->relay->macs, &it->packet->peer, &it->packet->mac);
+}
+
+static void sender_proven(struct worker *w, const struct item *it)
+{
+	w->stats.flow_evictions += flow_mark(&it->flow);
+	sender_learn(w, it);
+}
+
 /* Does this end take such frames at all? */
 static bool role_takes(const struct relay *r, const struct frame *f)
 {
@@ -97,11 +110,14 @@ static enum drop item_admit(struct worker *w, struct item *it)
 	case VERB_QUERY:
 	case VERB_ANSWER:
 	case VERB_NOTICE:
-		return pair_admit(w, &it->frame);
+		reason = pair_admit(w, &it->frame);
+		if (reason == DROP_NONE)
+			sender_learn(w, it);
+		return reason;
 	default:
 		reason = sender_admit(w, it, it->frame.body);
 		if (reason == DROP_NONE)
-			flow_mark(&it->flow);
+			sender_proven(w, it);
 		else
 			flow_forget(&it->flow);
 		break;
@@ -144,7 +160,6 @@ static enum drop item_parse(struct worker *w, struct item *it)
 
 	if (reason != DROP_NONE)
 		return reason;
-	w->last_mac = it->packet->mac;
 	reason = frame_parse(rte_pktmbuf_mtod(it->mbuf, void *), it->packet->payload_len,
 			     &it->frame);
 	if (reason != DROP_NONE && reason != DROP_VERB && reason != DROP_EXT_CRITICAL)
@@ -221,7 +236,7 @@ void item_ask_control(struct worker *w, struct item *it)
 {
 	uint64_t source = shed_source(&it->packet->peer);
 
-	if (budget_take(&w->control_source, &source, sizeof(source), 1, w->now_us)) {
+	if (budget_take(&w->relay->control_source, &source, sizeof(source), 1, w->now_us)) {
 		item_to_control(w, it);
 		return;
 	}

@@ -6,6 +6,7 @@
 #ifndef DATAPLANE_KEYRING_H
 #define DATAPLANE_KEYRING_H
 
+#include "dataplane/budget.h"
 #include "dataplane/policy.h"
 #include "store/index.h"
 #include "wire/keyfile.h"
@@ -21,7 +22,7 @@ struct domain {
 	uint32_t field[KEY_SET_GENERATIONS]; /* header's key: id << 8 | generation */
 	struct domain_keys keys[KEY_SET_GENERATIONS];
 	struct index_key pad[RULE_COUNT];
-	uint32_t requests_per_second; /* SENDs, over all workers; 0: no limit */
+	struct rate sends; /* of all its members; a bucket in struct relay has the state */
 	struct policy targets;
 	/* control's: what of the relay it may use; 0: no limit */
 	uint64_t max_bytes;

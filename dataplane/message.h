@@ -11,6 +11,12 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+/* Messages that a ring holds. Each may be a packet buffer of the worker's pool. */
+#define RING_TO_CONTROL 8192
+#define RING_TO_WORKER 2048
+/* Payloads that control may keep, of all workers, until their next hop is known. */
+#define PENDING_TOTAL 1024
+
 enum message_kind {
 	MESSAGE_FRAME = 1, /* to control: a frame it has to deal with; data is the UDP payload */
 	MESSAGE_NEXT_HOP,  /* to control: an outgoing payload whose next hop is not known */

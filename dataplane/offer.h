@@ -5,7 +5,6 @@
 #ifndef DATAPLANE_OFFER_H
 #define DATAPLANE_OFFER_H
 
-#include "dataplane/budget.h"
 #include "dataplane/relay.h"
 
 struct offer_request {
@@ -34,13 +33,6 @@ void offer_ticket(const struct relay *r, const struct offer_request *q, const st
 size_t offer_build(const struct relay *r, const struct offer_request *q, const struct blob *b,
 		   const struct lease *lease, uint64_t unix_seconds, uint8_t *buf, bool *is_inline);
 
-/* How many OFFERs targets without a lease get: one budget for each target, and
- * one for each source network and target, so that a stranger cannot use up a
- * victim's. */
-struct offer_budget {
-	struct budget pair;
-	struct budget target;
-};
 /* per_second: OFFERs to one target. */
 void offer_budget_init(struct offer_budget *b, uint32_t per_second, uint64_t seed);
 bool offer_allowed(struct offer_budget *b, const struct addr *source, const struct addr *target,

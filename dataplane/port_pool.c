@@ -8,6 +8,7 @@
 #include <rte_mbuf_pool_ops.h>
 #include <rte_memzone.h>
 
+#include "dataplane/message.h"
 #include "dataplane/port_part.h"
 
 #define OBJECT_HEADER RTE_ALIGN_CEIL(sizeof(struct rte_mempool_objhdr), RTE_MEMPOOL_ALIGN)
@@ -28,10 +29,12 @@ uint32_t pool_minimum(enum port_kind kind)
 {
 	/* the worker's cache and the main lcore's, which grow to half as much again */
 	const uint32_t caches = 2 * (PORT_CACHE + PORT_CACHE / 2);
+	/* a control thread that does not get to run leaves all of them full */
+	const uint32_t control = RING_TO_CONTROL - 1 + RING_TO_WORKER - 1 + PENDING_TOTAL;
 
 	if (kind == PORT_AF_XDP)
-		return PORT_XDP_FILL + 3 * PORT_XDP_RING + caches;
-	return 2 * PORT_VDEV_RING + caches;
+		return PORT_XDP_FILL + 3 * PORT_XDP_RING + caches + control;
+	return 2 * PORT_VDEV_RING + caches + control;
 }
 
 static void pool_memory_free(struct rte_mempool_memhdr *chunk, void *zone)

@@ -7,9 +7,11 @@
 
 #include <rte_rcu_qsbr.h>
 
+#include "dataplane/budget.h"
 #include "dataplane/clock.h"
 #include "dataplane/keyring.h"
 #include "dataplane/lease.h"
+#include "dataplane/macs.h"
 #include "dataplane/message.h"
 #include "dataplane/nexthop.h"
 #include "dataplane/port.h"
@@ -38,6 +40,14 @@ struct peer_hosts {
 void peer_hosts_set(struct peer_hosts *p, uint32_t i, const struct addr *host);
 bool peer_hosts_have(const struct peer_hosts *p, const struct addr *host);
 
+/* How many OFFERs targets without a lease get: one budget for each target, and
+ * one for each source network and target, so that a stranger cannot use up a
+ * victim's. */
+struct offer_budget {
+	struct budget pair;
+	struct budget target;
+};
+
 struct relay {
 	/* read-mostly */
 	struct addr self;
@@ -62,9 +72,22 @@ struct relay {
 	struct flow_table flows; /* all threads mark in it */
 	struct clock_ref clock;
 	struct doorbell control_bell;
-	_Atomic bool stop;	     /* workers return */
-	struct upload_slot *uploads; /* UPLOAD_SLOTS of them */
+	_Atomic bool stop;		   /* workers return */
+	struct upload_slot *uploads;	   /* UPLOAD_SLOTS of them */
+	struct rte_ether_addr gateway_mac; /* of ports without a kernel interface; */
+	bool has_gateway_mac;		   /* false: from `macs` */
+	struct mac_table macs;
+	/* limits of the relay as a whole: all threads take from them */
+	struct offer_budget offer_budget;
+	struct budget data_target;	/* bytes of DATA by target */
+	struct budget error_source;	/* ERRORs by source */
+	struct budget stranger_source;	/* strangers' frames by source */
+	struct budget control_source;	/* frames for control, by source */
+	bucket domain[KEYRING_DOMAINS]; /* SENDs, by domain slot */
 };
+
+/* Makes the budgets that the limits above want. */
+void relay_limits_init(struct relay *r);
 
 static inline const struct token_ring *relay_keys(const struct relay *r)
 {

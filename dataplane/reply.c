@@ -20,7 +20,7 @@ void reply_status(struct worker *w, const struct item *it, const struct status *
 		return;
 	len = status_encode(egress_payload(m), WIRE_MAX_FRAME, it->frame.key, it->frame.conn, s);
 	if (egress_sized(m, item_sign(it, m, len)))
-		egress_send(w, m);
+		egress_reply(w, m, it);
 }
 
 void report_status(struct worker *w, const struct ticket *t, const struct status *s)
@@ -58,7 +58,7 @@ void reply_error(struct worker *w, const struct item *it, const struct error *e)
 	struct rte_mbuf *m;
 	size_t len;
 
-	if (!budget_take(&w->error_source, peer->ip, sizeof(peer->ip), 1, w->now_us)) {
+	if (!budget_take(&w->relay->error_source, peer->ip, sizeof(peer->ip), 1, w->now_us)) {
 		w->stats.drops[DROP_RATE]++;
 		return;
 	}
@@ -77,6 +77,6 @@ void reply_error(struct worker *w, const struct item *it, const struct error *e)
 	}
 	if (egress_sized(m, len)) {
 		w->stats.errors++;
-		egress_send(w, m);
+		egress_reply(w, m, it);
 	}
 }

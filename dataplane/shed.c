@@ -40,7 +40,7 @@ static void *memory_map(int fd, size_t size)
 }
 
 /* A bucket of `burst_ns`: what its rate lets through in that time. */
-static struct steer_rate rate_make(uint64_t per_second, uint64_t parts, uint64_t burst_ns)
+static struct steer_rate steer_rate_of(uint64_t per_second, uint64_t parts, uint64_t burst_ns)
 {
 	struct steer_rate r = {0};
 
@@ -65,8 +65,8 @@ int flow_table_open(struct flow_table *t, const struct port *port, const struct 
 		return err;
 	}
 	randombytes_buf(&t->state->seed, sizeof(t->state->seed));
-	t->state->source = rate_make(limits->source, 1, 2 * SECOND_NS);
-	t->state->queue = rate_make(limits->total, port->workers, TOTAL_BURST_NS);
+	t->state->source = steer_rate_of(limits->source, 1, 2 * SECOND_NS);
+	t->state->queue = steer_rate_of(limits->total, port->workers, TOTAL_BURST_NS);
 	flow_table_epoch(t, epoch);
 	return 0;
 }
@@ -95,14 +95,16 @@ void flow_table_epoch(struct flow_table *t, uint64_t epoch)
 /* Where a flow that is not in its set would go: where nobody is any more, or
  * else where nobody can foretell. */
 static unsigned int set_room(const struct steer_set *set, uint64_t print, uint64_t tag,
-			     uint64_t tag_before)
+			     uint64_t tag_before, bool *evicts)
 {
+	*evicts = false;
 	for (unsigned int i = 0; i < STEER_WAYS; i++) {
 		uint64_t its_tag = load(&set->slot[i]) & STEER_TAG;
 
 		if (its_tag != tag && its_tag != tag_before)
 			return i;
 	}
+	*evicts = true;
 	return (print >> 32) % STEER_WAYS;
 }
 
@@ -111,7 +113,7 @@ static struct flow set_find(struct steer_set *set, uint64_t print, uint64_t tag,
 {
 	const uint64_t now = print | tag, before = print | tag_before;
 	unsigned int way = STEER_WAYS;
-	bool known;
+	bool known, evicts = false;
 
 	/* no early exit: where in its set a flow lies is chance */
 	for (unsigned int i = 0; i < STEER_WAYS; i++) {
@@ -121,8 +123,9 @@ static struct flow set_find(struct steer_set *set, uint64_t print, uint64_t tag,
 	}
 	known = way < STEER_WAYS;
 	if (!known)
-		way = set_room(set, print, tag, tag_before);
-	return (struct flow){.slot = &set->slot[way], .mark = now, .known = known};
+		way = set_room(set, print, tag, tag_before, &evicts);
+	return (struct flow){
+		.slot = &set->slot[way], .mark = now, .known = known, .evicts = evicts};
 }
 
 struct flow flow_find(const struct flow_table *t, const struct addr *peer, uint8_t verb,
@@ -140,11 +143,13 @@ struct flow flow_find(const struct flow_table *t, const struct addr *peer, uint8
 			load(&t->state->tag), load(&t->state->tag_before));
 }
 
-void flow_mark(const struct flow *f)
+bool flow_mark(const struct flow *f)
 {
 	/* all workers read the line: it is written only when it changes */
-	if (load(f->slot) != f->mark)
-		store(f->slot, f->mark);
+	if (load(f->slot) == f->mark)
+		return false;
+	store(f->slot, f->mark);
+	return f->evicts;
 }
 
 void flow_forget(const struct flow *f)
@@ -162,11 +167,14 @@ void flow_mark_peer(const struct flow_table *t, const struct addr *peer)
 
 /* ---- strangers ---- */
 
-void shed_init(struct shed *s, const struct shed_limits *limits, uint16_t workers, uint64_t seed)
+void shed_init(struct shed *s, const struct shed_limits *limits, uint16_t workers,
+	       struct budget *source)
 {
-	budget_init(&s->source, limits->source, 2 * (uint64_t)limits->source, seed);
-	s->total = (struct budget_bucket){0};
-	s->total_rate = (limits->total + workers - 1u) / workers;
+	uint64_t share = (limits->total + workers - 1u) / workers;
+
+	s->source = source;
+	s->rate = rate_make(share, share / 10 + 1);
+	atomic_init(&s->total, 0);
 }
 
 enum drop shed_admit(struct shed *s, const struct addr *peer, uint64_t now_us)
@@ -174,9 +182,9 @@ enum drop shed_admit(struct shed *s, const struct addr *peer, uint64_t now_us)
 	uint64_t source = shed_source(peer);
 
 	/* the source first: its flood must not take the tokens of all */
-	if (!budget_take(&s->source, &source, sizeof(source), 1, now_us))
+	if (!budget_take(s->source, &source, sizeof(source), 1, now_us))
 		return DROP_SHED_SOURCE;
-	if (!bucket_take(&s->total, s->total_rate, s->total_rate / 10 + 1, 1, now_us))
+	if (!bucket_take(&s->total, &s->rate, 1, now_us))
 		return DROP_SHED_TOTAL;
 	return DROP_NONE;
 }

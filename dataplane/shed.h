@@ -42,13 +42,15 @@ struct flow {
 	__u64 *slot;   /* where it is, or else would be marked */
 	uint64_t mark; /* what marks it now */
 	bool known;
+	bool evicts; /* there it takes the place of another that is known */
 };
 
 /* The flow of a frame of `verb` from `peer`. */
 struct flow flow_find(const struct flow_table *t, const struct addr *peer, uint8_t verb,
 		      uint64_t conn);
-/* The frame's proof was right: its flow is known from now on. */
-void flow_mark(const struct flow *f);
+/* The frame's proof was right: its flow is known from now on. True if another one
+ * is not any more. */
+bool flow_mark(const struct flow *f);
 /* It was wrong. */
 void flow_forget(const struct flow *f);
 /* Another relay, all of whose QUERY, ANSWER and NOTICE frames are one flow. */
@@ -57,12 +59,14 @@ void flow_mark_peer(const struct flow_table *t, const struct addr *peer);
 /* ---- strangers: one of these a worker ---- */
 
 struct shed {
-	struct budget source; /* by IPv4 address or IPv6 /64 */
-	struct budget_bucket total;
-	uint64_t total_rate; /* this worker's share */
+	struct budget *source; /* by IPv4 address or IPv6 /64: the relay's */
+	struct rate rate;      /* of all of them: this worker's share */
+	bucket total;
 };
 
-void shed_init(struct shed *s, const struct shed_limits *limits, uint16_t workers, uint64_t seed);
+/* source: made with limits->source. */
+void shed_init(struct shed *s, const struct shed_limits *limits, uint16_t workers,
+	       struct budget *source);
 /* Takes a stranger's tokens; DROP_NONE, DROP_SHED_SOURCE or DROP_SHED_TOTAL. */
 enum drop shed_admit(struct shed *s, const struct addr *peer, uint64_t now_us);
 

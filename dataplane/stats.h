@@ -12,21 +12,22 @@
 #include "wire/drop.h"
 
 /* X(field): events since start */
-#define STATS(X)                                                               \
-	X(rx_packets)                                                          \
-	X(rx_bytes)                                                            \
-	X(tx_packets)                                                          \
-	X(tx_bytes)                                                            \
-	X(hits)	  /* SENDs and QUERYs whose blob was here, repeats included */ \
-	X(offers) /* OFFERs sent, inline ones included */                      \
-	X(inline_offers)                                                       \
-	X(pulls)	 /* PULLs served */                                    \
-	X(data_chunks)	 /* chunks sent in DATA */                             \
-	X(upload_chunks) /* chunks received in DATA */                         \
-	X(receipts)                                                            \
-	X(errors)	 /* ERRORs sent */                                     \
-	X(sleeps)	 /* times an idle worker blocked */                    \
-	X(control_wakes) /* times a worker woke the sleeping control thread */
+#define STATS(X)                                                                              \
+	X(rx_packets)                                                                         \
+	X(rx_bytes)                                                                           \
+	X(tx_packets)                                                                         \
+	X(tx_bytes)                                                                           \
+	X(hits)	  /* SENDs and QUERYs whose blob was here, repeats included */                \
+	X(offers) /* OFFERs sent, inline ones included */                                     \
+	X(inline_offers)                                                                      \
+	X(pulls)	 /* PULLs served */                                                   \
+	X(data_chunks)	 /* chunks sent in DATA */                                            \
+	X(upload_chunks) /* chunks received in DATA */                                        \
+	X(receipts)                                                                           \
+	X(errors)	  /* ERRORs sent */                                                   \
+	X(flow_evictions) /* known flows that lost their place to another: strangers again */ \
+	X(sleeps)	  /* times an idle worker blocked */                                  \
+	X(control_wakes)  /* times a worker woke the sleeping control thread */
 
 struct stats {
 #define X(field) uint64_t field;

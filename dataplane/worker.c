@@ -9,37 +9,20 @@
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <rte_pause.h>
-#include <sodium.h>
 
 #include "dataplane/worker.h"
 
 #define SPIN_POLLS 256	      /* empty polls before an adaptive worker sleeps */
 #define SLEEP_NS 100000000    /* with something to wake it */
 #define SLEEP_BLIND_NS 100000 /* when the port has nothing that could */
-#define ERRORS_PER_SOURCE 100 /* a second */
 
-static struct rte_ring *ring_create(const char *what, uint16_t id, int socket)
+static struct rte_ring *ring_create(const char *what, uint16_t id, unsigned int size, int socket)
 {
 	char name[RTE_RING_NAMESIZE];
 
 	snprintf(name, sizeof(name), "%s-%u", what, id);
-	return rte_ring_create_elem(name, sizeof(struct message), WORKER_RING, socket,
+	return rte_ring_create_elem(name, sizeof(struct message), size, socket,
 				    RING_F_SP_ENQ | RING_F_SC_DEQ);
-}
-
-static void budgets_init(struct worker *w)
-{
-	const struct relay *r = w->relay;
-	uint64_t seed;
-
-	randombytes_buf(&seed, sizeof(seed));
-	offer_budget_init(&w->offer_budget, r->offers_per_target, seed);
-	budget_init(&w->data_target, r->rate_per_target,
-		    /* at least one whole PULL, else nothing ever passes */
-		    r->rate_per_target / 10 + PULL_MAX_CHUNKS * CHUNK_SIZE, seed + 2);
-	budget_init(&w->error_source, ERRORS_PER_SOURCE, ERRORS_PER_SOURCE, seed + 3);
-	shed_init(&w->shed, &r->strangers, r->port.workers, seed + 4);
-	budget_init(&w->control_source, r->control_per_source, r->control_per_source, seed + 5);
 }
 
 struct worker *worker_create(struct relay *relay, uint16_t id, int socket)
@@ -52,13 +35,13 @@ struct worker *worker_create(struct relay *relay, uint16_t id, int socket)
 	w->id = id;
 	w->pool = relay->port.pool[id];
 	w->bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	w->to_control = ring_create("to-control", id, socket);
-	w->from_control = ring_create("from-control", id, socket);
+	w->to_control = ring_create("to-control", id, RING_TO_CONTROL, socket);
+	w->from_control = ring_create("from-control", id, RING_TO_WORKER, socket);
 	if (w->bell.fd < 0 || w->to_control == NULL || w->from_control == NULL) {
 		worker_destroy(w);
 		return NULL;
 	}
-	budgets_init(w);
+	shed_init(&w->shed, &relay->strangers, relay->port.workers, &relay->stranger_source);
 	return w;
 }
 

@@ -12,7 +12,6 @@
 
 #define WORKER_BURST 32
 #define WORKER_TX_BURST 64
-#define WORKER_RING 8192   /* messages, each way */
 #define BUSY_RETRY_MS 1000 /* what ERROR(busy) asks for */
 
 struct worker {
@@ -22,18 +21,12 @@ struct worker {
 	uint64_t now_us; /* Unix time of this burst */
 	const struct token_ring *keys;
 	const struct keyring *keyring;
-	struct rte_ether_addr last_mac; /* where the last valid frame came from */
-	bool told_control;		/* since the bell was last rung */
+	bool told_control; /* since the bell was last rung */
 	uint16_t tx_count;
 	struct rte_mbuf *tx[WORKER_TX_BURST];
-	struct stats stats; /* control: ro */
-	struct offer_budget offer_budget;
-	struct budget data_target;		     /* bytes of DATA by target */
-	struct budget error_source;		     /* ERRORs by source */
-	struct rate domain_rate[KEYRING_DOMAINS];    /* SENDs, by domain slot */
+	struct stats stats;			     /* control: ro */
 	struct domain_stats domain[KEYRING_DOMAINS]; /* control: ro */
 	struct shed shed;
-	struct budget control_source; /* frames for control, by source */
 	/* shared with control */
 	struct rte_ring *to_control;
 	struct rte_ring *from_control;
@@ -97,9 +90,12 @@ void handle_stop_now(struct worker *w, struct item *it);
 
 /* egress.c: the payload in m goes to packet_of(m)->peer. Owns m. */
 void egress_send(struct worker *w, struct rte_mbuf *m);
-/* Likewise, back to the host or router that brought the frame it answers: for
- * addresses that nobody has validated, about which the kernel is not asked. */
-void egress_return(struct worker *w, struct rte_mbuf *m, const struct rte_ether_addr *to);
+/* Likewise, in answer to a frame: where the kernel cannot be asked for the way, it
+ * goes back to the host or router that brought that. */
+void egress_reply(struct worker *w, struct rte_mbuf *m, const struct item *it);
+/* Likewise, in any case: for addresses that nobody has validated, about which the
+ * kernel is not asked. */
+void egress_return(struct worker *w, struct rte_mbuf *m, const struct item *it);
 void egress_flush(struct worker *w);
 /* An empty buffer for a payload to `peer`, NULL (counted) if the pool is empty. */
 struct rte_mbuf *egress_alloc(struct worker *w, const struct addr *peer);

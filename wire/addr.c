@@ -177,3 +177,19 @@ bool addr_special_use(const struct addr *a)
 		return true;
 	return prefix_match_any(special_ip6, sizeof(special_ip6) / sizeof(*special_ip6), a->ip);
 }
+
+bool addr_one_host(const struct addr *a)
+{
+	static const uint8_t unspecified[16];
+
+	if (a->type == ADDR_IP4)
+		return a->ip[0] != 0 && a->ip[0] < 224;
+	return a->type == ADDR_IP6 && a->ip[0] != 0xff && memcmp(a->ip, unspecified, 16) != 0;
+}
+
+bool addr_loopback(const struct addr *a)
+{
+	static const uint8_t loopback6[16] = {[15] = 1};
+
+	return a->type == ADDR_IP4 ? a->ip[0] == 127 : memcmp(a->ip, loopback6, 16) == 0;
+}

@@ -52,6 +52,10 @@ const char *addr_text(const struct addr *a, char *buf);
  * it: loopback, link-local, multicast, broadcast, unspecified, private,
  * shared (CGNAT), unique-local, documentation, reserved (RFC 6890). */
 bool addr_special_use(const struct addr *a);
+/* Can a packet be sent to it and reach one host? Not unspecified, multicast,
+ * reserved or broadcast ones. */
+bool addr_one_host(const struct addr *a);
+bool addr_loopback(const struct addr *a);
 
 /* Bytes of IP and UDP header in front of a payload to this address. */
 static inline uint32_t addr_overhead(const struct addr *a)

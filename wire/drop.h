@@ -37,6 +37,7 @@
 	X(REPLAY, "replay")	      /* seen before, or outside the clock window */         \
 	/* the relay's */                                                                    \
 	X(ROLE, "role")			    /* a verb this end does not take */              \
+	X(CONFLICT, "conflict")		    /* a transfer's number, used for another one */  \
 	X(UNKNOWN_BLOB, "unknown-blob")	    /* PULL of what is not (or no longer) here */    \
 	X(UNKNOWN_STREAM, "unknown-stream") /* DATA nobody asked for */                      \
 	X(DUPLICATE_DATA, "duplicate-data") /* DATA that is here already */                  \

@@ -16,6 +16,7 @@ static struct addr peers[PEERS];
 static struct flow_table table;
 static struct budget budget;
 static struct shed shed;
+static struct budget sources;
 static uint64_t now_us;
 
 static const struct addr *peer_next(void)
@@ -91,7 +92,8 @@ void micro_shed(void)
 	if (flow_table_open(&table, &port, &limits, 1) < 0)
 		abort();
 	budget_init(&budget, 100, 100, SEED);
-	shed_init(&shed, &limits, 1, SEED);
+	budget_init(&sources, limits.source, 2 * (uint64_t)limits.source, SEED);
+	shed_init(&shed, &limits, 1, &sources);
 	now_us = UINT64_C(1000000);
 	for (unsigned int i = 0; i < PEERS; i++) {
 		uint64_t bytes = mix_next(&state);

@@ -56,7 +56,7 @@ enum steer_verb {
  * fingerprint with the tag of its epoch in the low byte; 0 is an empty one.
  * Workers write, the program reads; a slot is one load or store, and what a
  * race loses is only a mark. */
-#define STEER_SETS 8192
+#define STEER_SETS 65536
 #define STEER_WAYS 8
 #define STEER_TAG 0xffu
 struct steer_set {

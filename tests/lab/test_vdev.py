@@ -37,7 +37,7 @@ port = vdev:net_pcap0,rx_pcap={folder}/in.pcap,tx_pcap={folder}/out.pcap
 master_key_file = {folder}/master.key
 admin_socket = {folder}/admin.sock
 hugepages = off
-packet_buffers = 4096
+packet_buffers = 14336
 [store]
 slab_size = 16M
 max_blobs = 1024
@@ -50,6 +50,7 @@ allow = 10.1.0.0/16
 class Reply:
     frame: wire.Frame
     to: tuple
+    mac: str
     size: int  # of the UDP payload
 
 
@@ -59,6 +60,7 @@ class PcapRelay:
     def __init__(self, folder):
         self.folder = folder
         self.packets = []
+        self.macs = {}  # of hosts that are not behind SOURCE_MAC
         key = folder / "master.key"
         key.touch(0o600)
         key.write_text("5a" * 32)
@@ -99,7 +101,10 @@ class PcapRelay:
             assert process.wait(10) == 0
         finally:
             stop_process(process)
-        return status, [parse_reply(p) for p in rdpcap(str(self.folder / "out.pcap"))]
+        replies = [parse_reply(p) for p in rdpcap(str(self.folder / "out.pcap"))]
+        for reply in replies:  # the Ethernet address that asked
+            assert reply.mac == self.macs.get(reply.to[0], SOURCE_MAC)
+        return status, replies
 
     def status(self):
         done = subprocess.run([BUILD / "client" / "oncewire", "status", "--json", "--socket",
@@ -131,13 +136,12 @@ def check_sums(packet):
 
 
 def parse_reply(packet):
-    """Whatever the relay sends goes to the Ethernet address that asked."""
     assert (packet[Ether].src, packet[Ether].dst) != (SOURCE_MAC, RELAY_MAC)
-    assert packet[Ether].dst == SOURCE_MAC
     assert (packet[IP].src, packet[UDP].sport) == RELAY
     check_sums(packet)
     payload = bytes(packet[UDP].payload)
-    return Reply(decode(payload), (packet[IP].dst, packet[UDP].dport), len(payload))
+    return Reply(decode(payload), (packet[IP].dst, packet[UDP].dport), packet[Ether].dst,
+                 len(payload))
 
 
 def frame_of(packet):
@@ -308,6 +312,20 @@ def test_checksum_zero_is_none(relay):
     asked[UDP].chksum = 0
     status, [reply] = relay.run(lambda s: s["tx_packets"] == 1)
     assert (drops(status), reply.frame.verb) == ({}, wire.WELCOME)
+
+
+def test_neighbours_on_one_wire(relay):
+    """Each host has an Ethernet address of its own, and their frames come in one burst:
+    none is answered at another's, also when the answer is control's or nobody's."""
+    relay.macs = {f"10.1.0.{1 + n}": f"02:00:00:00:01:{n:02x}" for n in range(SOURCES)}
+    relay.request("hello", 16)
+    relay.request("pull", 32)
+    relay.request("send", 16, generate=1000, bytes=3000)
+    for packet in relay.packets:
+        packet[Ether].src = relay.macs[packet[IP].src]
+    status, replies = relay.run(lambda s: s["misses"] == 16 and s["tx_packets"] >= 80)
+    assert {r.frame.verb for r in replies} == {wire.WELCOME, wire.ERROR, wire.STATUS, wire.PULL}
+    assert {r.mac for r in replies} == set(relay.macs.values())
 
 
 def test_miss_wants_an_upload(relay):

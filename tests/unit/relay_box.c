@@ -181,6 +181,8 @@ static void relay_configure(const struct config *c, struct relay *r)
 	r->strangers.source = c->strangers_per_source;
 	r->strangers.total = c->strangers;
 	r->control_bell.fd = -1;
+	r->gateway_mac = peer_mac;
+	r->has_gateway_mac = true;
 	r->port = (struct port){
 		.kind = PORT_VDEV,
 		.workers = 1,
@@ -224,7 +226,6 @@ static int worker_open(struct box *b)
 	b->control.worker[0] = w;
 	if (w == NULL)
 		return -ENOMEM;
-	w->last_mac = peer_mac;
 	rte_rcu_qsbr_thread_register(b->relay.qsbr, 0);
 	rte_rcu_qsbr_thread_online(b->relay.qsbr, 0);
 	return 0;
@@ -249,6 +250,7 @@ struct box *box_open(const struct config *c)
 		ret = wire_open();
 	memset(b, 0, sizeof(*b));
 	b->config = *c;
+	b->mac = peer_mac;
 	hashes.head = NULL;
 	hashes.tail = &hashes.head;
 	hashes.hold = false;
@@ -340,7 +342,7 @@ uint16_t box_inject(struct box *b, const struct addr *from, const void *payload,
 	memcpy(rte_pktmbuf_append(m, (uint16_t)len), payload, len);
 	packet_of(m)->peer = self;
 	packet_of(m)->has_sum = false;
-	packet_finish(m, from, &peer_mac, &own_mac);
+	packet_finish(m, from, &b->mac, &own_mac);
 	if (rte_ring_enqueue(wire.rx, m) != 0)
 		rte_pktmbuf_free(m);
 	return bytes;
@@ -353,6 +355,7 @@ static uint16_t headers_read(const struct rte_mbuf *m, struct box_frame *f)
 	const struct rte_ipv6_hdr *ip6 = (const void *)(eth + 1);
 	const struct rte_udp_hdr *udp;
 
+	f->mac = eth->dst_addr;
 	memset(&f->peer, 0, sizeof(f->peer));
 	if (eth->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4)) {
 		f->peer.type = ADDR_IP4;

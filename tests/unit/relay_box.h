@@ -18,14 +18,16 @@ struct box {
 	struct config config;
 	struct relay relay;
 	struct control control;
-	unsigned int buffers; /* of the pool, before anything was sent */
+	unsigned int buffers;	   /* of the pool, before anything was sent */
+	struct rte_ether_addr mac; /* that injected frames come from; at first the gateway's */
 };
 
 /* What the relay sent, or what it is sent. */
 struct box_frame {
 	struct addr peer;
-	uint16_t ip_bytes; /* the whole IP packet */
-	uint16_t len;	   /* of the UDP payload */
+	struct rte_ether_addr mac; /* where it went */
+	uint16_t ip_bytes;	   /* the whole IP packet */
+	uint16_t len;		   /* of the UDP payload */
 	uint8_t payload[2048];
 };
 

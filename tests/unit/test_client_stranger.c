@@ -18,6 +18,7 @@
 #include "client/udp.h"
 #include "client_relay.h"
 #include "unit_clock.h"
+#include "unit_net.h"
 
 #define STEP (5 * MILLISECOND)
 #define IP_UDP 28 /* bytes of headers in front of each frame */
@@ -67,6 +68,7 @@ static int scene_setup(void **state)
 	struct ow_receive_options o = {.directory = s->directory, .listen = text};
 
 	unit_clock_reset();
+	unit_net_reset();
 	stranger_open(&s->attacker);
 	stranger_open(&s->victim);
 	addr_text(&s->attacker.addr, s->attacker_text);

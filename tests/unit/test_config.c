@@ -115,7 +115,7 @@ static void test_defaults(void **state)
 	assert_string_equal(config.admin_group, "");
 	assert_string_equal(config.user, "oncewire");
 	assert_true(config.hugepages);
-	assert_int_equal(config.packet_buffers, 16384);
+	assert_int_equal(config.packet_buffers, 24576);
 	assert_string_equal(config.log_level, "warning");
 	assert_int_equal(config.slab_size, UINT64_C(2) << 30);
 	assert_int_equal(config.rules, 1 << RULE_SHA256);

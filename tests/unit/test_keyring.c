@@ -86,7 +86,7 @@ static void test_open(void **state)
 	assert_non_null(d);
 	assert_null(keys);
 	assert_int_equal(d->id, DOMAIN_OPEN);
-	assert_int_equal(d->requests_per_second, 0);
+	assert_true(d->sends.unit_ns == 0);
 	assert_null(keyring_find(k, 1 << 8 | 1, &keys));
 	assert_null(keyring_find(k, 1, &keys)); /* domain 0 has no generations */
 	assert_null(keyring_pair(k, 1 << 8));
@@ -169,7 +169,7 @@ static void test_limits_and_targets(void **state)
 	assert_int_equal(d->max_blobs, 3);
 	assert_int_equal(d->max_uploads, 4);
 	assert_int_equal(d->max_requests, 5);
-	assert_int_equal(d->requests_per_second, 6);
+	assert_int_equal(d->sends.unit_ns, 1000000000 / 6);
 	keyring_free(k);
 }
 

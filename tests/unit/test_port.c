@@ -23,7 +23,8 @@
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 
-#include "dataplane/port.h"
+#include "dataplane/message.h"
+#include "dataplane/port_part.h"
 
 #define SKIPPED 77 /* meson's */
 #define BUFFERS 16384
@@ -322,6 +323,19 @@ static void leftover_program_removed(void **state)
 	port_release(&p);
 }
 
+/* A control thread that does not get to run keeps what its rings hold; the port must
+ * receive all the same. */
+static void pool_covers_every_ring(void **state)
+{
+	(void)state;
+	assert_true(pool_minimum(PORT_AF_XDP) >= PORT_XDP_FILL + 3 * PORT_XDP_RING +
+							 RING_TO_CONTROL - 1 + RING_TO_WORKER - 1 +
+							 PENDING_TOTAL);
+	assert_true(pool_minimum(PORT_VDEV) >=
+		    2 * PORT_VDEV_RING + RING_TO_CONTROL - 1 + RING_TO_WORKER - 1 + PENDING_TOTAL);
+	assert_true(pool_minimum(PORT_AF_XDP) < 24576); /* packet_buffers' default */
+}
+
 static void memory_grows_with_buffers(void **state)
 {
 	(void)state;
@@ -347,6 +361,7 @@ int main(void)
 		cmocka_unit_test(vdev_shares_only_what_exists),
 		cmocka_unit_test(foreign_program_refused_and_left),
 		cmocka_unit_test(leftover_program_removed),
+		cmocka_unit_test(pool_covers_every_ring),
 		cmocka_unit_test(memory_grows_with_buffers),
 	};
 

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Where frames go on a port without an interface of the kernel, and SENDs that a
+ * relay refuses or drops before anything is uploaded.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "tests/unit/scene_frames.h"
+#include "tests/unit/unit_clock.h"
+#include "tests/unit/unit_eal.h"
+
+enum { SOURCE = 1, TARGET, OTHER };
+
+static struct scene scene;
+static uint8_t bytes[5000];
+static struct ident present, wanted = {{9}};
+static const struct rte_ether_addr gateway = {{2, 0, 0, 0, 0, 2}};
+
+/* Everybody is on the same wire, with an Ethernet address of their own. */
+static struct rte_ether_addr mac_of(unsigned int who)
+{
+	return (struct rte_ether_addr){{2, 0, 0, 0, 1, (uint8_t)who}};
+}
+
+static struct person *person(unsigned int who)
+{
+	return scene_person(&scene, who);
+}
+
+static void assert_went(const struct box_frame *f, const struct rte_ether_addr *mac)
+{
+	assert_memory_equal(&f->mac, mac, sizeof(*mac));
+}
+
+static uint64_t dropped(enum drop reason)
+{
+	return scene.box->control.worker[0]->stats.drops[reason] +
+	       scene.box->control.stats.drops[reason];
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	unit_clock_reset();
+	memset(&scene, 0, sizeof(scene));
+	box_config(&scene.config, ROLE_CENTRAL, false);
+	scene.config.targets.allow_special = true;
+	scene_open(&scene);
+	scene.box->relay.has_gateway_mac = false;
+	assert_int_equal(box_store(scene.box, 0, RULE_SHA256, bytes, sizeof(bytes), &present), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	scene_close(&scene);
+	return 0;
+}
+
+static void about_file(const struct ident *id, uint64_t length, uint8_t transfer)
+{
+	memset(&about, 0, sizeof(about));
+	about.id = id;
+	about.length = length;
+	about.target = person(TARGET)->addr;
+	about.transfer = transfer;
+}
+
+static size_t frame_of(unsigned int who, enum cookie_state state, scene_maker make, uint8_t *buf)
+{
+	const struct cookie c = scene_cookie(&scene, person(who), state);
+
+	return make(person(who), &c, buf);
+}
+
+static void say(unsigned int who, const struct rte_ether_addr *from, enum cookie_state state,
+		scene_maker make)
+{
+	uint8_t buf[WIRE_MAX_FRAME];
+
+	scene.box->mac = *from;
+	scene_clear(&scene);
+	scene_send(&scene, person(who), buf, frame_of(who, state, make, buf));
+}
+
+static void say_well(unsigned int who, scene_maker make)
+{
+	const struct rte_ether_addr mac = mac_of(who);
+
+	say(who, &mac, COOKIE_VALID, make);
+}
+
+static const struct box_frame *sent(unsigned int who, uint8_t verb)
+{
+	for (unsigned int i = 0; i < scene.frames; i++)
+		if (addr_equal(&scene.frame[i].peer, &person(who)->addr) &&
+		    scene.frame[i].payload[1] == verb)
+			return &scene.frame[i];
+	return NULL;
+}
+
+/* Two hosts ask in one burst. */
+static void answers_go_back_to_who_asked(void **state)
+{
+	uint8_t buf[WIRE_MAX_FRAME];
+	struct box_frame f;
+	unsigned int seen = 0;
+
+	(void)state;
+	about_file(&present, sizeof(bytes), 1);
+	for (unsigned int who = SOURCE; who <= OTHER; who++) {
+		scene.box->mac = mac_of(who);
+		/* no echo: ERROR(FRESH) */
+		box_inject(scene.box, &person(who)->addr, buf,
+			   frame_of(who, COOKIE_VALID, make_pull, buf));
+	}
+	box_settle(scene.box);
+	while (box_take(scene.box, &f)) {
+		struct rte_ether_addr mac = mac_of(f.peer.ip[3]);
+
+		assert_int_equal(f.payload[1], VERB_ERROR);
+		assert_went(&f, &mac);
+		seen++;
+	}
+	assert_int_equal(seen, 3);
+}
+
+/* An OFFER answers no frame of its target's. */
+static void offer_goes_where_the_target_was_last(void **state)
+{
+	const struct rte_ether_addr target = mac_of(TARGET), other = mac_of(OTHER);
+	const struct box_frame *f;
+
+	(void)state;
+	about_file(&present, sizeof(bytes), 1);
+	say_well(SOURCE, make_send);
+	assert_null(sent(TARGET, VERB_OFFER));
+	assert_int_equal(dropped(DROP_NO_NEIGHBOUR), 1);
+	/* who has proved nothing teaches nothing */
+	say(TARGET, &other, COOKIE_WRONG, make_listen);
+	say_well(SOURCE, make_send);
+	assert_int_equal(dropped(DROP_NO_NEIGHBOUR), 2);
+	say_well(TARGET, make_listen);
+	say_well(SOURCE, make_send);
+	f = sent(TARGET, VERB_OFFER);
+	assert_non_null(f);
+	assert_went(f, &target);
+	/* nor diverts anything */
+	say(TARGET, &other, COOKIE_WRONG, make_listen);
+	say_well(SOURCE, make_send);
+	f = sent(TARGET, VERB_OFFER);
+	assert_non_null(f);
+	assert_went(f, &target);
+	/* the host has moved */
+	say(TARGET, &other, COOKIE_VALID, make_stop);
+	say_well(SOURCE, make_send);
+	f = sent(TARGET, VERB_OFFER);
+	assert_non_null(f);
+	assert_went(f, &other);
+}
+
+static void gateway_takes_what_answers_nothing(void **state)
+{
+	const struct rte_ether_addr source = mac_of(SOURCE);
+
+	(void)state;
+	scene.box->relay.gateway_mac = gateway;
+	scene.box->relay.has_gateway_mac = true;
+	about_file(&present, sizeof(bytes), 1);
+	say_well(SOURCE, make_send);
+	assert_went(sent(TARGET, VERB_OFFER), &gateway);
+	assert_went(sent(SOURCE, VERB_STATUS), &source);
+}
+
+static void upload_is_asked_of_the_source(void **state)
+{
+	const struct rte_ether_addr source = mac_of(SOURCE);
+
+	(void)state;
+	about_file(&wanted, sizeof(bytes), 1);
+	say_well(SOURCE, make_send);
+	assert_went(sent(SOURCE, VERB_STATUS), &source);
+	assert_went(sent(SOURCE, VERB_PULL), &source);
+}
+
+static uint8_t reason_of_status(void)
+{
+	const struct frame *f = scene_sent(&scene, person(SOURCE), VERB_STATUS);
+	struct status st;
+
+	assert_non_null(f);
+	assert_int_equal(status_decode(f, &st), DROP_NONE);
+	assert_int_equal(st.code, STATUS_REFUSED);
+	return st.reason;
+}
+
+static void no_upload_for_what_is_no_host(void **state)
+{
+	static const char *const targets[] = {"0.0.0.0",   "127.0.0.1",	      "127.9.9.9",
+					      "224.0.0.1", "255.255.255.255", "240.0.0.1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		about_file(&wanted, sizeof(bytes), (uint8_t)i);
+		assert_int_equal(addr_parse(targets[i], WIRE_TARGET_PORT, &about.target), 0);
+		say_well(SOURCE, make_send);
+		assert_int_equal(reason_of_status(), REFUSE_TARGET_UNREACHABLE);
+	}
+	assert_int_equal(scene.box->control.counters.misses, 0);
+}
+
+/* One number for two transfers: the second is dropped, by name. */
+static void transfer_is_of_one_blob_and_target(void **state)
+{
+	static const struct ident another = {{10}};
+
+	(void)state;
+	about_file(&wanted, sizeof(bytes), 1);
+	say_well(SOURCE, make_send);
+	assert_non_null(sent(SOURCE, VERB_STATUS));
+	about_file(&another, sizeof(bytes), 1);
+	say_well(SOURCE, make_send);
+	assert_int_equal(dropped(DROP_CONFLICT), 1);
+	about_file(&wanted, sizeof(bytes) - 1, 1);
+	say_well(SOURCE, make_send);
+	assert_int_equal(dropped(DROP_CONFLICT), 2);
+	about_file(&wanted, sizeof(bytes), 1);
+	about.target = person(OTHER)->addr;
+	say_well(SOURCE, make_send);
+	assert_int_equal(dropped(DROP_CONFLICT), 3);
+	assert_null(sent(SOURCE, VERB_STATUS));
+	about_file(&wanted, sizeof(bytes), 1);
+	say_well(SOURCE, make_send);
+	assert_non_null(sent(SOURCE, VERB_STATUS));
+	assert_int_equal(dropped(DROP_CONFLICT), 3);
+}
+
+/* Memory comes with the data, not with the length that a SEND names. */
+static void upload_takes_memory_as_it_comes(void **state)
+{
+	struct slab_usage before, after;
+
+	(void)state;
+	slab_usage(&scene.box->relay.slab, &before);
+	about_file(&wanted, 1 << 20, 1);
+	say_well(SOURCE, make_send);
+	assert_non_null(sent(SOURCE, VERB_PULL));
+	slab_usage(&scene.box->relay.slab, &after);
+	assert_true(before.extents_free - after.extents_free <= 5);
+}
+
+static int start(void **state)
+{
+	return sodium_init() < 0 ? -1 : unit_eal_start(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(answers_go_back_to_who_asked),
+		TEST(offer_goes_where_the_target_was_last),
+		TEST(gateway_takes_what_answers_nothing),
+		TEST(upload_is_asked_of_the_source),
+		TEST(no_upload_for_what_is_no_host),
+		TEST(transfer_is_of_one_blob_and_target),
+		TEST(upload_takes_memory_as_it_comes),
+	};
+
+	return cmocka_run_group_tests(tests, start, unit_eal_stop);
+}
