@@ -80,7 +80,12 @@ int sender_late(struct ow_sender *s)
 	if (!s->relay.known || s->seen == 0)
 		return sender_unreachable(s);
 	addr_text(&s->target, target);
-	if (s->newest == STATUS_UPLOAD || s->newest == STATUS_WAITING)
+	if (s->newest == STATUS_WAITING)
+		return fault_set(&s->fault, OW_UNCONFIRMED,
+				 "after %g s relay %s was still waiting for another source that "
+				 "uploads the same data; allow more time",
+				 seconds, relay);
+	if (s->newest == STATUS_UPLOAD)
 		return fault_set(&s->fault, OW_UNCONFIRMED,
 				 "the upload to relay %s was not finished after %g s; allow more "
 				 "time",

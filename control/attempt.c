@@ -82,14 +82,23 @@ void attempt_end(struct attempt *a)
 	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].stream, 0, memory_order_release);
 	a->ctl->uploads.active--;
 	a->ctl->usage[a->domain_slot].uploads--;
-	a->upload->attempt = NULL;
-	a->upload = NULL;
+	*tally_of(&a->ctl->uploads.hosts, &a->source) -= 1;
+	a->request->upload->attempts--;
+	a->request->attempt = NULL;
+	a->request = NULL;
 	event_del(a->timer);
 	if (a->dirty)
 		TAILQ_REMOVE(&a->ctl->uploads.dirty, a, link);
 	a->dirty = false;
 	if (!a->hashing)
 		attempt_retire(a);
+}
+
+uint64_t attempt_rate(const struct attempt *a)
+{
+	uint64_t us = a->ctl->now_us - a->judged;
+
+	return us > 0 ? (uint64_t)(a->window.have - a->had) * CHUNK_SIZE * 1000000 / us : 0;
 }
 
 static struct attempt *attempt_of(struct hash_job *job)
@@ -115,7 +124,7 @@ static void attempt_hashed(struct hash_job *job)
 
 	control_clock(a->ctl);
 	a->hashing = false;
-	if (a->upload == NULL) { /* ended meanwhile */
+	if (a->request == NULL) { /* ended meanwhile */
 		attempt_retire(a);
 		return;
 	}
@@ -125,7 +134,7 @@ static void attempt_hashed(struct hash_job *job)
 		return;
 	}
 	ident_final(a->hash, &computed);
-	upload_hashed(a->upload, &computed);
+	upload_hashed(a, &computed);
 }
 
 /* Hands what has arrived without a gap to the hash threads. */
@@ -208,11 +217,11 @@ static void attempt_pump(struct attempt *a)
 		return;
 	}
 	if (!attempt_grow(a)) {
-		upload_failed(a->upload, REFUSE_STORE_FULL);
+		upload_failed(a, REFUSE_STORE_FULL);
 		return;
 	}
 	if (a->ctl->now_us - a->window.progress >= STALL_US) {
-		upload_failed(a->upload, REFUSE_UPLOAD_TIMEOUT);
+		upload_failed(a, REFUSE_UPLOAD_TIMEOUT);
 		return;
 	}
 	attempt_pull(a);
@@ -309,7 +318,8 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 
 	if (d == NULL) /* the key was retired meanwhile */
 		return REFUSE_MEMBERS_ONLY;
-	if (ctl->uploads.active >= ctl->config->max_uploads || ctl->uploads.free_count == 0)
+	if (ctl->uploads.active >= ctl->config->max_uploads || ctl->uploads.free_count == 0 ||
+	    *tally_of(&ctl->uploads.hosts, &rq->key.source) >= ctl->config->max_uploads_per_source)
 		return REFUSE_BUSY;
 	reason = quota_check(ctl, d, rq->length);
 	if (reason != REFUSE_NONE) {
@@ -324,7 +334,9 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 		attempt_memory_free(a);
 		return ret == -EFBIG ? REFUSE_TOO_LARGE : REFUSE_STORE_FULL;
 	}
-	a->upload = u;
+	a->request = rq;
+	a->source = rq->key.source;
+	a->judged = ctl->now_us;
 	a->worker = rq->worker;
 	a->slot = ctl->uploads.free[--ctl->uploads.free_count];
 	a->job.run = attempt_hash_run;
@@ -337,7 +349,9 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 	ctl->uploads.active++;
 	ctl->usage[d->slot].uploads++;
 	usage_add(ctl, d->slot, rq->length);
-	u->attempt = a;
+	*tally_of(&ctl->uploads.hosts, &a->source) += 1;
+	u->attempts++;
+	rq->attempt = a;
 	attempt_mark(a);
 	return REFUSE_NONE;
 }

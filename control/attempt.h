@@ -9,7 +9,9 @@
 
 struct attempt {
 	struct control *ctl;
-	struct upload *upload; /* NULL: ended; memory is still in use by a worker or hash thread */
+	struct request
+		*request; /* NULL: ended; memory is still in use by a worker or hash thread */
+	struct addr source;
 	uint16_t slot;
 	uint16_t worker;
 	uint32_t blob;
@@ -27,6 +29,8 @@ struct attempt {
 	struct pullwin window;
 	void *window_memory;
 	uint64_t *filled; /* the slot's */
+	uint64_t judged;  /* when its rate was last looked at, and */
+	uint32_t had;	  /* how many chunks there were then */
 	struct event *timer;
 	TAILQ_ENTRY(attempt) link; /* in uploads.dirty */
 };
@@ -35,9 +39,11 @@ struct attempt {
 enum refuse_reason attempt_start(struct upload *u, struct request *rq);
 /* Detaches it from its upload; memory goes once nobody can touch it any more. */
 void attempt_end(struct attempt *a);
+/* Bytes a second since it was judged. */
+uint64_t attempt_rate(const struct attempt *a);
 /* attempt -> upload: all chunks are here and this is their identifier */
-void upload_hashed(struct upload *u, const struct ident *computed);
+void upload_hashed(struct attempt *a, const struct ident *computed);
 /* attempt -> upload: no progress, or no room */
-void upload_failed(struct upload *u, enum refuse_reason reason);
+void upload_failed(struct attempt *a, enum refuse_reason reason);
 
 #endif

@@ -57,6 +57,7 @@ static void control_second(evutil_socket_t fd, short what, void *arg)
 	lease_expire(ctl->relay->leases, control_seconds(ctl));
 	flow_table_epoch(&ctl->relay->flows, token_epoch(control_seconds(ctl)));
 	peers_mark(ctl);
+	uploads_review(ctl);
 }
 
 static void frame_dispatch(struct control *ctl, const struct packet *p, const struct frame *f)

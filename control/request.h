@@ -52,14 +52,13 @@ struct request {
 	struct event *timer;		  /* next QUERY while asking central, else the deadline */
 	/* waiting for an upload */
 	struct upload *upload;
-	TAILQ_ENTRY(request)
-	waiter;			 /* in upload->requests, the first one uploads; or in
-				  * requests.served */
-	bool waits;		 /* counted against its source's and domain's limits */
-	bool served;		 /* answered: kept a little for the source's repeats */
-	bool uploaded;		 /* by this very source: what it asks for is no secret to it */
-	UT_hash_handle hh;	 /* in requests.by_key */
-	UT_hash_handle hh_query; /* in requests.by_query */
+	struct attempt *attempt;     /* its source uploads; NULL: others do */
+	TAILQ_ENTRY(request) waiter; /* in upload->requests, or in requests.served */
+	bool waits;		     /* counted against its source's and domain's limits */
+	bool served;		     /* answered: kept a little for the source's repeats */
+	bool uploaded;		     /* by this very source: what it asks for is no secret to it */
+	UT_hash_handle hh;	     /* in requests.by_key */
+	UT_hash_handle hh_query;     /* in requests.by_query */
 };
 
 TAILQ_HEAD(request_list, request);

@@ -6,12 +6,16 @@
 #include "control/control.h"
 
 #define LIVELY_US 3000000u /* a source repeats its SEND every second */
+#define JUDGE_US 2000000u  /* a rate is of so long a time */
+#define BESIDE_US 5000000u /* an upload that needs no longer is not worth a second one */
+#define RATE_LEAST 10000u  /* bytes a second, while another source waits */
 
 void uploads_init(struct control *ctl)
 {
 	struct uploads *us = &ctl->uploads;
 
 	TAILQ_INIT(&us->dirty);
+	tally_init(&us->hosts);
 	for (uint32_t i = 0; i < UPLOAD_SLOTS; i++)
 		us->free[us->free_count++] = (uint16_t)(UPLOAD_SLOTS - 1 - i);
 }
@@ -28,38 +32,30 @@ void uploads_fini(struct control *ctl)
 
 	HASH_ITER(hh, ctl->uploads.by_key, u, next)
 	{
-		while (!TAILQ_EMPTY(&u->requests))
-			request_free(TAILQ_FIRST(&u->requests));
-		if (u->attempt != NULL) {
-			u->attempt->hashing = false; /* the hash threads are gone */
-			attempt_end(u->attempt);
+		struct request *rq;
+
+		while ((rq = TAILQ_FIRST(&u->requests)) != NULL) {
+			if (rq->attempt != NULL) {
+				rq->attempt->hashing = false; /* the hash threads are gone */
+				attempt_end(rq->attempt);
+			}
+			request_free(rq);
 		}
 		upload_free(u);
 	}
 }
 
-/* Blobs that this source is uploading now. */
-static uint32_t uploads_of(struct control *ctl, const struct addr *source)
-{
-	struct upload *u, *next;
-	uint32_t n = 0;
-
-	HASH_ITER(hh, ctl->uploads.by_key, u, next)
-	n += addr_same_host(&TAILQ_FIRST(&u->requests)->key.source, source);
-	return n;
-}
-
 void upload_status(struct request *rq)
 {
-	const struct upload *u = rq->upload;
-	const struct pullwin *w = &u->attempt->window;
+	const struct attempt *a = rq->attempt;
 
-	if (rq != TAILQ_FIRST(&u->requests))
+	if (a == NULL)
 		request_status(rq, STATUS_WAITING, REFUSE_NONE, 0);
-	else if (pullwin_complete(w))
+	else if (pullwin_complete(&a->window))
 		request_status(rq, STATUS_WORKING, REFUSE_NONE, 0);
 	else
-		request_status(rq, STATUS_UPLOAD, REFUSE_NONE, (uint64_t)w->have * CHUNK_SIZE);
+		request_status(rq, STATUS_UPLOAD, REFUSE_NONE,
+			       (uint64_t)a->window.have * CHUNK_SIZE);
 }
 
 /* Ends a request that cannot be uploaded. */
@@ -74,37 +70,125 @@ static void request_refuse(struct request *rq, enum refuse_reason reason)
 	request_free(rq);
 }
 
-/* Puts in front the first request whose source was heard of lately: one that
- * lives repeats its SEND, and the dead would cost a stall each. */
-static struct request *upload_elect(struct upload *u)
+/* Does a source on this host upload it already? */
+static bool upload_by(const struct upload *u, const struct addr *host)
+{
+	const struct request *rq;
+
+	TAILQ_FOREACH (rq, &u->requests, waiter)
+		if (rq->attempt != NULL && addr_same_host(&rq->attempt->source, host))
+			return true;
+	return false;
+}
+
+/* The first that waits and whose source was heard of lately: one that lives
+ * repeats its SEND, and the dead would cost a stall each. */
+static struct request *upload_elect(const struct upload *u)
 {
 	struct request *rq;
 
-	TAILQ_FOREACH (rq, &u->requests, waiter) {
-		if (u->ctl->now_us - rq->heard >= LIVELY_US)
-			continue;
-		TAILQ_REMOVE(&u->requests, rq, waiter);
-		TAILQ_INSERT_HEAD(&u->requests, rq, waiter);
-		break;
-	}
-	return TAILQ_FIRST(&u->requests);
+	TAILQ_FOREACH (rq, &u->requests, waiter)
+		if (rq->attempt == NULL && u->ctl->now_us - rq->heard < LIVELY_US &&
+		    !upload_by(u, &rq->key.source))
+			return rq;
+	return NULL;
 }
 
-/* Lets the first request that can upload do so; without one the upload ends. */
+/* Lets the first request that can upload do so, if nobody does; without one the
+ * upload ends. */
 static void upload_next(struct upload *u)
 {
 	struct request *rq;
 
-	while ((rq = upload_elect(u)) != NULL) {
-		enum refuse_reason reason = attempt_start(u, rq);
+	while (u->attempts == 0 && !TAILQ_EMPTY(&u->requests)) {
+		enum refuse_reason reason;
 
-		if (reason == REFUSE_NONE) {
+		rq = upload_elect(u);
+		if (rq == NULL)
+			rq = TAILQ_FIRST(&u->requests);
+		reason = attempt_start(u, rq);
+		if (reason == REFUSE_NONE)
 			upload_status(rq);
-			return;
-		}
-		request_refuse(rq, reason);
+		else
+			request_refuse(rq, reason);
 	}
-	upload_free(u);
+	if (TAILQ_EMPTY(&u->requests))
+		upload_free(u);
+}
+
+/* What its slowest and its fastest attempt do. False: it is too early to say, or
+ * all of the blob is here. */
+static bool upload_judge(struct upload *u, struct attempt **slowest, uint64_t *least,
+			 uint64_t *left_us)
+{
+	struct request *rq;
+
+	*left_us = UINT64_MAX;
+	*least = UINT64_MAX;
+	TAILQ_FOREACH (rq, &u->requests, waiter) {
+		struct attempt *a = rq->attempt;
+		uint64_t rate, left;
+
+		if (a == NULL)
+			continue;
+		if (pullwin_complete(&a->window) || u->ctl->now_us - a->judged < JUDGE_US)
+			return false;
+		rate = attempt_rate(a);
+		left = (uint64_t)(a->window.chunks - a->window.have) * CHUNK_SIZE;
+		if (rate > 0)
+			*left_us = RTE_MIN(*left_us, left * 1000000 / rate);
+		if (rate < *least) {
+			*least = rate;
+			*slowest = a;
+		}
+	}
+	return true;
+}
+
+/* Rates count from here. */
+static void upload_mark(struct upload *u)
+{
+	struct request *rq;
+
+	TAILQ_FOREACH (rq, &u->requests, waiter)
+		if (rq->attempt != NULL) {
+			rq->attempt->judged = u->ctl->now_us;
+			rq->attempt->had = rq->attempt->window.have;
+		}
+}
+
+/* Who sends an identifier first must not be able to keep all others from sending
+ * it: a source that waits uploads beside those that would take long, and the
+ * slowest goes when there are too many, or when it hardly moves. */
+static void upload_review(struct upload *u)
+{
+	struct request *waiter = upload_elect(u);
+	struct attempt *slowest = NULL;
+	uint64_t least, left_us;
+
+	if (waiter == NULL) {
+		upload_mark(u);
+		return;
+	}
+	if (!upload_judge(u, &slowest, &least, &left_us))
+		return;
+	upload_mark(u);
+	if (left_us <= BESIDE_US)
+		return;
+	if (u->attempts < UPLOAD_BESIDE && attempt_start(u, waiter) == REFUSE_NONE)
+		upload_status(waiter);
+	else if (u->attempts < UPLOAD_BESIDE && least >= RATE_LEAST)
+		return; /* the relay is at a limit */
+	if (u->attempts == UPLOAD_BESIDE || least < RATE_LEAST)
+		upload_failed(slowest, REFUSE_UPLOAD_SLOW);
+}
+
+void uploads_review(struct control *ctl)
+{
+	struct upload *u, *next;
+
+	HASH_ITER(hh, ctl->uploads.by_key, u, next)
+	upload_review(u);
 }
 
 void upload_join(struct request *rq)
@@ -134,8 +218,8 @@ void upload_join(struct request *rq)
 		upload_status(rq);
 		return;
 	}
-	if (uploads_of(ctl, &rq->key.source) >= ctl->config->max_uploads_per_source ||
-	    (u = calloc(1, sizeof(*u))) == NULL) {
+	u = calloc(1, sizeof(*u));
+	if (u == NULL) {
 		request_busy(rq);
 		return;
 	}
@@ -148,57 +232,63 @@ void upload_join(struct request *rq)
 	upload_next(u);
 }
 
-void upload_failed(struct upload *u, enum refuse_reason reason)
+void upload_failed(struct attempt *a, enum refuse_reason reason)
 {
-	attempt_end(u->attempt);
-	request_refuse(TAILQ_FIRST(&u->requests), reason);
+	struct request *rq = a->request;
+	struct upload *u = rq->upload;
+
+	attempt_end(a);
+	request_refuse(rq, reason);
 	upload_next(u);
 }
 
 void upload_leave(struct request *rq, enum refuse_reason reason)
 {
-	if (rq == TAILQ_FIRST(&rq->upload->requests))
-		upload_failed(rq->upload, reason);
+	if (rq->attempt != NULL)
+		upload_failed(rq->attempt, reason);
 	else
 		request_refuse(rq, reason);
 }
 
 /* READY and in the index, or there already: what others sent meanwhile serves
  * as well. NULL with the reason if neither. */
-static const struct blob *upload_commit(struct upload *u, enum refuse_reason *reason)
+static const struct blob *upload_commit(struct attempt *a, const struct upload_key *k,
+					enum refuse_reason *reason)
 {
-	struct relay *r = u->ctl->relay;
-	const struct upload_key *k = &u->key;
+	struct relay *r = a->ctl->relay;
 	struct index_key pad, key;
 	int ret;
 
 	index_pad(r->index, k->domain, (uint8_t)k->rule, &pad);
 	key = index_key_make(&pad, &k->id);
-	blob_commit(&r->slab, u->attempt->blob);
-	ret = index_insert(r->index, &key, u->attempt->blob);
-	u->attempt->committed = ret == 0;
+	blob_commit(&r->slab, a->blob);
+	ret = index_insert(r->index, &key, a->blob);
+	a->committed = ret == 0;
 	*reason = ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL;
 	return ret == 0 || ret == -EEXIST
-		       ? control_blob(u->ctl, k->domain, &k->id, (uint8_t)k->rule, k->length)
+		       ? control_blob(a->ctl, k->domain, &k->id, (uint8_t)k->rule, k->length)
 		       : NULL;
 }
 
-void upload_hashed(struct upload *u, const struct ident *computed)
+void upload_hashed(struct attempt *a, const struct ident *computed)
 {
-	struct request *rq = TAILQ_FIRST(&u->requests);
+	struct request *rq = a->request, *other;
+	struct upload *u = rq->upload;
 	enum refuse_reason reason;
 	const struct blob *b;
 
 	if (!ident_equal(computed, &u->key.id)) {
-		upload_failed(u, REFUSE_WRONG_IDENTIFIER);
+		upload_failed(a, REFUSE_WRONG_IDENTIFIER);
 		return;
 	}
-	b = upload_commit(u, &reason);
+	b = upload_commit(a, &u->key, &reason);
 	if (b == NULL) {
-		upload_failed(u, reason);
+		upload_failed(a, reason);
 		return;
 	}
-	attempt_end(u->attempt);
+	TAILQ_FOREACH (other, &u->requests, waiter)
+		if (other->attempt != NULL)
+			attempt_end(other->attempt);
 	u->ctl->counters.uploads++;
 	rq->uploaded = true;
 	request_status(rq, STATUS_STORED, REFUSE_NONE, u->key.length);

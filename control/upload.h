@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Uploads: a blob that nobody has comes from the first source that asked for
- * it, the others wait. If that source fails, the next one starts afresh: bytes
- * of two sources never mix.
+ * it, the others wait. If that source fails, the next one starts afresh. If it is
+ * slow, for whatever reason, another one uploads beside it, and the first to bring
+ * all of it serves everybody. Bytes of two sources never mix.
  */
 #ifndef CONTROL_UPLOAD_H
 #define CONTROL_UPLOAD_H
@@ -28,16 +29,20 @@ struct upload_key {
 struct upload {
 	struct upload_key key;
 	struct control *ctl;
-	struct request_list requests; /* never empty; the first one uploads */
-	struct attempt *attempt;      /* by the first request's source */
+	struct request_list requests; /* never empty; one at least has an attempt */
+	uint32_t attempts;
 	UT_hash_handle hh;
 };
+
+/* Uploads of one blob beside each other, at most. */
+#define UPLOAD_BESIDE 4
 
 TAILQ_HEAD(attempt_list, attempt);
 
 struct uploads {
 	struct upload *by_key;
 	uint32_t active;	     /* attempts with an open slot */
+	struct tally hosts;	     /* of these, by source */
 	struct attempt_list dirty;   /* with news since they were last pumped */
 	uint16_t free[UPLOAD_SLOTS]; /* stack of closed slots */
 	uint32_t free_count;
@@ -47,10 +52,12 @@ void uploads_init(struct control *ctl);
 /* Hash threads and workers have stopped. */
 void uploads_fini(struct control *ctl);
 
+/* Each second: lets others upload beside sources that are slow. */
+void uploads_review(struct control *ctl);
 /* Waits for, or starts, the upload of the request's blob. May end the request. */
 void upload_join(struct request *rq);
 /* The request's source gives up or is given up; it is told the reason. Another
- * one takes over if it was uploading. Ends the request. */
+ * one takes over if nobody else uploads. Ends the request. */
 void upload_leave(struct request *rq, enum refuse_reason reason);
 /* Tells the request's source how the upload stands. */
 void upload_status(struct request *rq);

@@ -253,7 +253,7 @@ enum status_code {
 	STATUS_REFUSED,		/* reason; final */
 	STATUS_CODE_COUNT
 };
-/* Why. Also in ANSWER, RECEIPT and NOTICE. */
+/* Why. Also in ANSWER; in RECEIPT and NOTICE the target's two alone. */
 #define REFUSE_REASONS(X)                                                           \
 	X(TARGET_POLICY, "target address not allowed by the relay's configuration") \
 	X(TARGET_UNREACHABLE, "no route to the target")                             \
@@ -268,7 +268,8 @@ enum status_code {
 	X(MEMBERS_ONLY, "the relay serves its domains' members only")               \
 	X(QUOTA, "the domain's share of the relay is used up")                      \
 	X(PROOF, "the proof of possession is wrong")                                \
-	X(INTERNAL, "internal error of the relay")
+	X(INTERNAL, "internal error of the relay")                                  \
+	X(UPLOAD_SLOW, "the upload was slower than that of another source with the same data")
 enum refuse_reason {
 	REFUSE_NONE = 0,
 #define X(symbol, text) REFUSE_##symbol,

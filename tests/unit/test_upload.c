@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Several sources with the same new blob: who uploads, who waits, and how long
+ * somebody slow can keep the others waiting.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "tests/unit/scene_frames.h"
+#include "tests/unit/unit_clock.h"
+#include "tests/unit/unit_eal.h"
+
+#define STEP 100000 /* microseconds */
+#define SECOND 1000000
+#define SOURCES 8
+#define TARGET 60
+#define LENGTH 400000
+#define CHUNKS ((LENGTH + CHUNK_SIZE - 1) / CHUNK_SIZE)
+
+/* How somebody sends. */
+struct source {
+	uint8_t content; /* what its chunks begin with: 0 is right */
+	uint64_t every;	 /* microseconds between chunks; 0: answers every PULL at once */
+	/* what it was told */
+	bool waited, uploaded, stored, served;
+	uint8_t refused; /* enum refuse_reason */
+	uint64_t stored_at;
+	/* what it was asked for and has not sent */
+	uint64_t stream;
+	uint32_t number[CHUNKS]; /* of the PULL; 0: none */
+	uint64_t next;		 /* when it sends again */
+};
+
+static struct scene scene;
+static struct source sources[SOURCES]; /* person i + 1 */
+static uint8_t bytes[LENGTH];
+static struct ident id;
+static uint64_t passed;
+
+static int setup(void **state)
+{
+	struct ident_state *hash = ident_begin(RULE_SHA256);
+
+	(void)state;
+	unit_clock_reset();
+	memset(&scene, 0, sizeof(scene));
+	memset(sources, 0, sizeof(sources));
+	passed = 0;
+	box_config(&scene.config, ROLE_CENTRAL, false);
+	scene.config.max_uploads = 16;
+	scene.config.slab_size = 8 << 20;
+	scene_open(&scene);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i / 7);
+	bytes[0] = 0;
+	ident_update(hash, bytes, sizeof(bytes));
+	ident_final(hash, &id);
+	ident_free(hash);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	scene_close(&scene);
+	return 0;
+}
+
+static struct person *person(unsigned int i)
+{
+	return scene_person(&scene, i + 1);
+}
+
+static void send_say(unsigned int i, uint8_t transfer)
+{
+	const struct cookie c = scene_cookie(&scene, person(i), COOKIE_VALID);
+	uint8_t buf[WIRE_MAX_FRAME];
+
+	memset(&about, 0, sizeof(about));
+	about.id = &id;
+	about.length = sizeof(bytes);
+	about.target = scene_person(&scene, TARGET)->addr;
+	about.transfer = transfer;
+	scene_send(&scene, person(i), buf, make_send(person(i), &c, buf));
+}
+
+static void status_note(struct source *s, const struct frame *f)
+{
+	struct status st;
+
+	assert_int_equal(status_decode(f, &st), DROP_NONE);
+	s->waited |= st.code == STATUS_WAITING;
+	s->uploaded |= st.code == STATUS_UPLOAD;
+	s->served |= st.code == STATUS_SERVING_CENTRAL;
+	if (st.code == STATUS_STORED && !s->stored) {
+		s->stored = true;
+		s->stored_at = passed;
+	}
+	if (st.code == STATUS_REFUSED)
+		s->refused = st.reason;
+}
+
+static void chunk_send(unsigned int i, uint32_t chunk)
+{
+	struct source *s = &sources[i];
+	uint8_t buf[WIRE_MAX_FRAME], copy[CHUNK_SIZE];
+	struct data d = {
+		.upload = true,
+		.stream = s->stream,
+		.number = s->number[chunk],
+		.first = chunk,
+		.bytes = copy,
+		.len = (uint16_t)chunk_length(sizeof(bytes), chunk),
+	};
+
+	s->number[chunk] = 0;
+	memcpy(copy, bytes + (size_t)chunk * CHUNK_SIZE, d.len);
+	copy[0] = (uint8_t)(copy[0] + s->content);
+	scene_send(&scene, person(i), buf, data_encode(buf, sizeof(buf), 0, person(i)->conn, &d));
+}
+
+static void pull_note(struct source *s, const struct frame *f)
+{
+	struct pull p;
+
+	assert_int_equal(pull_decode(f, &p), DROP_NONE);
+	if (p.stream != s->stream)
+		memset(s->number, 0, sizeof(s->number));
+	s->stream = p.stream;
+	for (uint32_t mask = p.mask; mask != 0; mask &= mask - 1)
+		s->number[p.first + (uint32_t)__builtin_ctz(mask)] = p.number;
+}
+
+/* What it may send now. */
+static void data_say(unsigned int i)
+{
+	struct source *s = &sources[i];
+
+	for (uint32_t chunk = 0; chunk < CHUNKS; chunk++) {
+		if (s->number[chunk] == 0)
+			continue;
+		if (s->every != 0 && passed < s->next)
+			return;
+		chunk_send(i, chunk);
+		s->next = passed + s->every;
+	}
+}
+
+/* Everybody reads what came, and answers; which draws more. */
+static void everybody_reads(void)
+{
+	static struct box_frame frames[SCENE_FRAMES];
+	struct frame f;
+
+	for (unsigned int turn = 0; scene.frames > 0 && turn < 2000; turn++) {
+		unsigned int n = scene.frames;
+
+		memcpy(frames, scene.frame, n * sizeof(frames[0]));
+		scene_clear(&scene);
+		for (unsigned int k = 0; k < n; k++) {
+			unsigned int i = frames[k].peer.ip[3] - 1u;
+
+			if (i >= SOURCES || frame_parse(frames[k].payload, frames[k].len, &f))
+				continue;
+			if (f.verb == VERB_STATUS)
+				status_note(&sources[i], &f);
+			if (f.verb == VERB_PULL)
+				pull_note(&sources[i], &f);
+		}
+	}
+}
+
+/* Time passes; each of the first n repeats its SEND once a second and sends data
+ * as it does, until it has heard how it ended. */
+static void run(unsigned int n, uint64_t us)
+{
+	for (uint64_t end = passed + us; passed < end; passed += STEP) {
+		for (unsigned int i = 0; i < n; i++) {
+			struct source *s = &sources[i];
+
+			if (passed % SECOND == 0 && !s->served && s->refused == 0)
+				send_say(i, (uint8_t)i);
+			everybody_reads();
+			for (int turn = 0; turn < 40; turn++) {
+				data_say(i);
+				everybody_reads();
+			}
+		}
+		scene_pass(&scene, STEP);
+		everybody_reads();
+	}
+}
+
+/* One wrong chunk each 4 s kept an honest source waiting until its own timeout. */
+static void trickle_blocks_nobody(void **state)
+{
+	(void)state;
+	sources[0] = (struct source){.content = 1, .every = 4 * SECOND};
+	run(2, 20 * SECOND);
+	assert_true(sources[1].waited);
+	assert_true(sources[1].stored);
+	assert_true(sources[1].stored_at <= 5 * SECOND);
+	assert_int_equal(sources[0].refused, REFUSE_UPLOAD_SLOW);
+}
+
+/* Nor do several, however they divide it among them. */
+static void many_trickles_block_nobody(void **state)
+{
+	const unsigned int honest = SOURCES - 1;
+
+	(void)state;
+	for (unsigned int i = 0; i < honest; i++)
+		sources[i] = (struct source){.content = (uint8_t)(i + 1), .every = SECOND / 10};
+	run(SOURCES, 60 * SECOND);
+	assert_true(sources[honest].stored);
+	assert_true(sources[honest].stored_at <= 30 * SECOND);
+}
+
+/* Who is slow, but alone, may be. */
+static void slow_source_alone_is_let_be(void **state)
+{
+	(void)state;
+	sources[0] = (struct source){.every = SECOND / 4};
+	run(1, 50 * SECOND); /* below its deadline */
+	assert_int_equal(sources[0].refused, 0);
+	assert_true(sources[0].uploaded);
+}
+
+/* Both send the truth: the faster one serves both, and nobody is refused. */
+static void faster_source_uploads_beside(void **state)
+{
+	(void)state;
+	sources[0] = (struct source){.every = SECOND / 10};
+	run(2, 20 * SECOND);
+	assert_true(sources[0].uploaded);
+	assert_true(sources[0].served);
+	assert_false(sources[0].stored);
+	assert_true(sources[1].waited);
+	assert_true(sources[1].stored);
+	assert_true(sources[1].served);
+	assert_int_equal(sources[0].refused, 0);
+	assert_int_equal(sources[1].refused, 0);
+}
+
+/* A wrong chunk of one is never part of what the other sent. */
+static void bytes_never_mix(void **state)
+{
+	(void)state;
+	sources[0] = (struct source){.content = 1, .every = SECOND / 10};
+	run(2, 20 * SECOND);
+	assert_true(sources[1].stored);
+	assert_int_equal(sources[1].refused, 0);
+	assert_int_equal(scene.box->control.counters.uploads, 1);
+	assert_int_equal(scene.box->control.uploads.active, 0);
+}
+
+/* A second transfer of the same host is not another source. */
+static void own_transfers_do_not_compete(void **state)
+{
+	(void)state;
+	sources[0] = (struct source){.every = SECOND / 4};
+	for (int i = 0; i < 10; i++) {
+		send_say(0, 77);
+		run(1, SECOND);
+	}
+	assert_true(sources[0].waited);
+	assert_int_equal(scene.box->control.uploads.active, 1);
+	assert_int_equal(sources[0].refused, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+static int start(void **state)
+{
+	return sodium_init() < 0 ? -1 : unit_eal_start(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(trickle_blocks_nobody),
+		TEST(many_trickles_block_nobody),
+		TEST(slow_source_alone_is_let_be),
+		TEST(faster_source_uploads_beside),
+		TEST(bytes_never_mix),
+		TEST(own_transfers_do_not_compete),
+	};
+
+	return cmocka_run_group_tests(tests, start, unit_eal_stop);
+}
