@@ -50,6 +50,13 @@ static void silence_warn(struct ow_receiver *r, struct lease *l)
 	const struct member *m = l->peer->member;
 
 	l->warned = true;
+	if (l->peer->foreign != 0) {
+		receiver_warn(r,
+			      "relay %s speaks version %u of the protocol and not %u, as we do; "
+			      "upgrade the older of the two",
+			      addr_text(&l->peer->asked, relay), l->peer->foreign, WIRE_VERSION);
+		return;
+	}
 	receiver_warn(r, "relay %s does not answer%s%s; still trying",
 		      addr_text(&l->peer->asked, relay),
 		      m != NULL ? "; it is also silent if it does not know the key: " : "",

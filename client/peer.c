@@ -165,6 +165,8 @@ static void welcome_accept(struct peer *p, const struct frame *f, const struct w
 	p->echo = *w->echo;
 	p->proven = true;
 	p->known = true;
+	p->central = w->central;
+	p->foreign = 0;
 	p->asking = false;
 	p->named_due = false;
 	p->named = (struct addr){0};
@@ -179,14 +181,22 @@ bool peer_welcome(struct peer *p, const struct frame *f, const struct addr *from
 	bool by_named = f->conn == p->named_conn && addr_equal(from, &p->named);
 	struct session s = {0};
 	struct welcome w;
+	enum drop reason;
 
-	if (!p->asking || (!by_named && f->conn != p->conn) || welcome_decode(f, &w) != DROP_NONE ||
+	if (!p->asking || (!by_named && f->conn != p->conn))
+		return false;
+	reason = welcome_decode(f, &w);
+	if ((reason != DROP_NONE && reason != DROP_VERSION) ||
 	    w.nonce != (by_named ? p->named_nonce : p->nonce))
 		return false;
 	/* A group of relays may be asked at one address and answer from an
 	 * instance's own. */
 	if (!by_named && !addr_equal(from, &p->asked) && !addr_equal(from, w.self))
 		return false;
+	if (reason == DROP_VERSION) {
+		p->foreign = frame_newest_version(f);
+		return false;
+	}
 	if (!session_agree(p, f, &w, &s))
 		return false;
 	if (!by_named && !(p->proven && addr_equal(w.self, &p->addr)) &&

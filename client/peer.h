@@ -29,6 +29,8 @@ struct peer {
 	struct cookie cookie;
 	struct echo echo;
 	bool known;	      /* cookie and echo are there */
+	bool central;	      /* it says that it is a central relay */
+	uint8_t foreign;      /* the newest version it speaks, which is not ours; 0: ours is */
 	bool asking;	      /* a HELLO is not answered yet */
 	uint32_t budget;      /* HELLOs that may still be sent */
 	uint32_t hellos;      /* sent since asking began */

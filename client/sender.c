@@ -110,6 +110,18 @@ static int error_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 	return 0;
 }
 
+static int welcome_take(struct ow_sender *s, const struct frame *f, const struct addr *from,
+			uint64_t now)
+{
+	if (!peer_welcome(&s->relay, f, from, now))
+		return s->relay.foreign != 0 ? sender_foreign(s) : 0;
+	if (s->relay.central != (s->via == OW_VIA_CENTRAL))
+		return sender_misnamed(s);
+	s->unanswered = 0;
+	send_plan(s, now);
+	return 0;
+}
+
 /* What a member cannot believe is dropped. */
 static void unverified_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 {
@@ -127,11 +139,7 @@ static int frame_take(struct ow_sender *s, const uint8_t *data, size_t len, cons
 	if (frame_parse(data, len, &f) != DROP_NONE)
 		return 0;
 	if (f.verb == VERB_WELCOME) {
-		if (peer_welcome(&s->relay, &f, from, now)) {
-			s->unanswered = 0;
-			send_plan(s, now);
-		}
-		return 0;
+		return welcome_take(s, &f, from, now);
 	}
 	if (!s->relay.known || !peer_owns(&s->relay, from, f.conn))
 		return 0;

@@ -76,6 +76,8 @@ int sender_encrypt_shared(struct ow_sender *s, const struct ident *digest);
 int sender_changed(struct ow_sender *s);
 int sender_unreadable(struct ow_sender *s, int error); /* errno */
 int sender_unreachable(struct ow_sender *s);
+int sender_foreign(struct ow_sender *s);  /* no version in common */
+int sender_misnamed(struct ow_sender *s); /* the relay's role is not `via` */
 int sender_refused(struct ow_sender *s, uint8_t reason);
 int sender_key_refused(struct ow_sender *s);
 int sender_late(struct ow_sender *s);

@@ -44,10 +44,37 @@ int sender_unreachable(struct ow_sender *s)
 			 m != NULL ? member_text(m, member) : "");
 }
 
+int sender_foreign(struct ow_sender *s)
+{
+	char relay[ADDR_TEXT_MAX];
+
+	return fault_set(&s->fault, OW_UNREACHABLE,
+			 "relay %s speaks version %u of the protocol and not %u, as we do; "
+			 "upgrade the older of the two",
+			 addr_text(&s->relay.asked, relay), s->relay.foreign, WIRE_VERSION);
+}
+
+int sender_misnamed(struct ow_sender *s)
+{
+	char relay[ADDR_TEXT_MAX];
+	const char *is = s->relay.central ? "central" : "private";
+
+	return fault_set(&s->fault, OW_INVALID,
+			 "relay %s is a %s relay, but was given as the %s one; give it as the %s "
+			 "one, or correct the address",
+			 addr_text(&s->relay.asked, relay), is,
+			 s->relay.central ? "private" : "central", is);
+}
+
 int sender_refused(struct ow_sender *s, uint8_t reason)
 {
 	const char *remedy = "";
 
+	if (reason >= REFUSE_COUNT)
+		return fault_set(&s->fault, OW_REFUSED,
+				 "refused for reason %u, which this version does not know; "
+				 "upgrade it",
+				 reason);
 	if (reason == REFUSE_MEMBERS_ONLY)
 		remedy = s->relay.member == NULL ? "; give the key of a domain: --domain-key FILE"
 						 : "; give the key of a domain it serves";

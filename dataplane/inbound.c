@@ -36,6 +36,7 @@ static void welcome_send(struct worker *w, const struct item *it, const struct h
 		.seen = peer,
 		.self = &w->relay->self,
 		.lifetime = TOKEN_EPOCH_SECONDS,
+		.central = w->relay->central,
 	};
 	struct rte_mbuf *m = egress_alloc(w, peer);
 	size_t len;

@@ -56,6 +56,20 @@ static inline bool rule_valid(uint8_t rule)
 	return rule >= 1 && rule < RULE_COUNT;
 }
 
+/* Only a refusal has a reason. Which ones there are may grow. */
+static inline bool reason_valid(uint8_t reason, bool refused)
+{
+	return refused || reason == REFUSE_NONE;
+}
+
+/* A target has two. */
+static inline bool receipt_reason_valid(uint8_t code, uint8_t reason)
+{
+	if (code != RECEIPT_REFUSED)
+		return reason == REFUSE_NONE;
+	return reason == REFUSE_TARGET_DECLINED || reason == REFUSE_TARGET_FAILED;
+}
+
 static inline bool code_valid(uint8_t code, unsigned int count)
 {
 	return code >= 1 && code < count;

@@ -56,11 +56,12 @@ enum verb {
 };
 
 /* Header flags. */
-#define WIRE_AUTH 0x80	 /* a 16-byte trailer ends the frame */
-#define WIRE_ACK 0x01	 /* NOTICE: this acknowledges one */
-#define WIRE_INLINE 0x01 /* OFFER: the payload is the whole blob */
-#define WIRE_UPLOAD 0x01 /* PULL, DATA: towards a relay; the token fields are zero */
-#define WIRE_LEASED 0x01 /* QUERY: private holds a lease of the target */
+#define WIRE_AUTH 0x80	  /* a 16-byte trailer ends the frame */
+#define WIRE_ACK 0x01	  /* NOTICE: this acknowledges one */
+#define WIRE_INLINE 0x01  /* OFFER: the payload is the whole blob */
+#define WIRE_UPLOAD 0x01  /* PULL, DATA: towards a relay; the token fields are zero */
+#define WIRE_CENTRAL 0x01 /* WELCOME: the relay is a central one */
+#define WIRE_LEASED 0x01  /* QUERY: private holds a lease of the target */
 
 struct wire_header {
 	uint8_t version;
@@ -97,6 +98,7 @@ enum ext_type {
 struct frame {
 	const uint8_t *start;
 	size_t len; /* all of it, trailer included */
+	uint8_t version;
 	uint8_t verb;
 	uint8_t flags;
 	uint32_t key;
@@ -163,10 +165,14 @@ struct welcome {
 	const struct addr *seen;
 	const struct addr *self;
 	uint32_t lifetime;
+	bool central; /* WIRE_CENTRAL */
 };
 size_t welcome_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
 		      const struct welcome *w);
+/* DROP_VERSION: the relay does not speak WIRE_VERSION; *w is filled all the same. */
 enum drop welcome_decode(const struct frame *f, struct welcome *w);
+/* The newest version that the sender of a HELLO or WELCOME speaks, as it says. */
+uint8_t frame_newest_version(const struct frame *f);
 
 /* ---- LISTEN, LISTENING, STOP: a target's consent ---- */
 

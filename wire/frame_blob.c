@@ -191,7 +191,7 @@ enum drop data_decode(const struct frame *f, struct data *d)
 
 static enum drop receipt_check(const struct receipt *r)
 {
-	if (!code_valid(r->code, RECEIPT_CODE_COUNT) || r->reason >= REFUSE_COUNT ||
+	if (!code_valid(r->code, RECEIPT_CODE_COUNT) || !receipt_reason_valid(r->code, r->reason) ||
 	    !rule_valid(r->rule) || r->length > BLOB_MAX_LENGTH || r->bytes > r->length)
 		return DROP_FIELD;
 	return DROP_NONE;

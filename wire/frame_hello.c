@@ -37,6 +37,22 @@ enum drop hello_decode(const struct frame *f, struct hello *h)
 	return DROP_NONE;
 }
 
+uint8_t frame_newest_version(const struct frame *f)
+{
+	uint8_t newest = f->versions_len == 0 ? f->version : 0;
+
+	for (uint8_t i = 0; i < f->versions_len; i++)
+		newest = f->versions[i] > newest ? f->versions[i] : newest;
+	return newest;
+}
+
+static bool version_shared(const struct frame *f)
+{
+	if (f->versions_len == 0)
+		return f->version == WIRE_VERSION;
+	return memchr(f->versions, WIRE_VERSION, f->versions_len) != NULL;
+}
+
 static enum drop welcome_check(const struct welcome *w)
 {
 	return addr_valid(w->seen) && addr_valid(w->self) ? DROP_NONE : DROP_FIELD;
@@ -46,7 +62,8 @@ size_t welcome_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
 		      const struct welcome *w)
 {
 	struct build b;
-	struct wire_welcome *o = build_begin(&b, buf, cap, VERB_WELCOME, 0, key, conn);
+	struct wire_welcome *o =
+		build_begin(&b, buf, cap, VERB_WELCOME, w->central ? WIRE_CENTRAL : 0, key, conn);
 
 	if (!o || welcome_check(w) != DROP_NONE)
 		return 0;
@@ -71,6 +88,9 @@ enum drop welcome_decode(const struct frame *f, struct welcome *w)
 		.seen = &i->seen,
 		.self = &i->self,
 		.lifetime = get32(i->lifetime),
+		.central = f->flags & WIRE_CENTRAL,
 	};
-	return welcome_check(w);
+	if (welcome_check(w) != DROP_NONE)
+		return DROP_FIELD;
+	return version_shared(f) ? DROP_NONE : DROP_VERSION;
 }

@@ -78,7 +78,8 @@ static enum drop answer_check(const struct answer *a)
 {
 	bool ticket = !field_is_zero(a->ticket, sizeof(*a->ticket));
 
-	if (!code_valid(a->code, ANSWER_CODE_COUNT) || a->reason >= REFUSE_COUNT ||
+	if (!code_valid(a->code, ANSWER_CODE_COUNT) ||
+	    !reason_valid(a->reason, a->code == ANSWER_REFUSED) ||
 	    ticket != (a->code == ANSWER_OFFER) ||
 	    (a->challenge != NULL) != (a->code == ANSWER_CHALLENGE))
 		return DROP_FIELD;
@@ -128,7 +129,7 @@ enum drop answer_decode(const struct frame *f, struct answer *a)
 
 static enum drop notice_check(const struct notice *n)
 {
-	if (!code_valid(n->code, RECEIPT_CODE_COUNT) || n->reason >= REFUSE_COUNT ||
+	if (!code_valid(n->code, RECEIPT_CODE_COUNT) || !receipt_reason_valid(n->code, n->reason) ||
 	    n->bytes > BLOB_MAX_LENGTH || !addr_valid(n->source) ||
 	    (!n->ack && n->notice_nonce != 0))
 		return DROP_FIELD;

@@ -80,7 +80,8 @@ const char *refuse_text(uint8_t reason)
 
 static enum drop status_check(const struct status *s)
 {
-	if (!code_valid(s->code, STATUS_CODE_COUNT) || s->reason >= REFUSE_COUNT ||
+	if (!code_valid(s->code, STATUS_CODE_COUNT) ||
+	    !reason_valid(s->reason, s->code == STATUS_REFUSED) ||
 	    (s->challenge != NULL) != (s->code == STATUS_CHALLENGE))
 		return DROP_FIELD;
 	return DROP_NONE;

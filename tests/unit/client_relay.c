@@ -212,7 +212,10 @@ static void hello_take(struct relay *r, const struct frame *f, const struct addr
 			    .echo = &echo,
 			    .seen = r->seen != NULL ? r->seen : from,
 			    .self = &r->addr,
-			    .lifetime = TOKEN_EPOCH_SECONDS};
+			    .lifetime = TOKEN_EPOCH_SECONDS,
+			    .central = r->central};
+	uint8_t *buf;
+	size_t len;
 
 	if (hello_decode(f, &h) != DROP_NONE)
 		return;
@@ -222,8 +225,13 @@ static void hello_take(struct relay *r, const struct frame *f, const struct addr
 	w.nonce = h.nonce;
 	cookie_mint(&r->keys, from, f->conn, f->key, &cookie);
 	echo_mint(&r->keys, from, f->conn, unix_now(), &echo);
-	answer_emit(r, from, f->conn, f->key,
-		    welcome_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, f->key, f->conn, &w));
+	buf = udp_slot(&r->udp, &r->tx);
+	len = welcome_encode(buf, WIRE_MAX_FRAME, f->key, f->conn, &w);
+	if (r->speaks != 0) {
+		buf[0] = r->speaks;
+		buf[sizeof(struct wire_header) + sizeof(struct wire_welcome) + 2] = r->speaks;
+	}
+	answer_emit(r, from, f->conn, f->key, len);
 }
 
 static void error_emit(struct relay *r, const struct frame *f, const struct addr *from,

@@ -19,6 +19,8 @@ struct relay {
 	uint32_t loss;	       /* frames in a thousand lost, in each direction */
 	uint8_t serving;       /* enum status_code of a hit */
 	uint8_t refuse;	       /* enum refuse_reason of every SEND, 0: none */
+	bool central;	       /* says that it is one */
+	uint8_t speaks;	       /* another version than ours, 0: ours */
 	bool deaf;	       /* answers nothing */
 	bool mute_offers;      /* never tells the target */
 	bool elsewhere;	       /* WELCOME names this relay's address, asked under another */

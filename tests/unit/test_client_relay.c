@@ -241,6 +241,40 @@ static void test_refused(void **state)
 	assert_non_null(strstr(ow_sender_message(w->sender), refuse_text(REFUSE_TOO_LARGE)));
 }
 
+/* A reason that came with a newer version is still a refusal. */
+static void test_refused_for_an_unknown_reason(void **state)
+{
+	struct world *w = *state;
+
+	w->relay->refuse = 200;
+	world_send(w, 1000, 5000);
+	assert_int_equal(world_run(w, false), OW_REFUSED);
+	assert_non_null(strstr(ow_sender_message(w->sender), "reason 200"));
+}
+
+static void test_no_common_version(void **state)
+{
+	struct world *w = *state;
+
+	w->relay->speaks = 9;
+	world_send(w, 1000, 5000);
+	assert_int_equal(world_run(w, false), OW_UNREACHABLE);
+	assert_non_null(strstr(ow_sender_message(w->sender), "version 9"));
+	assert_int_equal(w->relay->frames[VERB_SEND], 0);
+}
+
+/* The two icons are two servers: one given as the other is a mistake to be told. */
+static void test_relay_of_the_other_role(void **state)
+{
+	struct world *w = *state;
+
+	w->relay->central = true;
+	world_send(w, 1000, 5000); /* via private */
+	assert_int_equal(world_run(w, false), OW_INVALID);
+	assert_non_null(strstr(ow_sender_message(w->sender), "is a central relay"));
+	assert_int_equal(w->relay->frames[VERB_SEND], 0);
+}
+
 static void test_unreachable(void **state)
 {
 	struct world *w = *state;
@@ -328,6 +362,7 @@ static void test_outcomes(void **state)
 		ow_sender_close(w->sender);
 		o.via = cases[i].via;
 		w->relay->serving = cases[i].serving;
+		w->relay->central = o.via == OW_VIA_CENTRAL;
 		assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
 		assert_int_equal(world_run(w, false), OW_OK);
 		assert_int_equal(world_result(w).outcome, cases[i].outcome);
@@ -335,6 +370,7 @@ static void test_outcomes(void **state)
 	ow_sender_close(w->sender);
 	relay_close(w->relay);
 	relay_open(w->relay, 1);
+	w->relay->central = true;
 	relay_text(w->relay, w->relay_text);
 	o.via = OW_VIA_CENTRAL;
 	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
@@ -383,6 +419,7 @@ static void test_changed(void **state)
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/source", w->directory);
+	w->relay->central = true;
 	fd = open(path, O_RDWR | O_CREAT, 0600);
 	assert_int_equal(write(fd, w->data, MEGABYTES_3), MEGABYTES_3);
 	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
@@ -448,6 +485,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wrong_always, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_target_gone, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_refused_for_an_unknown_reason, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(test_no_common_version, world_setup,
+						world_teardown),
+		cmocka_unit_test_setup_teardown(test_relay_of_the_other_role, world_setup,
+						world_teardown),
 		cmocka_unit_test_setup_teardown(test_unreachable, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_offer_unproven, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_same_name, world_setup, world_teardown),

@@ -110,8 +110,12 @@ static void welcome_send(struct scene *s, struct stranger *p, const struct frame
 	struct cookie cookie = {0};
 	struct echo echo = {0};
 	struct hello h;
-	struct welcome w = {
-		.cookie = &cookie, .echo = &echo, .seen = to, .self = p->self, .lifetime = 300};
+	struct welcome w = {.cookie = &cookie,
+			    .echo = &echo,
+			    .seen = to,
+			    .self = p->self,
+			    .lifetime = 300,
+			    .central = true};
 
 	assert_int_equal(hello_decode(f, &h), DROP_NONE);
 	w.nonce = h.nonce;

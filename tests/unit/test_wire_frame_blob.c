@@ -275,7 +275,12 @@ static void test_receipt(void **state)
 
 	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, code, 0), DROP_FIELD);
 	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, code, RECEIPT_CODE_COUNT), DROP_FIELD);
-	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, reason, REFUSE_COUNT), DROP_FIELD);
+	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, reason, REFUSE_TARGET_DECLINED),
+			 DROP_NONE);
+	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, reason, REFUSE_NONE), DROP_FIELD);
+	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, reason, REFUSE_QUOTA), DROP_FIELD);
+	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, code, RECEIPT_COMPLETE), DROP_FIELD);
+	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, code, RECEIPT_PROGRESS), DROP_FIELD);
 	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, rule, RULE_COUNT), DROP_FIELD);
 	/* More received than there is. */
 	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, bytes.b[6], 0x14), DROP_FIELD);
