@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <sodium.h>
 
@@ -34,17 +35,44 @@ static void windows_share(struct ow_receiver *r)
 			r->active[i]->window->cap = window_cap(r);
 }
 
+static void window_free(struct delivery *d)
+{
+	free(d->window);
+	d->window = NULL;
+	if (d->bits_size > 0)
+		munmap(d->bits, d->bits_size);
+	d->bits_size = 0;
+}
+
+/* An OFFER's length costs its sender nothing, so bitmaps for it must cost us
+ * nothing: untouched pages become memory as chunks arrive. */
+static int window_alloc(struct delivery *d)
+{
+	size_t size = pullwin_memory(d->length);
+
+	d->window = malloc(sizeof(*d->window));
+	if (d->window == NULL)
+		return -ENOMEM;
+	if (size == 0)
+		return 0;
+	d->bits = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (d->bits == MAP_FAILED) {
+		window_free(d);
+		return -ENOMEM;
+	}
+	d->bits_size = size;
+	return 0;
+}
+
 int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
 	uint64_t random;
 
-	/* An OFFER's length costs its sender nothing: calloc() takes bitmaps of that
-	 * size as untouched pages, which become memory as chunks arrive. */
-	free(d->window);
-	d->window = calloc(1, sizeof(*d->window) + pullwin_memory(d->length));
-	if (d->window == NULL)
+	window_free(d);
+	if (window_alloc(d) < 0)
 		return -ENOMEM;
-	pullwin_init(d->window, d->length, d->window + 1, window_cap(r), now);
+	pullwin_init(d->window, d->length, d->bits, window_cap(r), now);
 	windows_share(r);
 	randombytes_buf(&random, sizeof(random));
 	d->stream = (random & ~(uint64_t)(DELIVERIES_MAX - 1)) | (d->stream & (DELIVERIES_MAX - 1));
@@ -180,10 +208,9 @@ static void delivery_release(struct ow_receiver *r, struct delivery *d)
 	part_discard(&r->inbox, &d->part);
 	ident_free(d->hash);
 	decryption_free(d->decryption);
-	free(d->window);
+	window_free(d);
 	d->decryption = NULL;
 	d->hash = NULL;
-	d->window = NULL;
 	r->active[d->stream & (DELIVERIES_MAX - 1)] = NULL;
 	r->active_count--;
 	windows_share(r);

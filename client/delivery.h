@@ -42,7 +42,9 @@ struct delivery {
 	uint64_t stream;   /* random, but for the low bits: our slot */
 	uint64_t receipt_at;
 	uint64_t resume_at;
-	struct pullwin *window; /* with its bitmaps behind it */
+	struct pullwin *window;
+	void *bits; /* the window's, pages of their own */
+	size_t bits_size;
 	struct ident_state *hash;
 	uint64_t hashed;	       /* bytes: a contiguous prefix */
 	bool verified;		       /* all of it, and it is what the OFFER named */

@@ -59,7 +59,7 @@ ROWS = [
         "client/sender.c", "s->prove_at > now ? s->prove_at : now);", "now);"),
     Row("client: memory by promise", "test_client_stranger",
         "client/delivery.c", "pullwin_init(d->window,",
-        "memset(d->window + 1, 0, pullwin_memory(d->length));\n\tpullwin_init(d->window,"),
+        "memset(d->bits, 0, pullwin_memory(d->length));\n\tpullwin_init(d->window,"),
     Row("diverted: answer", "test_egress",
         "dataplane/reply.c", "\t\tegress_reply(w, m, it);\n}\n\nvoid report_status",
         "\t\tegress_send(w, m);\n}\n\nvoid report_status"),
