@@ -270,7 +270,10 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 	if (ret == 0)
 		ret = events_create(ctl, affinity);
 	if (ret == 0 && relay->port.ifindex != 0) {
-		ctl->router = router_create(ctl->base, relay->nexthops, relay->port.ifindex,
+		/* without the kernel's socket the address is not the kernel's */
+		const struct addr *from = relay->port.kernel_fd >= 0 ? &relay->self : NULL;
+
+		ctl->router = router_create(ctl->base, relay->nexthops, relay->port.ifindex, from,
 					    pending_release, ctl);
 		ret = ctl->router != NULL ? 0 : -errno;
 	}

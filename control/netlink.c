@@ -300,18 +300,22 @@ static bool link_local(const struct addr *a)
 	return a->type == ADDR_IP6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80;
 }
 
-int netlink_route_get(struct netlink *nl, const struct addr *host, unsigned int ifindex,
-		      struct netlink_route *out)
+int netlink_route_get(struct netlink *nl, const struct addr *host, const struct addr *from,
+		      unsigned int ifindex, struct netlink_route *out)
 {
+	const uint8_t bits = (uint8_t)(8 * family_length(family_of(host)));
 	const struct rtmsg rtm = {
 		.rtm_family = family_of(host),
-		.rtm_dst_len = (uint8_t)(8 * family_length(family_of(host))),
+		.rtm_dst_len = bits,
+		.rtm_src_len = from ? bits : 0,
 	};
 	struct nlmsghdr *h = question_begin(nl, RTM_GETROUTE, 0, &rtm, sizeof(rtm));
 	const struct nlmsghdr *answer;
 	int rc;
 
 	question_addr(h, RTA_DST, host);
+	if (from)
+		question_addr(h, RTA_SRC, from);
 	/* Not for other hosts: with an interface given, IPv4 takes a host
 	 * without a route to be on that link. */
 	if (link_local(host))

@@ -50,9 +50,10 @@ int netlink_fd(const struct netlink *nl);
 void netlink_read(struct netlink *nl);
 
 /* Questions. 0, or -errno: the kernel's, -ETIMEDOUT or -EBADMSG. A link-local
- * IPv6 host is looked for on ifindex. */
-int netlink_route_get(struct netlink *nl, const struct addr *host, unsigned int ifindex,
-		      struct netlink_route *out);
+ * IPv6 host is looked for on ifindex. from: an address of this host that the packets
+ * come from, as rules may depend on it; NULL: none. */
+int netlink_route_get(struct netlink *nl, const struct addr *host, const struct addr *from,
+		      unsigned int ifindex, struct netlink_route *out);
 /* -ENOENT: the kernel does not know it. */
 int netlink_neighbour_get(struct netlink *nl, const struct addr *addr, unsigned int ifindex,
 			  struct netlink_neighbour *out);

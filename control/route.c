@@ -30,7 +30,9 @@ static void timer_start(struct event *timer, unsigned int ms)
 
 static bool route_ask(struct router *r, const struct addr *host, struct netlink_route *route)
 {
-	return netlink_route_get(r->netlink, host, r->ifindex, route) == 0 &&
+	const struct addr *from = r->from.type == host->type ? &r->from : NULL;
+
+	return netlink_route_get(r->netlink, host, from, r->ifindex, route) == 0 &&
 	       route->type == RTN_UNICAST && route->ifindex == r->ifindex;
 }
 
@@ -242,7 +244,8 @@ static const struct netlink_news news_handlers = {
 };
 
 struct router *router_create(struct event_base *base, struct nexthop_table *table,
-			     unsigned int ifindex, route_resolved resolved, void *ctx)
+			     unsigned int ifindex, const struct addr *from, route_resolved resolved,
+			     void *ctx)
 {
 	struct router *r = calloc(1, sizeof(*r));
 	struct netlink_link link;
@@ -252,6 +255,8 @@ struct router *router_create(struct event_base *base, struct nexthop_table *tabl
 		goto fail;
 	r->table = table;
 	r->ifindex = ifindex;
+	if (from)
+		r->from = *from;
 	r->resolved = resolved;
 	r->ctx = ctx;
 	TAILQ_INIT(&r->by_use);

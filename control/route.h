@@ -18,10 +18,13 @@ struct router;
 /* A host's answer is in the table (whatever its state), unless memory ran out. */
 typedef void (*route_resolved)(void *ctx, const struct addr *host);
 
-/* ifindex: the interface our port is; routes through others are NO_ROUTE. On
+/* ifindex: the interface our port is; routes through others are NO_ROUTE. from: this
+ * host's address that our packets come from, for `ip rule from`; NULL: the kernel
+ * does not have it. On
  * failure NULL with errno set. The table keeps its entries when the router goes. */
 struct router *router_create(struct event_base *base, struct nexthop_table *table,
-			     unsigned int ifindex, route_resolved resolved, void *ctx);
+			     unsigned int ifindex, const struct addr *from, route_resolved resolved,
+			     void *ctx);
 /* NULL is allowed. */
 void router_destroy(struct router *r);
 

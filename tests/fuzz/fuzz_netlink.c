@@ -347,6 +347,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct event_base *base;
+	static const struct addr from = {.type = ADDR_IP4, .ip = {10, 77, 0, 1}};
 	struct reclaim *reclaim;
 	struct nexthop_table *table;
 	struct router *r;
@@ -360,7 +361,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	reclaim = reclaim_create(qsbr);
 	table = nexthop_table_create(HOSTS, reclaim);
 	check(base && reclaim && table);
-	r = router_create(base, table, IFINDEX, resolved, &r);
+	r = router_create(base, table, IFINDEX, &from, resolved, &r);
 	if (r)
 		program_run(r, base, reclaim);
 	router_destroy(r);

@@ -142,13 +142,39 @@ static void ask_more(void *ctx, const struct addr *a)
 		assert_int_equal(router_resolve(net.router, &next), 0);
 }
 
+/* Two uplinks: which one is decided by the address that packets come from. */
+static void test_rule_by_source(void **state)
+{
+	(void)state;
+	run("ip route add 198.51.100.0/24 via 10.77.0.2 table 77");
+	must_resolve("198.51.100.7", NEXTHOP_NO_ROUTE, 0);
+	run("ip rule add from 10.77.0.1 lookup 77");
+	run("ip -6 route add 2001:db8:7::/48 via fd77::2 table 77");
+	run("ip -6 rule add from fd77::1 lookup 77");
+	must_resolve("198.51.100.8", NEXTHOP_READY, 2);
+	/* a rule about an address of the other family is none of ours */
+	must_resolve("2001:db8:7::1", NEXTHOP_NO_ROUTE, 0);
+}
+
+/* A port need not share its address with the kernel, which then knows no rule for it. */
+static void test_address_of_nobody(void **state)
+{
+	(void)state;
+	router_destroy(net.router);
+	net.router = router_create(net.base, net.table, if_nametoindex("v0"), NULL, net_resolved,
+				   &net.calls);
+	assert_non_null(net.router);
+	must_resolve("10.77.0.2", NEXTHOP_READY, 2);
+}
+
 static void test_asked_from_callback(void **state)
 {
-	struct addr a = host("198.51.100.0");
+	struct addr a = host("198.51.100.0"), from = host("10.77.0.1");
 
 	(void)state;
 	router_destroy(net.router);
-	net.router = router_create(net.base, net.table, if_nametoindex("v0"), ask_more, &net.calls);
+	net.router = router_create(net.base, net.table, if_nametoindex("v0"), &from, ask_more,
+				   &net.calls);
 	assert_non_null(net.router);
 	run("ip route add 198.51.100.0/24 via 10.77.0.2");
 	assert_int_equal(router_resolve(net.router, &a), 0);
@@ -158,8 +184,10 @@ static void test_asked_from_callback(void **state)
 
 static void test_no_such_interface(void **state)
 {
+	struct addr from = host("10.77.0.1");
+
 	(void)state;
-	assert_null(router_create(net.base, net.table, 99999, net_resolved, &net.calls));
+	assert_null(router_create(net.base, net.table, 99999, &from, net_resolved, &net.calls));
 	assert_int_equal(errno, ENODEV);
 }
 
@@ -174,6 +202,8 @@ int main(void)
 		TEST(test_no_route),
 		TEST(test_dead_neighbour),
 		TEST(test_busy),
+		TEST(test_rule_by_source),
+		TEST(test_address_of_nobody),
 		TEST(test_asked_from_callback),
 		TEST(test_no_such_interface),
 	};
