@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Reads lines through libinih and finds the section and key that each is for.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -271,9 +272,26 @@ static int named_find(struct reader *r, enum config_section s, const char *secti
 	return i < 0 ? -1 : i;
 }
 
-/* libinih's handler. Always succeeds: problems are counted. */
-static int key_take(void *ctx, const char *section, const char *name, const char *text)
+/* libinih ends a value at " ;"; people write " #" as well. */
+static const char *comment_cut(const char *text, char buf[LINE_MAX_BYTES])
 {
+	size_t len = strcspn(text, "#");
+
+	if (text[len] == '\0' || (len > 0 && !isspace((unsigned char)text[len - 1])) ||
+	    len >= LINE_MAX_BYTES)
+		return text;
+	while (len > 0 && isspace((unsigned char)text[len - 1]))
+		len--;
+	memcpy(buf, text, len);
+	buf[len] = '\0';
+	return buf;
+}
+
+/* libinih's handler. Always succeeds: problems are counted. */
+static int key_take(void *ctx, const char *section, const char *name, const char *whole)
+{
+	char cut[LINE_MAX_BYTES];
+	const char *text = comment_cut(whole, cut);
 	struct reader *r = ctx;
 	const struct config_key *k;
 	const char *section_label = NULL;

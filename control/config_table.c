@@ -89,7 +89,8 @@ const struct config_key config_keys[] = {
 
 	{KEY(STORE, BYTES, "slab_size"), FIELD(slab_size), .value = "2G", .min = UINT64_C(1) << 20,
 	 .max = UINT64_C(1) << 46,
-	 .help = "Memory for blobs: bytes, or with K, M, G or T behind the number."},
+	 .help = "Memory for blobs: bytes, or with K, M, G or T (of 1024, also KiB and so on) "
+		 "behind the number."},
 	{KEY(STORE, BYTES, "max_blob"), FIELD(max_blob), .value = "1G", .min = 1,
 	 .max = SLAB_MAX_BLOB,
 	 .help = "The longest blob that is taken. What does not fit in slab_size is refused in any "
@@ -215,7 +216,8 @@ void config_print_sample(FILE *out)
 {
 	comment_print(out,
 		      "Configuration of oncewired: a sample with every key. A line that "
-		      "starts with '#' is a comment; what stands in a comment without a blank "
+		      "starts with '#' is a comment, and so is what follows a blank and '#' or "
+		      "';'; what stands in a comment without a blank "
 		      "behind the '#' is a key with its default, or with an example where the "
 		      "text names the default. `oncewired --check-config FILE` checks a file.");
 	for (unsigned int s = 0; s < SECTION_COUNT; s++) {

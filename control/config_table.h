@@ -16,7 +16,7 @@ enum config_type {
 	TYPE_ADDRESS, /* of this relay or another: a host's own, and a UDP port */
 	TYPE_MAC,     /* struct rte_ether_addr: of one host */
 	TYPE_COUNT,   /* uint32_t */
-	TYPE_BYTES,   /* uint64_t; K, M, G or T may follow */
+	TYPE_BYTES,   /* uint64_t; K, M, G or T (of 1024), also with B or iB, may follow */
 	TYPE_CPU,     /* int; "any" is -1 */
 	TYPE_CPUS,    /* int[CONFIG_WORKERS]; the rest is -1 */
 	TYPE_RULES,   /* uint32_t: bits of rules */

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "control/config_table.h"
 #include "wire/frame.h"
@@ -198,9 +199,11 @@ static int bytes_parse(const struct value *v)
 
 	if (digits_parse(v->text, &n, &end) < 0)
 		goto bad;
+	end += strspn(end, " \t");
 	if (*end) {
 		unit = strchr(units, toupper((unsigned char)*end));
-		if (!unit || end[1])
+		if (!unit ||
+		    (end[1] && strcasecmp(end + 1, "B") != 0 && strcasecmp(end + 1, "iB") != 0))
 			goto bad;
 		for (; unit >= units; unit--) {
 			if (n > UINT64_MAX / 1024)
@@ -213,9 +216,9 @@ static int bytes_parse(const struct value *v)
 	*(uint64_t *)v->field = n;
 	return 0;
 bad:
-	return refuse(v, "'%.40s' is out of range; use bytes from %s to %s, as 1048576 or 1M",
-		      v->text, config_bytes_text(v->key->min, min),
-		      config_bytes_text(v->key->max, max));
+	return refuse(
+		v, "'%.40s' is out of range; use bytes from %s to %s, as 1048576, 1M or 1 MiB",
+		v->text, config_bytes_text(v->key->min, min), config_bytes_text(v->key->max, max));
 }
 
 static int cpu_number_parse(const char *text, int *cpu, const char **end)

@@ -192,6 +192,29 @@ static void test_values(void **state)
 	assert_int_equal(config.upstream_timeout_ms, 250);
 }
 
+/* As people write them. */
+static void test_units_and_comments(void **state)
+{
+	static const char *const two_gib[] = {
+		"2G",		"2GiB",
+		"2 GB",		"2 gib",
+		"2048M",	"2G ; as much as fits",
+		"2147483648",	"2097152 KiB",
+		"2G # as much", "2 GiB\t# as much",
+	};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(two_gib) / sizeof(two_gib[0]); i++) {
+		snprintf(text, sizeof(text), CENTRAL "[store]\nslab_size = %s\n", two_gib[i]);
+		must_load(text);
+		assert_true(config.slab_size == UINT64_C(2) << 30);
+	}
+	/* a '#' within a word is no comment */
+	must_load(CENTRAL "[peer a]\nkey_file = /a#b\n");
+	assert_string_equal(config.peers[0].key_file, "/a#b");
+}
+
 static void test_peers(void **state)
 {
 	(void)state;
@@ -346,8 +369,8 @@ static void test_bad_values(void **state)
 		{"relay", "packet_buffers", "10", "from 1024"},
 		{"relay", "xdp_program", "", "empty"},
 		{"store", "slab_size", "1", "from 1M to 64T"},
-		{"store", "slab_size", "1GB", "from 1M to 64T"},
-		{"store", "slab_size", "1 G", "from 1M to 64T"},
+		{"store", "slab_size", "1GBit", "from 1M to 64T"},
+		{"store", "slab_size", "1 G G", "from 1M to 64T"},
 		{"store", "slab_size", "99999999999999999T", "from 1M to 64T"},
 		{"store", "max_blob", "2049M", "does not fit in slab_size, 2G"},
 		{"store", "max_blob", "12G", "from 1 to "},
@@ -789,6 +812,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults),
 					   cmocka_unit_test(test_values),
+					   cmocka_unit_test(test_units_and_comments),
 					   cmocka_unit_test(test_peers),
 					   cmocka_unit_test(test_too_many_peers),
 					   cmocka_unit_test(test_domains),
