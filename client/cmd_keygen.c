@@ -315,5 +315,5 @@ int cmd_keygen(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	ret = a.kind->make(argv, &a);
-	return fflush(stdout) == 0 ? ret : EXIT_FAILED;
+	return ret;
 }

@@ -208,5 +208,5 @@ int cmd_send(int argc, char **argv)
 		complain(argv, "%s", message);
 	if (result.renamed)
 		complain(argv, "the target has this file under the name of an earlier transfer");
-	return fflush(stdout) == 0 ? exit_status(ret) : EXIT_FAILED;
+	return exit_status(ret);
 }

@@ -82,14 +82,24 @@ static ssize_t status_ask(int fd, char *answer, size_t size)
 	return -EMSGSIZE;
 }
 
-static json_t *status_fetch(char **argv, const char *path)
+/* NULL: it has complained, and *failure is the exit status. */
+static json_t *status_fetch(char **argv, const char *path, int *failure)
 {
 	json_t *answer = NULL;
 	ssize_t len = -ENOMEM;
 	char *text;
 	int fd;
 
+	*failure = EXIT_UNREACHABLE;
 	fd = socket_connect(path);
+	if (fd == -EACCES || fd == -EPERM) {
+		*failure = EXIT_FAILED;
+		complain(argv,
+			 "you may not ask the relay at %s: %s; run it as root, or as a member of "
+			 "its [relay] admin_group",
+			 path, strerror(-fd));
+		return NULL;
+	}
 	if (fd < 0) {
 		complain(argv, "no relay answers at %s: %s", path, strerror(-fd));
 		return NULL;
@@ -155,7 +165,7 @@ int cmd_status(int argc, char **argv)
 	char path[PATH_MAX] = "";
 	bool json = false;
 	json_t *status;
-	int option;
+	int option, failure;
 
 	if (config_load(&config, stderr) < 0)
 		return EXIT_FAILED;
@@ -175,9 +185,9 @@ int cmd_status(int argc, char **argv)
 		snprintf(path, sizeof(path), "%s", named);
 	else if (socket_find(argv, path) < 0)
 		return EXIT_UNREACHABLE;
-	status = status_fetch(argv, path);
+	status = status_fetch(argv, path, &failure);
 	if (status == NULL)
-		return EXIT_UNREACHABLE;
+		return failure;
 	error = json_string_value(json_object_get(status, "error"));
 	if (error != NULL) {
 		complain(argv, "%s: %s", path, error);
@@ -190,5 +200,5 @@ int cmd_status(int argc, char **argv)
 		status_print(status);
 		json_decref(status);
 	}
-	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+	return EXIT_DONE;
 }

@@ -103,8 +103,7 @@ int option_address(char **argv, const char *option, const char *text, uint16_t p
 
 static void stop_note(int number)
 {
-	(void)number;
-	stop = 1;
+	stop = number;
 }
 
 const volatile sig_atomic_t *stop_on_signals(void)
@@ -114,6 +113,25 @@ const volatile sig_atomic_t *stop_on_signals(void)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	return &stop;
+}
+
+int output_end(char **argv, int status)
+{
+	int error = fflush(stdout) != 0 ? errno : 0;
+
+	if (error == 0 && !ferror(stdout))
+		return status;
+	complain(argv, "cannot write to standard output%s%s", error != 0 ? ": " : "",
+		 error != 0 ? strerror(error) : "");
+	return status == EXIT_DONE ? EXIT_FAILED : status;
+}
+
+void interrupt_pass_on(void)
+{
+	if (stop != SIGINT)
+		return;
+	signal(SIGINT, SIG_DFL);
+	raise(SIGINT);
 }
 
 /* The longest prefix that is UTF-8 to JSON's library; 0 if not even a character. */

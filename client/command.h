@@ -50,6 +50,12 @@ int option_address(char **argv, const char *option, const char *text, uint16_t p
 
 /* Makes SIGINT and SIGTERM set what this returns instead of ending the program. */
 const volatile sig_atomic_t *stop_on_signals(void);
+/* Flushes stdout. What could not be written makes a success a failure, with words.
+ * Returns the exit status. */
+int output_end(char **argv, int status);
+/* If SIGINT did: dies of it, now that all is cleaned up, so that a shell's loop
+ * around the command ends too. */
+void interrupt_pass_on(void);
 
 /* A JSON string; bytes that are not UTF-8 become U+FFFD. */
 json_t *json_text(const char *text);

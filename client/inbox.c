@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -21,6 +22,9 @@ int inbox_open(struct inbox *in, const char *path)
 	if (snprintf(in->path, sizeof(in->path), "%s", path) >= (int)sizeof(in->path))
 		return -ENAMETOOLONG;
 	in->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* a folder that is not there yet is made, but not those above it */
+	if (in->fd < 0 && errno == ENOENT && mkdir(path, 0777) == 0)
+		in->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (in->fd < 0)
 		return -errno;
 	if (faccessat(in->fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {

@@ -24,6 +24,7 @@ struct part {
 };
 
 /* All return 0 or -errno. */
+/* Makes the folder if it is not there. */
 int inbox_open(struct inbox *in, const char *path);
 void inbox_close(struct inbox *in);
 

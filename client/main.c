@@ -30,7 +30,8 @@ const struct command commands[] = {
 	 "--out DIR [--listen ADDR:PORT] [--relay ADDR[:PORT] ...] [--domain-key FILE]\n"
 	 "                     [--identity FILE] [--count N] [--timeout S] [--json]",
 	 "Receives files into DIR. A file appears under its name once it is verified.\n\n"
-	 "  --out DIR               where files go; nothing there is ever overwritten\n"
+	 "  --out DIR               where files go, made if it is not there; nothing there is\n"
+	 "                          ever overwritten\n"
 	 "  --listen ADDR:PORT      local address (default: all addresses, port 4871)\n"
 	 "  --relay ADDR[:PORT]     keep a lease with this relay (port 4870); may be repeated\n"
 	 "  --domain-key FILE       the key of the domain whose member the lease is for\n"
@@ -84,6 +85,7 @@ int main(int argc, char **argv)
 {
 	const struct command *c;
 	char name[64];
+	int status;
 
 	setlocale(LC_CTYPE, "");
 	if (argc < 2) {
@@ -103,7 +105,10 @@ int main(int argc, char **argv)
 			continue;
 		snprintf(name, sizeof(name), "oncewire %s", c->name);
 		argv[1] = name;
-		return c->run(argc - 1, argv + 1);
+		status = c->run(argc - 1, argv + 1);
+		status = output_end(argv + 1, status);
+		interrupt_pass_on();
+		return status;
 	}
 	fprintf(stderr, "oncewire: no command \"%s\"\nTry 'oncewire --help'.\n", argv[1]);
 	return EXIT_USAGE;

@@ -7,10 +7,13 @@ import os
 import pty
 import re
 import select
+import signal
 import termios
 import time
 
 import pytest
+
+from labtools import BUILD, wait_until
 
 RIGHT, LEFT, ENTER, ESCAPE = b"\x1b[C", b"\x1b[D", b"\r", b"\x1b"
 
@@ -209,3 +212,30 @@ def test_admin_socket_survives_nonsense(lab):
     done = lab.run("private", "/usr/bin/python3", "-c", script, lab.state / "private.sock")
     assert "error" in json.loads(done.stdout)
     assert lab.status("private")["role"] == "private"
+
+
+def test_interrupt_is_passed_on(lab, tmp_path):
+    """recv into a folder that is not there yet; Ctrl-C gives its lease back, and then ends the
+    shell's loop around it."""
+    out = tmp_path / "incoming"
+    with lab.receive(out, count=0, lease=("private",)) as receiver:
+        assert out.is_dir()
+        wait_until(lambda: lab.status("private")["leases"] > 0, what="a lease")
+        receiver.process.send_signal(signal.SIGINT)
+        assert receiver.wait() == -signal.SIGINT
+
+
+def test_full_output_is_an_error(lab, make_blob):
+    """A result that nobody could read is not one; and the command says why."""
+    for words in (("id", make_blob(10)), ("status",)):
+        done = lab.run("private", "sh", "-c", 'exec oncewire "$@" >/dev/full', "sh", *words)
+        assert done.returncode == 1
+        assert "standard output: No space left on device" in done.stderr
+
+
+def test_status_of_somebody_elses_relay(lab):
+    """Permission denied is not `no relay answers`."""
+    socket = lab.state / "private.sock"
+    done = lab.run("private", "setpriv", "--reuid", "nobody", "--clear-groups",
+                   BUILD / "client" / "oncewire", "status", "--socket", socket)
+    assert done.returncode == 1 and "admin_group" in done.stderr, done

@@ -294,12 +294,29 @@ static void test_discard(void **state)
 	/* teardown finds the directory empty */
 }
 
+/* The README's first step names a folder that nobody has made. */
+static void test_inbox_is_made(void **state)
+{
+	char path[] = "/var/tmp/oncewire-test-XXXXXX", inner[sizeof(path) + 8];
+	struct inbox in;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(inner, sizeof(inner), "%s/incoming", path);
+	assert_int_equal(inbox_open(&in, inner), 0);
+	inbox_close(&in);
+	assert_int_equal(inbox_open(&in, inner), 0);
+	inbox_close(&in);
+	assert_int_equal(rmdir(inner), 0);
+	assert_int_equal(rmdir(path), 0);
+}
+
 static void test_inbox_errors(void **state)
 {
 	struct inbox in;
 
 	(void)state;
-	assert_int_equal(inbox_open(&in, "/nonexistent"), -ENOENT);
+	assert_int_equal(inbox_open(&in, "/nonexistent/deeper"), -ENOENT);
 	assert_int_equal(inbox_open(&in, "/dev/null"), -ENOTDIR);
 }
 
@@ -319,6 +336,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_publish_linked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_publish_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_discard, setup, teardown),
+		cmocka_unit_test(test_inbox_is_made),
 		cmocka_unit_test(test_inbox_errors),
 	};
 
