@@ -153,7 +153,8 @@ def test_usage_errors_end_with_2(lab, argv):
 def test_failures_have_a_status_of_their_own(lab, tmp_path):
     missing = lab.send(tmp_path / "missing", "private")
     assert missing.code == 1 and "missing" in missing.err, missing
-    folder = lab.run("target", "oncewire", "recv", "--out", tmp_path / "nowhere", timeout=10)
+    missing = tmp_path / "nowhere" / "deeper"
+    folder = lab.run("target", "oncewire", "recv", "--out", missing, timeout=10)
     assert folder.returncode == 1 and "nowhere" in folder.stderr, folder
     socket = lab.run("source", "oncewire", "status", "--socket", tmp_path / "none", timeout=10)
     assert socket.returncode == 3 and "none" in socket.stderr, socket
