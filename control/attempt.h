@@ -9,8 +9,8 @@
 
 struct attempt {
 	struct control *ctl;
-	struct request
-		*request; /* NULL: ended; memory is still in use by a worker or hash thread */
+	/* NULL: ended; memory is still in use by a worker or hash thread */
+	struct request *request;
 	struct addr source;
 	uint16_t slot;
 	uint16_t worker;

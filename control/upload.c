@@ -164,6 +164,7 @@ static void upload_review(struct upload *u)
 {
 	struct request *waiter = upload_elect(u);
 	struct attempt *slowest = NULL;
+	bool full = u->attempts == UPLOAD_BESIDE;
 	uint64_t least, left_us;
 
 	if (waiter == NULL) {
@@ -175,11 +176,11 @@ static void upload_review(struct upload *u)
 	upload_mark(u);
 	if (left_us <= BESIDE_US)
 		return;
-	if (u->attempts < UPLOAD_BESIDE && attempt_start(u, waiter) == REFUSE_NONE)
+	/* at a limit of the relay's it goes on waiting */
+	if (!full && attempt_start(u, waiter) == REFUSE_NONE)
 		upload_status(waiter);
-	else if (u->attempts < UPLOAD_BESIDE && least >= RATE_LEAST)
-		return; /* the relay is at a limit */
-	if (u->attempts == UPLOAD_BESIDE || least < RATE_LEAST)
+	/* makes room for it at the next review */
+	if (full || least < RATE_LEAST)
 		upload_failed(slowest, REFUSE_UPLOAD_SLOW);
 }
 

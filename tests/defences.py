@@ -76,7 +76,7 @@ ROWS = [
     Row("blocking: trickle", "test_upload",
         "control/control.c", "\tuploads_review(ctl);\n", ""),
     Row("blocking: many trickles", "test_upload",
-        "control/upload.c", "if (u->attempts == UPLOAD_BESIDE || least < RATE_LEAST)",
+        "control/upload.c", "if (full || least < RATE_LEAST)",
         "if (least < RATE_LEAST)"),
     Row("spoofed sources", SECURITY + "test_spoofed_sources_and_state_exhaustion",
         "dataplane/ingress.c", "reason = cookie_check(",
