@@ -277,8 +277,9 @@ static const char *comment_cut(const char *text, char buf[LINE_MAX_BYTES])
 {
 	size_t len = strcspn(text, "#");
 
-	if (text[len] == '\0' || (len > 0 && !isspace((unsigned char)text[len - 1])) ||
-	    len >= LINE_MAX_BYTES)
+	while (text[len] != '\0' && len > 0 && !isspace((unsigned char)text[len - 1]))
+		len += 1 + strcspn(text + len + 1, "#"); /* within a word */
+	if (text[len] == '\0' || len >= LINE_MAX_BYTES)
 		return text;
 	while (len > 0 && isspace((unsigned char)text[len - 1]))
 		len--;

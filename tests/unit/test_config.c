@@ -211,8 +211,9 @@ static void test_units_and_comments(void **state)
 		assert_true(config.slab_size == UINT64_C(2) << 30);
 	}
 	/* a '#' within a word is no comment */
-	must_load(CENTRAL "[peer a]\nkey_file = /a#b\n");
-	assert_string_equal(config.peers[0].key_file, "/a#b");
+	must_load(CENTRAL "[peer a]\nkey_file = /a#b#c\n[peer b]\nkey_file = /b#c # of b\n");
+	assert_string_equal(config.peers[0].key_file, "/a#b#c");
+	assert_string_equal(config.peers[1].key_file, "/b#c");
 }
 
 static void test_peers(void **state)
