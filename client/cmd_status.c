@@ -152,6 +152,19 @@ static void status_print(json_t *status)
 	}
 }
 
+/* Says what is wrong with the relay; the exit status for a monitor. */
+static int health_judge(char **argv, json_t *status)
+{
+	json_t *health = json_object_get(status, "health"), *problem;
+	size_t i;
+
+	if (!json_is_false(json_object_get(health, "ok")))
+		return EXIT_DONE;
+	json_array_foreach(json_object_get(health, "problems"), i, problem)
+		complain(argv, "problem: %s", json_string_value(problem));
+	return EXIT_UNWELL;
+}
+
 int cmd_status(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -165,7 +178,7 @@ int cmd_status(int argc, char **argv)
 	char path[PATH_MAX] = "";
 	bool json = false;
 	json_t *status;
-	int option, failure;
+	int option, failure, end;
 
 	if (config_load(&config, stderr) < 0)
 		return EXIT_FAILED;
@@ -194,11 +207,12 @@ int cmd_status(int argc, char **argv)
 		json_decref(status);
 		return EXIT_FAILED;
 	}
+	end = health_judge(argv, status);
 	if (json) {
 		json_print(status);
 	} else {
 		status_print(status);
 		json_decref(status);
 	}
-	return EXIT_DONE;
+	return end;
 }

@@ -17,6 +17,7 @@ enum exit_status {
 	EXIT_UNREACHABLE = 3,
 	EXIT_UNCONFIRMED = 4,
 	EXIT_REFUSED = 5,
+	EXIT_UNWELL = 6, /* status: the relay answers, and says what is wrong */
 };
 
 struct command {

@@ -59,7 +59,8 @@ const struct command commands[] = {
 	 "  --show                  identity: print the public key of an existing file\n"
 	 "  --json                  print one object: kind, path and what belongs to the kind\n"},
 	{"status", cmd_status, "[--socket PATH] [--json]",
-	 "Prints the counters of the relay on this host.\n\n"
+	 "Prints the health and the counters of the relay on this host. Ends with 6 if it has\n"
+	 "problems, which are also said on standard error.\n\n"
 	 "  --socket PATH           its admin socket (default: $ONCEWIRE_ADMIN, else the\n"
 	 "                          configuration's `admin`, else the only socket in\n"
 	 "                          /run/oncewire)\n"
@@ -77,7 +78,7 @@ static void help_print(FILE *to)
 	fputs("       oncewire --version\n"
 	      "       oncewire [COMMAND] --help\n\n"
 	      "Exit status: 0 done, 1 failed, 2 usage, 3 relay unreachable, 4 target did not\n"
-	      "confirm, 5 refused.\n",
+	      "confirm, 5 refused, 6 the relay has problems (status).\n",
 	      to);
 }
 

@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include "control/config_reader.h"
+#include "control/log.h"
 
 static void config_default(struct config *c)
 {
@@ -111,12 +112,12 @@ void config_retain(const struct config *running, struct config *next, FILE *err)
 	}
 }
 
-void config_warn_open(const struct config *c, FILE *err)
+void config_warn_open(const struct config *c)
 {
 	if (c->domain_count == 0)
-		fprintf(err, "oncewired: WARNING: this relay is open: anybody may use it, as it "
-			     "has no domain; make a key with: oncewire keygen domain FILE, and add "
-			     "a section [domain NAME] with key_file = FILE\n");
+		log_line(LOG_WARNING, "WARNING: this relay is open: anybody may use it, as it has "
+				      "no domain; make a key with: oncewire keygen domain FILE, "
+				      "and add a section [domain NAME] with key_file = FILE");
 }
 
 void config_free(struct config *c)

@@ -119,8 +119,8 @@ int config_load_keys(const char *path, struct config *c, FILE *err);
 /* Keeps in `next` what cannot change while the relay runs as `running` says;
  * one line to `err` for each key that would have. */
 void config_retain(const struct config *running, struct config *next, FILE *err);
-/* Without a domain: one line to `err`, that anybody may use the relay. */
-void config_warn_open(const struct config *c, FILE *err);
+/* Without a domain: logs that anybody may use the relay. */
+void config_warn_open(const struct config *c);
 /* Wipes the keys too. An empty (zeroed) one is allowed. */
 void config_free(struct config *c);
 /* Prints every key with its default and help, in the form of a sample file.

@@ -2,6 +2,7 @@
  * The control thread's loop: workers' rings first, then libevent.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -45,6 +46,19 @@ static void keys_update(struct control *ctl)
 	atomic_store_explicit(&k->current, !current, memory_order_release);
 }
 
+/* When was the last packet seen? To the second. */
+static void rx_note(struct control *ctl)
+{
+	uint64_t sum = 0;
+
+	for (uint16_t i = 0; i < ctl->relay->port.workers; i++)
+		sum += __atomic_load_n(&ctl->worker[i]->stats.rx_packets, __ATOMIC_RELAXED);
+	if (sum == ctl->rx_seen)
+		return;
+	ctl->rx_seen = sum;
+	ctl->rx_us = ctl->now_us;
+}
+
 static void control_second(evutil_socket_t fd, short what, void *arg)
 {
 	struct control *ctl = arg;
@@ -58,6 +72,8 @@ static void control_second(evutil_socket_t fd, short what, void *arg)
 	flow_table_epoch(&ctl->relay->flows, token_epoch(control_seconds(ctl)));
 	peers_mark(ctl);
 	uploads_review(ctl);
+	watch_review(ctl);
+	rx_note(ctl);
 }
 
 static void frame_dispatch(struct control *ctl, const struct packet *p, const struct frame *f)
@@ -189,6 +205,19 @@ void control_stop(struct control *ctl)
 	event_base_loopbreak(ctl->base);
 }
 
+void control_fail(struct control *ctl, int err, const char *format, ...)
+{
+	va_list args;
+
+	if (ctl->failure == 0) {
+		ctl->failure = err;
+		va_start(args, format);
+		vsnprintf(ctl->why, sizeof(ctl->why), format, args);
+		va_end(args);
+	}
+	control_stop(ctl);
+}
+
 static void bell_rung(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -277,6 +306,8 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 					    pending_release, ctl);
 		ret = ctl->router != NULL ? 0 : -errno;
 	}
+	if (ret == 0)
+		ret = watch_start(ctl);
 	if (ret < 0) {
 		snprintf(why, why_size, "the control thread cannot start: %s", strerror(-ret));
 		control_fini(ctl);
@@ -294,6 +325,7 @@ void control_fini(struct control *ctl)
 	requests_fini(ctl);
 	peers_fini(ctl);
 	pending_free(ctl);
+	watch_stop(ctl);
 	router_destroy(ctl->router);
 	if (ctl->reclaim != NULL)
 		reclaim_destroy(ctl->reclaim);

@@ -19,6 +19,7 @@
 #include "control/request.h"
 #include "control/route.h"
 #include "control/upload.h"
+#include "control/watch.h"
 #include "dataplane/worker.h"
 #include "store/reclaim.h"
 
@@ -70,12 +71,17 @@ struct control {
 	struct domain_usage usage[KEYRING_DOMAINS];
 	struct domain_slot slots[KEYRING_DOMAINS];
 	struct reload reload;
+	struct watch watch;
 	struct stats stats; /* this thread's drops, and what it sends of its own */
 	struct counters counters;
 	uint64_t now_us;  /* monotonic, of this round of the loop */
 	uint64_t unix_us; /* wall clock, likewise */
 	uint64_t started; /* Unix seconds */
+	uint64_t rx_seen; /* packets received until rx_us, monotonic; 0 and 0: none yet */
+	uint64_t rx_us;
 	bool stop;
+	int failure; /* -errno: what ends the relay, in the words of `why` */
+	char why[HEALTH_TEXT];
 };
 
 /* relay->slab, index, port and the workers' count are ready. 0 or -errno, with
@@ -90,6 +96,10 @@ void control_run(struct control *ctl);
  * workers had something to say. */
 bool control_turn(struct control *ctl, bool may_wait);
 void control_stop(struct control *ctl);
+/* Likewise, for a cause that the relay cannot live with: err is -errno. The first
+ * one counts. */
+void control_fail(struct control *ctl, int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Reads the clocks into now_us and unix_us: once a round, and in every callback
  * of libevent, which may have slept since. */

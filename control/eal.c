@@ -17,6 +17,7 @@
 
 #include "control/eal_files.h"
 #include "control/hugepages.h"
+#include "control/log.h"
 
 #define MIB (UINT64_C(1) << 20)
 /* The EAL's and its drivers' own: device tables, queues, IPC. */
@@ -257,7 +258,7 @@ int eal_start(const struct config *c, struct port *p, const char *progname, uint
 	eal.running = !err;
 	/* dpdk-dumpcap asks this server; without shared memory there is nobody to ask */
 	if (eal.running && rte_eal_has_hugepages() && rte_pdump_init() < 0)
-		fputs("oncewired: warning: dpdk-dumpcap will not work\n", stderr);
+		log_line(LOG_WARNING, "warning: dpdk-dumpcap will not work");
 	return err;
 }
 

@@ -15,20 +15,16 @@
 #include "control/cleaner.h"
 #include "control/control.h"
 #include "control/eal.h"
+#include "control/log.h"
 #include "control/privilege.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE 2 /* of the command line, or a mistake in the configuration */
 #define WHY_MAX (PATH_MAX + 256)
 
 static const struct admin_command admin_commands[] = {
 	{"status", control_status},
 	{NULL, NULL},
 };
-
-static void say(const char *what)
-{
-	fprintf(stderr, "oncewired: %s\n", what);
-}
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
 {
@@ -66,8 +62,9 @@ static int store_open(const struct config *c, struct relay *r, char *why)
 		return ret;
 	}
 	if (c->hugepages && !r->slab.huge)
-		say("warning: the slab lies in ordinary pages: not enough free hugepages; "
-		    "raise /proc/sys/vm/nr_hugepages");
+		log_line(LOG_WARNING,
+			 "warning: the slab lies in ordinary pages: not enough free hugepages; "
+			 "raise /proc/sys/vm/nr_hugepages");
 	ret = index_create(&r->index, "blobs", c->max_blobs, (int)rte_socket_id());
 	if (ret < 0) {
 		snprintf(why, WHY_MAX,
@@ -169,10 +166,13 @@ static int relay_serve(struct config *c, const char *path, struct control *ctl, 
 			 strerror(-ret));
 		goto stop;
 	}
-	fprintf(stderr, "oncewired: ready: %s relay %s on %s, %s\n", role_name(c->role),
-		c->instance, addr_text(&c->listen, text), c->port);
+	log_line(LOG_NOTICE, "ready: %s relay %s on %s, %s", role_name(c->role), c->instance,
+		 addr_text(&c->listen, text), c->port);
 	control_run(ctl);
 	port_steer(&ctl->relay->port, false);
+	ret = ctl->failure;
+	if (ret < 0)
+		snprintf(why, WHY_MAX, "%s", ctl->why);
 stop:
 	workers_stop(ctl);
 	admin_close(admin);
@@ -198,14 +198,15 @@ static int relay_run(struct config *c, const char *path, struct relay *r, const 
 		goto out;
 	huge = eal_hugepages(c, memory, why, sizeof(why));
 	if (!huge && why[0] != '\0')
-		say(why);
+		log_line(LOG_WARNING, "%s", why);
 	ret = port_prepare(&r->port, c->port, &c->listen, (uint16_t)c->workers, c->xdp_program,
 			   !huge, why, sizeof(why));
 	if (ret < 0)
 		goto out;
 	if (r->has_gateway_mac && r->port.ifindex != 0)
-		say("warning: [relay] gateway_mac has no effect: the kernel finds next hops for "
-		    "this port");
+		log_line(LOG_WARNING,
+			 "warning: [relay] gateway_mac has no effect: the kernel finds "
+			 "next hops for this port");
 	ret = eal_start(c, &r->port, progname, memory, why, sizeof(why));
 	if (ret < 0)
 		goto release;
@@ -239,7 +240,7 @@ release:
 out:
 	cleaner_finish();
 	if (ret < 0) {
-		say(why);
+		log_line(LOG_ERR, "%s", why);
 		privilege_explain(&r->port);
 	}
 	return ret;
@@ -314,11 +315,11 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (sodium_init() < 0) {
-		say("libsodium cannot be initialised");
+		log_line(LOG_ERR, "libsodium cannot be initialised");
 		return EXIT_FAILURE;
 	}
 	if (config_load(cl.config, &c, stderr) < 0 || config_load_keys(cl.config, &c, stderr) < 0)
-		return EXIT_FAILURE;
+		return EXIT_USAGE;
 	if (cl.check) {
 		printf("%s: ok\n", cl.config);
 		return EXIT_SUCCESS;
@@ -326,7 +327,7 @@ int main(int argc, char **argv)
 	relay_configure(&c, &r);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* until it can be served */
-	config_warn_open(&c, stderr);
+	config_warn_open(&c);
 	status = relay_run(&c, cl.config, &r, argv[0]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	config_free(&c);
 	return status;

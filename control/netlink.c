@@ -125,6 +125,13 @@ int netlink_route_parse(const struct nlmsghdr *h, struct netlink_route *out)
 	return 0;
 }
 
+static void attr_mac(const struct nlattr *a, bool *has, struct rte_ether_addr *mac)
+{
+	*has = mnl_attr_get_payload_len(a) == sizeof(*mac); /* else it is not Ethernet's */
+	if (*has)
+		memcpy(mac, mnl_attr_get_payload(a), sizeof(*mac));
+}
+
 int netlink_neighbour_parse(const struct nlmsghdr *h, struct netlink_neighbour *out)
 {
 	const struct ndmsg *ndm = mnl_nlmsg_get_payload(h);
@@ -148,28 +155,81 @@ int netlink_neighbour_parse(const struct nlmsghdr *h, struct netlink_neighbour *
 				return rc;
 			break;
 		case NDA_LLADDR:
-			if (mnl_attr_get_payload_len(a) != sizeof(out->mac))
-				break; /* not Ethernet's */
-			memcpy(&out->mac, mnl_attr_get_payload(a), sizeof(out->mac));
-			out->has_mac = true;
+			attr_mac(a, &out->has_mac, &out->mac);
 			break;
 		}
 	}
 	return out->addr.type == ADDR_NONE ? -EBADMSG : 0;
 }
 
+/* Each mode has an attribute of its own, beside one for the usual case of one mode. */
+static int attr_xdp(const struct nlattr *xdp, uint32_t id[NETLINK_XDP_MODES])
+{
+	const struct nlattr *a;
+	int rc = 0;
+
+	mnl_attr_for_each_nested(a, xdp)
+	{
+		switch (mnl_attr_get_type(a)) {
+		case IFLA_XDP_DRV_PROG_ID:
+			rc = attr_u32(a, &id[XDP_ATTACHED_DRV]);
+			break;
+		case IFLA_XDP_SKB_PROG_ID:
+			rc = attr_u32(a, &id[XDP_ATTACHED_SKB]);
+			break;
+		case IFLA_XDP_HW_PROG_ID:
+			rc = attr_u32(a, &id[XDP_ATTACHED_HW]);
+			break;
+		}
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int attr_name(const struct nlattr *a, char name[IFNAMSIZ])
+{
+	const char *text = mnl_attr_get_payload(a);
+	size_t len = strnlen(text, mnl_attr_get_payload_len(a));
+
+	if (len == 0 || len >= IFNAMSIZ)
+		return -EBADMSG;
+	memcpy(name, text, len);
+	name[len] = '\0';
+	return 0;
+}
+
 int netlink_link_parse(const struct nlmsghdr *h, struct netlink_link *out)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
 	const struct nlattr *a;
+	int rc = 0;
 
 	memset(out, 0, sizeof(*out));
 	if ((h->nlmsg_type != RTM_NEWLINK && h->nlmsg_type != RTM_DELLINK) ||
 	    mnl_nlmsg_get_payload_len(h) < sizeof(*ifi))
 		return -EBADMSG;
 	out->ifindex = (unsigned int)ifi->ifi_index;
-	mnl_attr_for_each(a, h, sizeof(*ifi)) if (mnl_attr_get_type(a) ==
-						  IFLA_MTU) return attr_u32(a, &out->mtu);
+	out->flags = ifi->ifi_flags;
+	mnl_attr_for_each(a, h, sizeof(*ifi))
+	{
+		switch (mnl_attr_get_type(a)) {
+		case IFLA_MTU:
+			rc = attr_u32(a, &out->mtu);
+			break;
+		case IFLA_IFNAME:
+			rc = attr_name(a, out->name);
+			break;
+		case IFLA_ADDRESS:
+			attr_mac(a, &out->has_mac, &out->mac);
+			break;
+		case IFLA_XDP:
+			rc = attr_xdp(a, out->xdp);
+			break;
+		}
+		if (rc < 0)
+			return rc;
+	}
 	return 0;
 }
 
@@ -190,6 +250,10 @@ static void news_take(struct netlink *nl, const struct nlmsghdr *h)
 	case RTM_DELLINK:
 		if (netlink_link_parse(h, &l) == 0)
 			nl->handlers->link(nl->ctx, &l);
+		break;
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		nl->handlers->addresses(nl->ctx);
 		break;
 	default:
 		nl->handlers->routes(nl->ctx);
@@ -378,25 +442,38 @@ static struct mnl_socket *socket_open(int flags)
 	return s;
 }
 
-static int news_subscribe(const struct mnl_socket *s)
+/* A group that nobody handles is left out: news of routes alone can be many. */
+static int group_join(const struct mnl_socket *s, int group, bool handled)
 {
-	static const int groups[] = {
-		RTNLGRP_LINK,	     RTNLGRP_NEIGH,	 RTNLGRP_IPV4_IFADDR,
-		RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
-		RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_RULE,	 RTNLGRP_NEXTHOP,
+	if (handled && mnl_socket_setsockopt(s, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int news_subscribe(const struct mnl_socket *s, const struct netlink_news *n)
+{
+	const struct {
+		int group;
+		bool handled;
+	} list[] = {
+		{RTNLGRP_LINK, n->link},
+		{RTNLGRP_NEIGH, n->neighbour},
+		{RTNLGRP_IPV4_IFADDR, n->addresses},
+		{RTNLGRP_IPV6_IFADDR, n->addresses},
+		{RTNLGRP_IPV4_ROUTE, n->routes},
+		{RTNLGRP_IPV6_ROUTE, n->routes},
+		{RTNLGRP_IPV4_RULE, n->routes},
+		{RTNLGRP_IPV6_RULE, n->routes},
+		{RTNLGRP_NEXTHOP, n->routes},
 	};
-	int size = NEWS_BUFFER;
+	int size = NEWS_BUFFER, rc = 0;
 
 	/* beyond net.core.rmem_max where we may; what it is left at is enough to work */
 	if (setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	for (unsigned int i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		int group = groups[i];
-
-		if (mnl_socket_setsockopt(s, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-			return -errno;
-	}
-	return 0;
+	for (unsigned int i = 0; i < sizeof(list) / sizeof(list[0]) && rc == 0; i++)
+		rc = group_join(s, list[i].group, list[i].handled);
+	return rc;
 }
 
 int netlink_open(struct netlink **out, const struct netlink_news *news, void *ctx)
@@ -427,7 +504,7 @@ int netlink_open(struct netlink **out, const struct netlink_news *news, void *ct
 		rc = -errno;
 		goto fail_questions;
 	}
-	rc = news_subscribe(nl->news);
+	rc = news_subscribe(nl->news, news);
 	if (rc < 0)
 		goto fail_news;
 	*out = nl;

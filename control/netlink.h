@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * rtnetlink, as far as next hops need it. Two sockets: one for questions, which
- * the kernel answers before the send returns, so that asking is a plain call;
- * one for news.
+ * rtnetlink, as far as next hops and the port's interface need it. Two sockets: one for questions,
+ * which the kernel answers before the send returns, so that asking is a plain call; one for news.
  */
 #ifndef CONTROL_NETLINK_H
 #define CONTROL_NETLINK_H
 
 #include <linux/netlink.h>
+#include <net/if.h>
 
 #include <rte_ether.h>
 
@@ -27,21 +27,32 @@ struct netlink_neighbour {
 	struct rte_ether_addr mac;
 };
 
+/* The modes in which an interface can carry an XDP program, as IFLA_XDP_ATTACHED
+ * numbers them: driver, generic, hardware. */
+#define NETLINK_XDP_MODES 4
+
 struct netlink_link {
 	unsigned int ifindex;
-	uint32_t mtu; /* 0: not said */
+	uint32_t flags; /* IFF_... */
+	uint32_t mtu;	/* 0: not said */
+	char name[IFNAMSIZ];
+	bool has_mac;
+	struct rte_ether_addr mac;
+	uint32_t xdp[NETLINK_XDP_MODES]; /* ids of the programs, by mode; 0: none */
 };
 
+/* What has no handler is not subscribed to. */
 struct netlink_news {
 	void (*neighbour)(void *ctx, const struct netlink_neighbour *n);
 	void (*link)(void *ctx, const struct netlink_link *l);
-	void (*routes)(void *ctx); /* a route, rule or address changed */
-	void (*lost)(void *ctx);   /* some news did not reach us */
+	void (*addresses)(void *ctx); /* of this host changed */
+	void (*routes)(void *ctx);    /* a route or rule changed */
+	void (*lost)(void *ctx);      /* some news did not reach us */
 };
 
 struct netlink;
 
-/* 0 or -errno. */
+/* 0 or -errno. The handlers are used until the end. */
 int netlink_open(struct netlink **out, const struct netlink_news *news, void *ctx);
 void netlink_close(struct netlink *nl);
 /* Readable when there is news. */
@@ -57,6 +68,7 @@ int netlink_route_get(struct netlink *nl, const struct addr *host, const struct 
 /* -ENOENT: the kernel does not know it. */
 int netlink_neighbour_get(struct netlink *nl, const struct addr *addr, unsigned int ifindex,
 			  struct netlink_neighbour *out);
+/* -ENODEV: there is none of that index (any more). */
 int netlink_link_get(struct netlink *nl, unsigned int ifindex, struct netlink_link *out);
 /* Tells the kernel that the neighbour is in use: it probes it if it has to.
  * -EPERM without CAP_NET_ADMIN. */

@@ -15,6 +15,7 @@
 #include "control/capability.h"
 #include "control/cleaner.h"
 #include "control/eal_files.h"
+#include "control/log.h"
 #include "control/syscalls.h"
 
 static struct {
@@ -90,10 +91,9 @@ static void user_stay(const char *wanted)
 	self.uid = geteuid();
 	self.gid = getegid();
 	if (strcmp(self.user, wanted) != 0)
-		fprintf(stderr,
-			"oncewired: warning: runs as %s, not as [relay] user = %s: only root can "
-			"change it\n",
-			self.user, wanted);
+		log_line(LOG_WARNING,
+			 "warning: runs as %s, not as [relay] user = %s: only root can change it",
+			 self.user, wanted);
 }
 
 static int user_choose(const struct config *c, char *why, size_t size)
@@ -110,9 +110,8 @@ static int user_choose(const struct config *c, char *why, size_t size)
 	snprintf(self.user, sizeof(self.user), "%s", c->user);
 	self.changes = self.uid != 0;
 	if (!self.changes)
-		fputs("oncewired: WARNING: stays root: whoever takes over the relay owns this "
-		      "host's files; set [relay] user = oncewire\n",
-		      stderr);
+		log_line(LOG_WARNING, "WARNING: stays root: whoever takes over the relay owns this "
+				      "host's files; set [relay] user = oncewire");
 	return 0;
 }
 
@@ -184,10 +183,10 @@ static int files_give(const struct config *c, struct admin *admin, char *why, si
 static void file_check(const char *path)
 {
 	if (access(path, R_OK) < 0)
-		fprintf(stderr,
-			"oncewired: warning: %s cannot be read again by %s (%s): no reload; let it "
-			"into the folder and run: chown %s %s\n",
-			path, self.user, strerror(errno), self.user, path);
+		log_line(LOG_WARNING,
+			 "warning: %s cannot be read again by %s (%s): no reload; let it into the "
+			 "folder and run: chown %s %s",
+			 path, self.user, strerror(errno), self.user, path);
 }
 
 static void files_check(const struct config *c, const char *path)
@@ -209,7 +208,7 @@ static int syscalls_drop(char *why, size_t size)
 	int err;
 
 	if (SANITIZED) {
-		fputs("oncewired: warning: no seccomp filter: built with a sanitizer\n", stderr);
+		log_line(LOG_WARNING, "warning: no seccomp filter: built with a sanitizer");
 		return 0;
 	}
 	err = syscalls_limit();
@@ -248,8 +247,8 @@ void privilege_explain(const struct port *p)
 
 	if (self.dropped || !capabilities_missing(p, self.changes, names, sizeof(names))[0])
 		return;
-	fprintf(stderr,
-		"oncewired: capabilities that it takes and that are missing: %s; start it as root, "
-		"or with these as AmbientCapabilities= of its unit\n",
-		names);
+	log_line(LOG_ERR,
+		 "capabilities that it takes and that are missing: %s; start it as root, or with "
+		 "these as AmbientCapabilities= of its unit",
+		 names);
 }

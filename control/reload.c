@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "control/control.h"
+#include "control/log.h"
 
 static int config_read(const char *path, struct config *next, FILE *err)
 {
@@ -69,13 +70,13 @@ refuse:
 static void result_say(const struct reload *r)
 {
 	if (r->failed)
-		fprintf(stderr, "oncewired: not reloaded, everything stays as it was:\n");
+		log_line(LOG_ERR, "not reloaded, everything stays as it was:");
 	else
-		fprintf(stderr, "oncewired: reloaded %s\n", r->path);
+		log_line(LOG_NOTICE, "reloaded %s", r->path);
 	if (r->messages != NULL)
-		fputs(r->messages, stderr);
+		log_text(r->failed ? LOG_ERR : LOG_WARNING, r->messages);
 	if (!r->failed)
-		config_warn_open(r->config, stderr);
+		config_warn_open(r->config);
 }
 
 bool reload_run(struct control *ctl)

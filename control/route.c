@@ -239,6 +239,7 @@ static void news_read(evutil_socket_t fd, short what, void *arg)
 static const struct netlink_news news_handlers = {
 	.neighbour = neighbour_changed,
 	.link = link_changed,
+	.addresses = routes_changed, /* a source address can decide on the route */
 	.routes = routes_changed,
 	.lost = news_lost,
 };

@@ -108,6 +108,22 @@ static json_t *domains_object(const struct control *ctl)
 	return o;
 }
 
+/* What a monitor looks at first. */
+static json_t *health_object(const struct control *ctl)
+{
+	json_t *o = json_object(), *problems = json_array();
+	uint64_t strays;
+
+	watch_status(ctl, o, problems);
+	if (ctl->rx_us != 0)
+		put(o, "last_packet_seconds", (ctl->now_us - ctl->rx_us) / 1000000);
+	if (port_strays(&ctl->relay->port, &strays) == 0)
+		put(o, "kernel_socket_drops", strays);
+	json_object_set_new(o, "ok", json_boolean(json_array_size(problems) == 0));
+	json_object_set_new(o, "problems", problems);
+	return o;
+}
+
 json_t *control_status(void *ctx, int argc, char **argv)
 {
 	struct control *ctl = ctx;
@@ -125,6 +141,7 @@ json_t *control_status(void *ctx, int argc, char **argv)
 	json_object_set_new(o, "instance", json_string(ctl->config->instance));
 	json_object_set_new(o, "listen", json_string(addr_text(&ctl->relay->self, text)));
 	json_object_set_new(o, "port", json_string(ctl->config->port));
+	json_object_set_new(o, "health", health_object(ctl));
 	put_privileges(o);
 	put(o, "workers", ctl->relay->port.workers);
 	put(o, "uptime_seconds", control_seconds(ctl) - ctl->started);

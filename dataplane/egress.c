@@ -66,7 +66,9 @@ static void next_hop_ask(struct worker *w, struct rte_mbuf *m)
 
 static void egress_queue(struct worker *w, struct rte_mbuf *m, const struct rte_ether_addr *to)
 {
-	packet_finish(m, &w->relay->self, &w->relay->port.mac, to);
+	const struct rte_ether_addr from = port_mac(&w->relay->port);
+
+	packet_finish(m, &w->relay->self, &from, to);
 	w->stats.tx_bytes += m->pkt_len;
 	w->tx[w->tx_count++] = m;
 	if (w->tx_count == WORKER_TX_BURST)

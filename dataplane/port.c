@@ -97,9 +97,9 @@ static int prepare_vdev(struct port *p, const char *args, char *why, size_t size
 }
 
 /* They are the driver's descriptors, closed with its port. */
-static void port_forget_maps(struct port *p)
+static void port_forget_program(struct port *p)
 {
-	p->ports_map = p->stats_map = p->flows_map = p->state_map = -1;
+	p->program = p->ports_map = p->stats_map = p->flows_map = p->state_map = -1;
 }
 
 static void port_clear(struct port *p, const struct addr *listen, uint16_t workers)
@@ -110,7 +110,7 @@ static void port_clear(struct port *p, const struct addr *listen, uint16_t worke
 	p->listen = *listen;
 	p->workers = workers;
 	p->lock_fd = p->kernel_fd = -1;
-	port_forget_maps(p);
+	port_forget_program(p);
 	for (i = 0; i < PORT_WORKERS; i++)
 		p->rx_fd[i] = -1;
 }
@@ -258,12 +258,14 @@ static int port_find(struct port *p, char *why, size_t size)
 /* What the device says of itself once it runs. */
 static int port_describe(struct port *p)
 {
+	struct rte_ether_addr mac;
 	uint16_t mtu;
 	int err;
 
-	err = rte_eth_macaddr_get(p->id, &p->mac);
+	err = rte_eth_macaddr_get(p->id, &mac);
 	if (err)
 		return err;
+	port_mac_set(p, &mac);
 	err = rte_eth_dev_get_mtu(p->id, &mtu);
 	if (!err && (!p->mtu || mtu < p->mtu))
 		p->mtu = mtu;
@@ -300,7 +302,7 @@ static void port_abandon(struct port *p)
 		xdp_detach(p);
 	else
 		rte_eth_dev_close(p->id);
-	port_forget_maps(p);
+	port_forget_program(p);
 }
 
 int port_start(struct port *p, uint32_t buffers, char *why, size_t why_size)
@@ -319,6 +321,11 @@ int port_start(struct port *p, uint32_t buffers, char *why, size_t why_size)
 	return 0;
 }
 
+int port_check_queues(const struct port *p, char *why, size_t why_size)
+{
+	return p->kind == PORT_AF_XDP ? iface_check_queues(p, why, why_size) : 0;
+}
+
 void port_stop(struct port *p)
 {
 	if (!p->started)
@@ -331,7 +338,7 @@ void port_stop(struct port *p)
 		rte_eth_dev_close(p->id);
 	if (p->kind == PORT_AF_XDP)
 		xdp_detach(p);
-	port_forget_maps(p);
+	port_forget_program(p);
 }
 
 void port_release(struct port *p)

@@ -10,8 +10,10 @@
 
 #include <limits.h>
 #include <net/if.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <rte_ether.h>
 
@@ -35,18 +37,40 @@ struct port {
 	uint16_t workers;
 	uint16_t id; /* ethdev; valid from port_start */
 	bool started;
-	struct rte_ether_addr mac;
-	uint16_t mtu;
+	_Atomic uint64_t mac;	 /* control: wo, workers: ro, by port_mac() */
+	uint16_t mtu;		 /* at the start */
 	int rx_fd[PORT_WORKERS]; /* an idle worker sleeps on it; -1: none */
 	struct rte_mempool *pool[PORT_WORKERS];
 	/* before EAL */
 	int lock_fd;   /* abstract socket: one relay per (network namespace, interface) */
 	int kernel_fd; /* UDP socket on the relay's port: no ICMP unreachable for strays */
-	int ports_map; /* XDP map of {address, port} to steer, -1: none */
-	int stats_map; /* XDP map of the program's counters, -1: none */
-	int flows_map; /* XDP maps of known flows and of the rates for strangers, */
-	int state_map; /* -1: none (dataplane/shed.h) */
+	/* the XDP program and its maps; the descriptors are the driver's, -1: none */
+	int program;
+	uint32_t program_id;
+	uint32_t program_mode; /* XDP_FLAGS_..._MODE */
+	int ports_map;	       /* of {address, port} to steer */
+	int stats_map;	       /* of the program's counters */
+	int flows_map;	       /* of known flows, and of the rates for strangers */
+	int state_map;	       /* (dataplane/shed.h) */
 };
+
+/* The address that frames leave with. */
+static inline struct rte_ether_addr port_mac(const struct port *p)
+{
+	uint64_t word = atomic_load_explicit(&p->mac, memory_order_relaxed);
+	struct rte_ether_addr mac;
+
+	memcpy(&mac, &word, sizeof(mac));
+	return mac;
+}
+
+static inline void port_mac_set(struct port *p, const struct rte_ether_addr *mac)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, mac, sizeof(*mac));
+	atomic_store_explicit(&p->mac, word, memory_order_relaxed);
+}
 
 /* Reads `spec` ("af_xdp:IFNAME" or "vdev:ARGS"), takes the lock, binds the
  * kernel's UDP socket, and looks at the XDP program on the interface: a foreign
@@ -61,6 +85,15 @@ int port_start(struct port *p, uint32_t buffers, char *why, size_t why_size);
 /* Tells the XDP program to redirect this relay's address and port (on) or to
  * pass everything (off). Nothing to do for other ports. 0 or -errno. */
 int port_steer(struct port *p, bool on);
+/* Are the interface's receive queues still one a worker? Otherwise writes cause and
+ * remedy to `why` and returns -errno. 0 for ports without an interface's queues. */
+int port_check_queues(const struct port *p, char *why, size_t why_size);
+/* Attaches our program again, where none is. 0 or -errno: -EBUSY or -EEXIST: there
+ * is one. */
+int port_attach(const struct port *p);
+/* Packets to the relay's address and port that the kernel got and dropped: fragments,
+ * or all when nothing is steered. 0 or -errno. */
+int port_strays(const struct port *p, uint64_t *count);
 void port_stop(struct port *p);
 void port_release(struct port *p);
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -197,6 +198,21 @@ static int iface_bind_failed(const struct port *p, int err, char *why, size_t si
 			"are checked for a second); `ip addr show dev %s`",
 			text, p->ifname);
 	return port_fail(why, size, err, "UDP socket on %s: %s", text, strerror(-err));
+}
+
+int port_strays(const struct port *p, uint64_t *count)
+{
+	uint32_t info[SK_MEMINFO_VARS];
+	socklen_t len = sizeof(info);
+
+	if (p->kernel_fd < 0)
+		return -ENOTSUP;
+	if (getsockopt(p->kernel_fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0)
+		return -errno;
+	if (len <= SK_MEMINFO_DROPS * sizeof(info[0]))
+		return -ENOTSUP;
+	*count = info[SK_MEMINFO_DROPS];
+	return 0;
 }
 
 int iface_bind(struct port *p, bool shared, char *why, size_t size)

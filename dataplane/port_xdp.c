@@ -255,6 +255,9 @@ int xdp_adopt(struct port *p, char *why, size_t size)
 		return port_fail(why, size, -ENOENT,
 				 "%s: the driver did not attach our XDP program; see its messages",
 				 p->ifname);
+	p->program = a.fd;
+	p->program_id = a.program;
+	p->program_mode = mode.flag;
 	p->ports_map = map_adopt(&a, STEER_PORTS);
 	p->stats_map = map_adopt(&a, STEER_STATS);
 	p->flows_map = map_adopt(&a, STEER_FLOWS);
@@ -266,6 +269,12 @@ int xdp_adopt(struct port *p, char *why, size_t size)
 			 "maps " STEER_PORTS ", " STEER_STATS ", " STEER_FLOWS ", " STEER_STATE
 			 "); use the one installed with oncewired",
 			 p->ifname);
+}
+
+int port_attach(const struct port *p)
+{
+	return bpf_xdp_attach((int)p->ifindex, p->program,
+			      p->program_mode | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
 }
 
 bool xdp_closable(const struct port *p)

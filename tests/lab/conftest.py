@@ -17,6 +17,12 @@ from peer import STORED, Peer  # noqa: E402
 
 serial = itertools.count(1)
 
+PASS_PROGRAM = """
+#define SEC(name) __attribute__((section(name), used))
+SEC("xdp") int somebody_elses(void *ctx) { return 2; /* XDP_PASS */ }
+char terms[] SEC("license") = "GPL";
+"""
+
 
 def pytest_sessionstart(session):
     if os.geteuid() != 0:
@@ -123,3 +129,12 @@ def stored(lab, peer):
 @pytest.fixture
 def digest():
     return lambda content: hashlib.sha256(content).digest()
+
+
+@pytest.fixture(scope="session")
+def pass_object(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("xdp")
+    (folder / "pass.c").write_text(PASS_PROGRAM)
+    subprocess.run(["clang", "-O2", "-target", "bpf", "-c", "pass.c", "-o", "pass.o"], cwd=folder,
+                   check=True)
+    return folder / "pass.o"

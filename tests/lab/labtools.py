@@ -43,6 +43,13 @@ def wait_until(condition, timeout=20, step=0.05, what="condition"):
         time.sleep(step)
 
 
+def xdp_program(lab, role):
+    """Name of the XDP program on the relay's interface, or None."""
+    shown = lab.run(role, "ip", "-d", "-j", "link", "show", "eth0", check=True).stdout
+    program = json.loads(shown)[0].get("xdp", {}).get("prog")
+    return program and program.get("name", str(program["id"]))
+
+
 def expect_drop(lab, role, reason, act, count=1):
     """act() must raise this counter by exactly `count`, and no other."""
     before = lab.drops(role)
@@ -335,8 +342,10 @@ class Lab:
     # ---- relays ----
 
     def status(self, role):
-        done = self.run(role, "oncewire", "status", "--json", timeout=10, check=True)
-        return json.loads(done.stdout)
+        done = self.run(role, "oncewire", "status", "--json", timeout=10)
+        status = json.loads(done.stdout)
+        assert done.returncode == (0 if status["health"]["ok"] else 6), done
+        return status
 
     def drops(self, role):
         return self.status(role)["drops"]
@@ -368,7 +377,7 @@ class Lab:
         def answers():
             assert process.poll() is None, (self.state / f"{role}.log").read_text()[-2000:]
             return self.run(role, "oncewire", "status", "--socket",
-                            self.state / f"{role}.sock").returncode == 0
+                            self.state / f"{role}.sock").returncode in (0, 6)
 
         wait_until(answers, 30, 0.1, f"start of the {role} relay")
         return process

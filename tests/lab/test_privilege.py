@@ -14,8 +14,8 @@ import sys
 
 import pytest
 
-from labtools import wait_until
-from test_lifecycle import assert_nothing_left, hugepage_files, xdp_program
+from labtools import wait_until, xdp_program
+from test_lifecycle import assert_nothing_left, hugepage_files
 
 USER = "oncewire"
 CAP_NET_ADMIN = 1 << 12

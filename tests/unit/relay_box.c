@@ -187,17 +187,18 @@ static void relay_configure(const struct config *c, struct relay *r)
 		.kind = PORT_VDEV,
 		.workers = 1,
 		.id = (uint16_t)wire.id,
-		.mac = own_mac,
 		.mtu = 1500,
 		.rx_fd = {-1},
 		.pool = {wire.pool},
 		.lock_fd = -1,
 		.kernel_fd = -1,
+		.program = -1,
 		.ports_map = -1,
 		.stats_map = -1,
 		.flows_map = -1,
 		.state_map = -1,
 	};
+	port_mac_set(&r->port, &own_mac);
 }
 
 static int store_open(const struct config *c, struct relay *r)

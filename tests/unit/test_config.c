@@ -774,18 +774,20 @@ static void test_retain(void **state)
 
 static void test_open_warning(void **state)
 {
+	FILE *real = stderr;
 	char *text;
 	size_t size;
-	FILE *f = open_memstream(&text, &size);
 
 	(void)state;
+	stderr = open_memstream(&text, &size);
 	must_load(RELAY "[domain a]\nkey_file = /a\n");
-	config_warn_open(&config, f);
-	fflush(f);
+	config_warn_open(&config);
+	fflush(stderr);
 	assert_int_equal(size, 0);
 	must_load(RELAY);
-	config_warn_open(&config, f);
-	fclose(f);
+	config_warn_open(&config);
+	fclose(stderr);
+	stderr = real;
 	assert_non_null(strstr(text, "anybody may use it"));
 	assert_ptr_equal(strchr(text, '\n'), text + size - 1);
 	free(text);

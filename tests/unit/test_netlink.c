@@ -147,6 +147,49 @@ static void test_link(void **state)
 	assert_int_equal(netlink_link_parse(h, &l), -EBADMSG);
 }
 
+static void test_link_of_a_port(void **state)
+{
+	const struct ifinfomsg ifi = {.ifi_index = 5, .ifi_flags = IFF_UP | IFF_RUNNING};
+	struct nlattr *xdp;
+	struct netlink_link l;
+	struct nlmsghdr *h;
+
+	(void)state;
+	h = message(RTM_NEWLINK, &ifi, sizeof(ifi));
+	mnl_attr_put_strz(h, IFLA_IFNAME, "fifteen-letters");
+	mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
+	xdp = mnl_attr_nest_start(h, IFLA_XDP);
+	mnl_attr_put_u8(h, IFLA_XDP_ATTACHED, XDP_ATTACHED_MULTI);
+	mnl_attr_put_u32(h, IFLA_XDP_DRV_PROG_ID, 11);
+	mnl_attr_put_u32(h, IFLA_XDP_SKB_PROG_ID, 12);
+	mnl_attr_put_u32(h, IFLA_XDP_HW_PROG_ID, 13);
+	mnl_attr_nest_end(h, xdp);
+	assert_int_equal(netlink_link_parse(h, &l), 0);
+	assert_int_equal(l.flags, IFF_UP | IFF_RUNNING);
+	assert_string_equal(l.name, "fifteen-letters");
+	assert_true(l.has_mac);
+	assert_memory_equal(&l.mac, mac, 6);
+	assert_int_equal(l.xdp[XDP_ATTACHED_DRV], 11);
+	assert_int_equal(l.xdp[XDP_ATTACHED_SKB], 12);
+	assert_int_equal(l.xdp[XDP_ATTACHED_HW], 13);
+
+	h = message(RTM_NEWLINK, &ifi, sizeof(ifi));
+	mnl_attr_put(h, IFLA_ADDRESS, 20, "an InfiniBand address");
+	assert_int_equal(netlink_link_parse(h, &l), 0);
+	assert_false(l.has_mac);
+	h = message(RTM_NEWLINK, &ifi, sizeof(ifi));
+	mnl_attr_put_strz(h, IFLA_IFNAME, "sixteen--letters");
+	assert_int_equal(netlink_link_parse(h, &l), -EBADMSG);
+	h = message(RTM_NEWLINK, &ifi, sizeof(ifi));
+	mnl_attr_put(h, IFLA_IFNAME, 0, "");
+	assert_int_equal(netlink_link_parse(h, &l), -EBADMSG);
+	h = message(RTM_NEWLINK, &ifi, sizeof(ifi));
+	xdp = mnl_attr_nest_start(h, IFLA_XDP);
+	mnl_attr_put_u16(h, IFLA_XDP_SKB_PROG_ID, 1);
+	mnl_attr_nest_end(h, xdp);
+	assert_int_equal(netlink_link_parse(h, &l), -EBADMSG);
+}
+
 /* Attributes whose length does not fit what they are. */
 static void test_misshapen(void **state)
 {
@@ -222,9 +265,10 @@ static void test_truncated(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_route),	  cmocka_unit_test(test_route_via_ip6),
-		cmocka_unit_test(test_neighbour), cmocka_unit_test(test_link),
-		cmocka_unit_test(test_misshapen), cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_route),	       cmocka_unit_test(test_route_via_ip6),
+		cmocka_unit_test(test_neighbour),      cmocka_unit_test(test_link),
+		cmocka_unit_test(test_link_of_a_port), cmocka_unit_test(test_misshapen),
+		cmocka_unit_test(test_truncated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
