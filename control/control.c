@@ -17,6 +17,9 @@
 #define NOTES_A_ROUND 256 /* messages from one worker before the others and timers get a turn */
 #define SPIN_ROUNDS 64	  /* empty rounds before the loop blocks */
 
+#define CLOCK_STEP_US 1000000 /* NTP steps beyond 0.128 s; below a second nobody notices */
+#define CLOCK_SLEW_US 50000   /* a second: limits and deadlines are wrong by no more than that */
+
 uint64_t table_seed;
 
 static uint64_t clock_us(clockid_t id)
@@ -27,10 +30,46 @@ static uint64_t clock_us(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-void control_clock(struct control *ctl)
+static void clock_read(struct control *ctl)
 {
 	ctl->now_us = clock_us(CLOCK_MONOTONIC);
-	ctl->unix_us = clock_us(CLOCK_REALTIME);
+	ctl->wall_us = clock_us(CLOCK_REALTIME);
+}
+
+static void clock_start(struct control *ctl)
+{
+	clock_read(ctl);
+	ctl->unix_us = ctl->wall_us;
+	ctl->unix_offset = ctl->unix_us - ctl->now_us;
+}
+
+void control_clock(struct control *ctl)
+{
+	int64_t behind, step;
+
+	clock_read(ctl);
+	ctl->unix_us = ctl->now_us + ctl->unix_offset;
+	behind = (int64_t)(ctl->wall_us - ctl->unix_us);
+	step = behind - ctl->clock_behind;
+	ctl->clock_behind = behind;
+	if (llabs(step) < CLOCK_STEP_US)
+		return;
+	health_set(&ctl->clock, ctl->now_us, false,
+		   "the host's clock was set %.3f s %s; tokens and deadlines follow by %d ms a "
+		   "second",
+		   (double)llabs(step) / 1e6, step > 0 ? "forward" : "back", CLOCK_SLEW_US / 1000);
+	peers_clock_set(ctl);
+}
+
+/* Once a second. A clock that is disciplined without steps never gets away. */
+static void clock_follow(struct control *ctl)
+{
+	int64_t slew = RTE_MAX(RTE_MIN(ctl->clock_behind, CLOCK_SLEW_US), -CLOCK_SLEW_US);
+
+	ctl->unix_offset += (uint64_t)slew;
+	ctl->unix_us += (uint64_t)slew;
+	ctl->clock_behind -= slew;
+	clock_publish(&ctl->relay->clock, rte_rdtsc(), ctl->unix_us);
 }
 
 /* The keys of the current epoch go into the slot that is not in use. */
@@ -66,13 +105,15 @@ static void control_second(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	control_clock(ctl);
-	clock_publish(&ctl->relay->clock, rte_rdtsc(), ctl->unix_us);
+	clock_follow(ctl);
 	keys_update(ctl);
 	lease_expire(ctl->relay->leases, control_seconds(ctl));
 	flow_table_epoch(&ctl->relay->flows, token_epoch(control_seconds(ctl)));
-	peers_mark(ctl);
+	peers_review(ctl);
 	uploads_review(ctl);
 	watch_review(ctl);
+	health_review(&ctl->clock, ctl->now_us);
+	health_review(&ctl->upstream, ctl->now_us);
 	rx_note(ctl);
 }
 
@@ -286,8 +327,8 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 	ctl->config = c;
 	ctl->relay = relay;
 	relay->clock.us_per_tick = 1e6 / (double)rte_get_tsc_hz();
-	control_clock(ctl);
-	ctl->started = control_seconds(ctl);
+	clock_start(ctl);
+	ctl->started_us = ctl->now_us;
 	clock_publish(&relay->clock, rte_rdtsc(), ctl->unix_us);
 	keys_update(ctl);
 	relay_limits_init(relay);

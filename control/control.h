@@ -75,8 +75,15 @@ struct control {
 	struct stats stats; /* this thread's drops, and what it sends of its own */
 	struct counters counters;
 	uint64_t now_us;  /* monotonic, of this round of the loop */
-	uint64_t unix_us; /* wall clock, likewise */
-	uint64_t started; /* Unix seconds */
+	uint64_t wall_us; /* the host's clock, likewise: for other hosts' eyes */
+	/* Unix time without steps, for tokens, leases and deadlines, here and in the
+	 * workers: where the host's clock was set, it follows slowly. */
+	uint64_t unix_us;
+	uint64_t unix_offset; /* from now_us, modulo 2^64 */
+	int64_t clock_behind; /* how far unix_us is behind wall_us */
+	struct health_item clock;
+	struct health_item upstream; /* private: does central answer? */
+	uint64_t started_us;	     /* monotonic */
 	uint64_t rx_seen; /* packets received until rx_us, monotonic; 0 and 0: none yet */
 	uint64_t rx_us;
 	bool stop;
@@ -101,8 +108,8 @@ void control_stop(struct control *ctl);
 void control_fail(struct control *ctl, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Reads the clocks into now_us and unix_us: once a round, and in every callback
- * of libevent, which may have slept since. */
+/* Reads the clocks: once a round, and in every callback of libevent, which may have
+ * slept since. */
 void control_clock(struct control *ctl);
 
 static inline uint64_t control_seconds(const struct control *ctl)

@@ -62,7 +62,7 @@ static uint64_t notice_transmit(struct control *ctl, struct peer *peer, uint16_t
 	struct rte_mbuf *m = outbox_alloc(ctl, worker, to);
 
 	n->nonce = peer->nonce++;
-	n->time = ctl->unix_us / 1000;
+	n->time = ctl->wall_us / 1000;
 	if (m != NULL)
 		outbox_send(ctl, m,
 			    notice_encode(egress_payload(m), WIRE_MAX_FRAME, peer_field(peer), conn,
@@ -95,6 +95,8 @@ static void pending_timer(evutil_socket_t fd, short what, void *arg)
 	}
 	np->last = notice_transmit(np->ctl, np->peer, np->worker, &np->peer->addr,
 				   notice_conn(np->key.transfer), &np->n);
+	/* they may begin anew, when the clock was set */
+	np->first = RTE_MIN(np->first, np->last);
 	event_add(np->timer, &retry);
 }
 

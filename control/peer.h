@@ -5,7 +5,10 @@
 #ifndef CONTROL_PEER_H
 #define CONTROL_PEER_H
 
+#include <jansson.h>
+
 #include "control/config.h"
+#include "control/health.h"
 #include "dataplane/packet.h"
 #include "wire/frame.h"
 
@@ -21,8 +24,17 @@ struct peer {
 	struct addr configured;		   /* ADDR_NONE: anywhere */
 	struct addr addr;		   /* central: where the last QUERY came from */
 	uint64_t nonce;			   /* of our next frame */
-	uint64_t highest;		   /* nonce seen */
+	uint64_t highest;		   /* nonce seen, 0: none */
 	uint64_t window[PEER_WINDOW / 64]; /* which of the last PEER_WINDOW were seen */
+	/* A run of nonces that follow each other: its first; the highest before it */
+	uint64_t run;
+	uint64_t before;
+	/* Seen while a clock was ahead: never again. Both 0: none. */
+	uint64_t barred_from;
+	uint64_t barred_to;
+	int64_t clock_ahead_ms; /* of ours; way and waiting included */
+	uint64_t heard_us;	/* monotonic, when its last good frame came; 0: never */
+	struct health_item clock;
 };
 
 struct peers {
@@ -48,6 +60,13 @@ void peers_update(struct control *ctl, const struct config *c);
 void peers_fini(struct control *ctl);
 /* Their frames are no strangers'. To be said again and again: marks get lost. */
 void peers_mark(struct control *ctl);
+
+/* The host's clock was set: numbers go on from where it is now. */
+void peers_clock_set(struct control *ctl);
+/* Once a second. */
+void peers_review(struct control *ctl);
+/* For `oncewire status`: an object for each, by name; what is wrong to `problems`. */
+json_t *peers_status(const struct control *ctl, json_t *problems);
 
 /* By the pair's id, NULL if there is none; id 0 finds a free place. */
 struct peer *peer_find(struct control *ctl, uint32_t id);

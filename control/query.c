@@ -25,7 +25,7 @@ static void query_transmit(struct control *ctl, struct request *rq)
 	uint64_t now = control_seconds(ctl);
 	struct query q = {
 		.nonce = up->nonce++,
-		.time = ctl->unix_us / 1000,
+		.time = ctl->wall_us / 1000,
 		.transfer = rq->key.transfer,
 		.id = &rq->id,
 		.target = &rq->target,
@@ -44,11 +44,27 @@ static void query_transmit(struct control *ctl, struct request *rq)
 		.source_conn = rq->conn,
 	};
 
+	/* they may begin anew, when the clock was set */
+	rq->query_first = RTE_MIN(rq->query_first, q.nonce);
 	rq->query_last = q.nonce;
 	if (m != NULL)
 		outbox_send(ctl, m,
 			    query_encode(egress_payload(m), WIRE_MAX_FRAME, peer_field(up),
 					 rq->query_conn, &q, peer_key(up)));
+}
+
+static void upstream_judge(struct control *ctl, bool answers)
+{
+	char text[ADDR_TEXT_MAX];
+
+	addr_text(&ctl->peers.peer[0].addr, text);
+	if (answers)
+		health_set(&ctl->upstream, ctl->now_us, false, "central relay %s answers", text);
+	else
+		health_set(&ctl->upstream, ctl->now_us, true,
+			   "central relay %s does not answer: what is not here is uploaded; is it "
+			   "up, and are its pair key and its clock right?",
+			   text);
 }
 
 void query_send(struct control *ctl, struct request *rq)
@@ -60,6 +76,7 @@ void query_send(struct control *ctl, struct request *rq)
 		query_begin(ctl, rq);
 	if (ctl->now_us - rq->query_started >= limit) {
 		ctl->counters.query_timeouts++;
+		upstream_judge(ctl, false);
 		request_upload(rq);
 		return;
 	}
@@ -112,6 +129,8 @@ void handle_answer(struct control *ctl, const struct packet *p, const struct fra
 	}
 	if (peer_authenticate(ctl, f, a.nonce, a.time) == NULL)
 		return;
+	if (ctl->upstream.bad)
+		upstream_judge(ctl, true);
 	rq = request_by_query(ctl, f->conn);
 	if (rq == NULL || a.query_nonce < rq->query_first || a.query_nonce > rq->query_last ||
 	    memcmp(a.transfer, rq->key.transfer, TRANSFER_SIZE) != 0 ||

@@ -103,7 +103,7 @@ static void answer_send(const struct question *qn, struct peer *peer, struct ans
 	struct rte_mbuf *m = outbox_alloc(qn->ctl, qn->p->worker, &qn->p->peer);
 
 	a->nonce = peer->nonce++;
-	a->time = qn->ctl->unix_us / 1000;
+	a->time = qn->ctl->wall_us / 1000;
 	a->query_nonce = qn->q.nonce;
 	a->transfer = qn->q.transfer;
 	a->leg = qn->q.leg;

@@ -115,6 +115,9 @@ static json_t *health_object(const struct control *ctl)
 	uint64_t strays;
 
 	watch_status(ctl, o, problems);
+	json_object_set_new(o, "peers", peers_status(ctl, problems));
+	if (ctl->upstream.bad)
+		json_array_append_new(problems, json_string(ctl->upstream.text));
 	if (ctl->rx_us != 0)
 		put(o, "last_packet_seconds", (ctl->now_us - ctl->rx_us) / 1000000);
 	if (port_strays(&ctl->relay->port, &strays) == 0)
@@ -144,7 +147,7 @@ json_t *control_status(void *ctx, int argc, char **argv)
 	json_object_set_new(o, "health", health_object(ctl));
 	put_privileges(o);
 	put(o, "workers", ctl->relay->port.workers);
-	put(o, "uptime_seconds", control_seconds(ctl) - ctl->started);
+	put(o, "uptime_seconds", (ctl->now_us - ctl->started_us) / 1000000);
 	put_store(o, ctl);
 #define X(field) put(o, #field, sum.field);
 	STATS(X)

@@ -237,7 +237,7 @@ static int worker_open(struct box *b)
 static void clock_set(struct box *b)
 {
 	b->relay.clock.us_per_tick = 0;
-	clock_publish(&b->relay.clock, 0, unit_clock_unix_us());
+	clock_publish(&b->relay.clock, 0, b->control.unix_us);
 }
 
 struct box *box_open(const struct config *c)
@@ -324,7 +324,7 @@ void box_pass(struct box *b, uint64_t us, uint64_t step)
 
 uint64_t box_seconds(void)
 {
-	return unit_clock_unix_us() / 1000000;
+	return control_seconds(&box.control);
 }
 
 /* ---- packets ---- */

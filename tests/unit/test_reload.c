@@ -86,7 +86,8 @@ static int set_up(void **state)
 	ctl.config = &config;
 	ctl.relay = &relay;
 	ctl.reclaim = reclaim_create(relay.qsbr);
-	ctl.unix_us = NOW_US;
+	ctl.unix_us = ctl.wall_us = NOW_US;
+	ctl.now_us = 1;
 	ctl.base = event_base_new();
 	assert_int_equal(keyring_build(&ctl, &config, &k), 0);
 	keyring_publish(&ctl, k);
@@ -213,11 +214,17 @@ static void test_restart_needed(void **state)
 	assert_string_equal(ctl.reload.messages, "");
 }
 
-static struct peer *authenticate(uint32_t field, uint64_t nonce)
+/* time_us: of the sender's clock. */
+static struct peer *authenticate_at(uint32_t field, uint64_t nonce, uint64_t time_us)
 {
 	const struct frame f = {.key = field};
 
-	return peer_authenticate(&ctl, &f, nonce, NOW * 1000);
+	return peer_authenticate(&ctl, &f, nonce, time_us / 1000);
+}
+
+static struct peer *authenticate(uint32_t field, uint64_t nonce)
+{
+	return authenticate_at(field, nonce, NOW_US);
 }
 
 static void test_nonces(void **state)
@@ -235,6 +242,103 @@ static void test_nonces(void **state)
 	assert_null(authenticate(x, UINT64_MAX));
 	assert_non_null(authenticate(x, NOW_US + 1));
 	assert_int_equal(ctl.stats.drops[DROP_REPLAY], 3);
+}
+
+static void clock_set(uint64_t us)
+{
+	ctl.wall_us = us;
+	peers_clock_set(&ctl);
+}
+
+/* Both relays' clocks were an hour ahead, and are set right: the numbers that the
+ * peer uses from then on are good, those it used before never again, also when the
+ * hour is over. */
+static void test_clock_set_back(void **state)
+{
+	const uint64_t hour = UINT64_C(3600000000);
+	const uint32_t x = 1 << 8 | 1;
+	struct peer *p;
+
+	(void)state;
+	clock_set(NOW_US + hour);
+	p = authenticate_at(x, NOW_US + hour + 5, NOW_US + hour);
+	assert_non_null(p);
+	assert_non_null(authenticate_at(x, NOW_US + hour + 7, NOW_US + hour));
+	assert_true(p->nonce >= NOW_US + hour); /* ours were of that time, too */
+	clock_set(NOW_US);
+	assert_true(p->nonce == NOW_US);
+	assert_non_null(authenticate_at(x, NOW_US + 1, NOW_US));
+	assert_null(authenticate_at(x, NOW_US + 1, NOW_US));
+	ctl.wall_us = NOW_US + hour;
+	assert_null(authenticate_at(x, NOW_US + hour + 5, NOW_US + hour));
+	assert_null(authenticate_at(x, NOW_US + hour + 7, NOW_US + hour));
+	assert_non_null(authenticate_at(x, NOW_US + 2, NOW_US + hour));
+	assert_non_null(authenticate_at(x, NOW_US + hour + 8, NOW_US + hour));
+}
+
+/* The clocks were right, then an hour ahead for a while: back again, what was seen
+ * before that is still a replay. */
+static void test_clock_set_there_and_back(void **state)
+{
+	const uint64_t hour = UINT64_C(3600000000);
+	const uint32_t x = 1 << 8 | 1;
+
+	(void)state;
+	assert_non_null(authenticate_at(x, NOW_US + 1, NOW_US));
+	clock_set(NOW_US + hour);
+	assert_non_null(authenticate_at(x, NOW_US + hour, NOW_US + hour));
+	clock_set(NOW_US + 10);
+	assert_null(authenticate_at(x, NOW_US + 1, NOW_US));
+	assert_null(authenticate_at(x, NOW_US, NOW_US));
+	assert_non_null(authenticate_at(x, NOW_US + 10, NOW_US + 10));
+	assert_null(authenticate_at(x, NOW_US + 10, NOW_US + 10));
+}
+
+/* Started in 1970, as a board without a battery does: once the clock is right, our
+ * numbers are above those of the run before. */
+static void test_clock_set_forward(void **state)
+{
+	struct peer *p = peer_find(&ctl, 1);
+
+	(void)state;
+	p->nonce = 5;
+	clock_set(NOW_US + 1);
+	assert_true(p->nonce == NOW_US + 1);
+	/* a small step back changes nothing: all was taken, and all will be */
+	p->nonce = NOW_US + 1000;
+	clock_set(NOW_US - 20000000);
+	assert_true(p->nonce == NOW_US + 1000);
+}
+
+/* A peer whose clock is wrong is a problem in words; what an eavesdropper repeats is
+ * none. */
+static void test_peer_clock(void **state)
+{
+	const uint32_t x = 1 << 8 | 1;
+	json_t *problems = json_array(), *o;
+
+	(void)state;
+	assert_non_null(authenticate_at(x, NOW_US + 10, NOW_US));
+	ctl.wall_us = NOW_US + 100000000;
+	assert_null(authenticate_at(x, NOW_US + 10, NOW_US));
+	json_decref(peers_status(&ctl, problems));
+	assert_int_equal(json_array_size(problems), 0);
+	ctl.wall_us = NOW_US;
+	assert_null(authenticate_at(x, NOW_US + 11, NOW_US + 3600000000));
+	json_decref(peers_status(&ctl, problems));
+	assert_int_equal(json_array_size(problems), 1);
+	assert_non_null(strstr(json_string_value(json_array_get(problems, 0)),
+			       "relay x is 3600 s ahead of"));
+	assert_null(authenticate_at(x, NOW_US + 11, UINT64_MAX));
+	json_array_clear(problems);
+	assert_non_null(authenticate_at(x, NOW_US + 11, NOW_US + 1500000));
+	o = peers_status(&ctl, problems);
+	assert_int_equal(json_array_size(problems), 0);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(o, "x"), "clock_ahead_ms")),
+		1500);
+	json_decref(o);
+	json_decref(problems);
 }
 
 /* Central goes on with the generation that it was asked with. */
@@ -317,6 +421,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_another_role, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_restart_needed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nonces, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_clock_set_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_clock_set_there_and_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_clock_set_forward, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_peer_clock, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pair_rotation, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_peer_comes_and_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_signal, set_up, tear_down),

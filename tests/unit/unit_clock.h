@@ -15,6 +15,8 @@
 /* It only moves when it is told to. */
 void unit_clock_reset(void);
 void unit_clock_advance(uint64_t us);
+/* Sets the wall clock: CLOCK_REALTIME alone jumps. */
+void unit_clock_step(int64_t us);
 /* Microseconds since 1970. */
 uint64_t unit_clock_unix_us(void);
 
