@@ -37,7 +37,8 @@ int sender_unreachable(struct ow_sender *s)
 				 relay, addr_text(&s->relay.named, named));
 	return fault_set(&s->fault, OW_UNREACHABLE,
 			 "relay %s does not answer%s%s%s; check the address, that oncewired runs "
-			 "there and that UDP to it is allowed%s%s",
+			 "there and that UDP to it is allowed; in a container or virtual machine "
+			 "of the relay's host, `ethtool -K IF tx off`%s%s",
 			 relay, error != 0 ? " (" : "", error != 0 ? strerror(error) : "",
 			 error != 0 ? ")" : "",
 			 m != NULL ? "; it is also silent if it does not know the key: " : "",

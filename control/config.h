@@ -54,6 +54,7 @@ struct config {
 	char port[256];	    /* "af_xdp:IFNAME" or "vdev:ARGS" */
 	char xdp_program[PATH_MAX];
 	struct rte_ether_addr gateway_mac; /* zero: none */
+	bool unfinished_checksums;	   /* `accept` (default) or `drop` */
 	uint32_t workers;
 	int control_cpu;		 /* -1: any CPU */
 	int worker_cpus[CONFIG_WORKERS]; /* -1: any CPU */

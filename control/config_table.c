@@ -53,6 +53,12 @@ const struct config_key config_keys[] = {
 		 "frames go to which answer none (offers, queries, requests for uploads). "
 		 "Default: to where the last frame of that host came from, and nowhere before "
 		 "there was one."},
+	{KEY(RELAY, CHOICE, "unfinished_checksums"), FIELD(unfinished_checksums), .value = "accept",
+	 .words = "drop|accept", .min = 0,
+	 .help = "Frames whose UDP checksum nobody finished, which is what containers and virtual "
+		 "machines of this host send. accept: such a frame crossed no wire that could "
+		 "have damaged it. drop: they are lost, and the sender needs `ethtool -K IF tx "
+		 "off`."},
 	{KEY(RELAY, COUNT, "workers"), FIELD(workers), .value = "1", .min = 1,
 	 .max = CONFIG_WORKERS,
 	 .help = "Worker threads, each with a queue of the port and, at best, a CPU of its own."},

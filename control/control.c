@@ -85,19 +85,6 @@ static void keys_update(struct control *ctl)
 	atomic_store_explicit(&k->current, !current, memory_order_release);
 }
 
-/* When was the last packet seen? To the second. */
-static void rx_note(struct control *ctl)
-{
-	uint64_t sum = 0;
-
-	for (uint16_t i = 0; i < ctl->relay->port.workers; i++)
-		sum += __atomic_load_n(&ctl->worker[i]->stats.rx_packets, __ATOMIC_RELAXED);
-	if (sum == ctl->rx_seen)
-		return;
-	ctl->rx_seen = sum;
-	ctl->rx_us = ctl->now_us;
-}
-
 static void control_second(evutil_socket_t fd, short what, void *arg)
 {
 	struct control *ctl = arg;
@@ -114,7 +101,7 @@ static void control_second(evutil_socket_t fd, short what, void *arg)
 	watch_review(ctl);
 	health_review(&ctl->clock, ctl->now_us);
 	health_review(&ctl->upstream, ctl->now_us);
-	rx_note(ctl);
+	traffic_review(ctl);
 }
 
 static void frame_dispatch(struct control *ctl, const struct packet *p, const struct frame *f)

@@ -18,6 +18,7 @@
 #include "control/reload.h"
 #include "control/request.h"
 #include "control/route.h"
+#include "control/traffic.h"
 #include "control/upload.h"
 #include "control/watch.h"
 #include "dataplane/worker.h"
@@ -72,6 +73,7 @@ struct control {
 	struct domain_slot slots[KEYRING_DOMAINS];
 	struct reload reload;
 	struct watch watch;
+	struct traffic traffic;
 	struct stats stats; /* this thread's drops, and what it sends of its own */
 	struct counters counters;
 	uint64_t now_us;  /* monotonic, of this round of the loop */
@@ -84,8 +86,6 @@ struct control {
 	struct health_item clock;
 	struct health_item upstream; /* private: does central answer? */
 	uint64_t started_us;	     /* monotonic */
-	uint64_t rx_seen; /* packets received until rx_us, monotonic; 0 and 0: none yet */
-	uint64_t rx_us;
 	bool stop;
 	int failure; /* -errno: what ends the relay, in the words of `why` */
 	char why[HEALTH_TEXT];

@@ -88,6 +88,7 @@ static void relay_configure(const struct config *c, struct relay *r)
 	r->self = c->listen;
 	r->central = c->role == ROLE_CENTRAL;
 	r->spin = c->idle == IDLE_SPIN;
+	r->unfinished_checksums = c->unfinished_checksums;
 	r->rules = c->rules;
 	r->offers_per_target = c->offers_per_target;
 	r->rate_per_target = c->rate_per_target;

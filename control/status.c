@@ -108,6 +108,12 @@ static json_t *domains_object(const struct control *ctl)
 	return o;
 }
 
+static void put_problem(json_t *problems, const struct health_item *h)
+{
+	if (h->bad)
+		json_array_append_new(problems, json_string(h->text));
+}
+
 /* What a monitor looks at first. */
 static json_t *health_object(const struct control *ctl)
 {
@@ -116,10 +122,10 @@ static json_t *health_object(const struct control *ctl)
 
 	watch_status(ctl, o, problems);
 	json_object_set_new(o, "peers", peers_status(ctl, problems));
-	if (ctl->upstream.bad)
-		json_array_append_new(problems, json_string(ctl->upstream.text));
-	if (ctl->rx_us != 0)
-		put(o, "last_packet_seconds", (ctl->now_us - ctl->rx_us) / 1000000);
+	put_problem(problems, &ctl->upstream);
+	put_problem(problems, &ctl->traffic.checksums);
+	if (ctl->traffic.packets_us != 0)
+		put(o, "last_packet_seconds", (ctl->now_us - ctl->traffic.packets_us) / 1000000);
 	if (port_strays(&ctl->relay->port, &strays) == 0)
 		put(o, "kernel_socket_drops", strays);
 	json_object_set_new(o, "ok", json_boolean(json_array_size(problems) == 0));

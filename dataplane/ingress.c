@@ -154,10 +154,22 @@ static enum drop stranger_admit(struct worker *w, struct item *it)
 	return it->flow.known ? DROP_NONE : shed_admit(&w->shed, peer, w->now_us);
 }
 
+static enum drop unfinished_admit(struct worker *w, const struct packet *p)
+{
+	if (w->stats.unfinished_checksums == 0)
+		w->unfinished = p->peer;
+	/* control looks at the address after it has seen the count */
+	__atomic_store_n(&w->stats.unfinished_checksums, w->stats.unfinished_checksums + 1,
+			 __ATOMIC_RELEASE);
+	return w->relay->unfinished_checksums ? DROP_NONE : DROP_UDP_CHECKSUM;
+}
+
 static enum drop item_parse(struct worker *w, struct item *it)
 {
 	enum drop shed, reason = packet_parse(it->mbuf, &w->relay->self);
 
+	if (reason == DROP_NONE && it->packet->unfinished)
+		reason = unfinished_admit(w, it->packet);
 	if (reason != DROP_NONE)
 		return reason;
 	reason = frame_parse(rte_pktmbuf_mtod(it->mbuf, void *), it->packet->payload_len,

@@ -41,10 +41,14 @@ static enum drop udp_parse(struct rte_mbuf *m, uint32_t l2_l3, uint32_t l4_len, 
 		if (!may_omit_checksum) /* RFC 8200, section 8.1 */
 			return DROP_UDP_CHECKSUM;
 	} else if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_GOOD) {
+		const uint32_t pseudo = addresses + udp_pseudo(len);
+
 		/* of the UDP length, which may be shorter than IP's (RFC 768) */
-		if (fold(addresses + udp_pseudo(len) + bytes_sum((const uint8_t *)udp, len)) !=
-		    0xffff)
-			return DROP_UDP_CHECKSUM;
+		if (fold(pseudo + bytes_sum((const uint8_t *)udp, len)) != 0xffff) {
+			if (udp->dgram_cksum != fold(pseudo))
+				return DROP_UDP_CHECKSUM;
+			p->unfinished = true;
+		}
 	}
 	memcpy(&p->peer.port, &udp->src_port, sizeof(p->peer.port));
 	p->payload_len = (uint16_t)(len - sizeof(*udp));
@@ -133,6 +137,7 @@ enum drop packet_parse(struct rte_mbuf *m, const struct addr *self)
 	if (rte_pktmbuf_data_len(m) < sizeof(*eth) || m->nb_segs != 1)
 		return DROP_NOT_IP;
 	memset(&p->peer, 0, sizeof(p->peer));
+	p->unfinished = false;
 	p->mac = eth->src_addr;
 	switch (rte_be_to_cpu_16(eth->ether_type)) {
 	case RTE_ETHER_TYPE_IPV4:

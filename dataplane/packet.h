@@ -24,6 +24,7 @@ struct packet {
 	uint16_t worker;	   /* the worker it came by, or is to leave by */
 	uint16_t sum;		   /* leaving: with has_sum, the payload's one's-complement sum */
 	bool has_sum;
+	bool unfinished; /* arriving: its checksum is the folded pseudo header, see below */
 };
 _Static_assert(sizeof(struct packet) <= 64, "fits the pool's private area");
 
@@ -33,7 +34,11 @@ static inline struct packet *packet_of(struct rte_mbuf *m)
 }
 
 /* Checks Ethernet, IP and UDP, and that the frame is for `self`; on DROP_NONE
- * the mbuf's data starts with the UDP payload and packet_of(m) is filled. */
+ * the mbuf's data starts with the UDP payload and packet_of(m) is filled.
+ *
+ * A kernel that leaves the checksum to a device writes the sum of the pseudo header
+ * there. Between virtual devices (veth, virtio) nobody finishes it, as nothing can
+ * damage what crosses no wire. Such a packet passes, and is marked. */
 enum drop packet_parse(struct rte_mbuf *m, const struct addr *self);
 
 /* Prepends the headers from `self` to packet_of(m)->peer; data is the payload.

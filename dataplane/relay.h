@@ -53,6 +53,7 @@ struct relay {
 	struct addr self;
 	bool central;
 	bool spin;		    /* idle workers never sleep */
+	bool unfinished_checksums;  /* are accepted */
 	uint32_t rules;		    /* bit (1 << enum rule): accepted */
 	bool possession;	    /* a hit costs its source a proof */
 	uint64_t hide_hits;	    /* bytes: hits of blobs up to this are not admitted */

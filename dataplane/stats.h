@@ -24,7 +24,8 @@
 	X(data_chunks)	 /* chunks sent in DATA */                                            \
 	X(upload_chunks) /* chunks received in DATA */                                        \
 	X(receipts)                                                                           \
-	X(errors)	  /* ERRORs sent */                                                   \
+	X(unfinished_checksums) /* frames that came with one, dropped or not */               \
+	X(errors)		/* ERRORs sent */                                             \
 	X(flow_evictions) /* known flows that lost their place to another: strangers again */ \
 	X(sleeps)	  /* times an idle worker blocked */                                  \
 	X(control_wakes)  /* times a worker woke the sleeping control thread */

@@ -24,7 +24,9 @@ struct worker {
 	bool told_control; /* since the bell was last rung */
 	uint16_t tx_count;
 	struct rte_mbuf *tx[WORKER_TX_BURST];
-	struct stats stats;			     /* control: ro */
+	struct stats stats;	/* control: ro */
+	struct addr unfinished; /* whose first frame with an unfinished checksum came;
+				 * control: ro, once stats.unfinished_checksums is not 0 */
 	struct domain_stats domain[KEYRING_DOMAINS]; /* control: ro */
 	struct shed shed;
 	/* shared with control */

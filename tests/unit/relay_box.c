@@ -177,6 +177,7 @@ static void relay_configure(const struct config *c, struct relay *r)
 	r->offers_per_target = c->offers_per_target;
 	r->rate_per_target = c->rate_per_target;
 	r->possession = c->possession;
+	r->unfinished_checksums = c->unfinished_checksums;
 	r->hide_hits = c->hide_hits;
 	r->strangers.source = c->strangers_per_source;
 	r->strangers.total = c->strangers;

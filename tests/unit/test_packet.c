@@ -131,6 +131,46 @@ static void test_checksums_are_dpdks(void **state)
 	}
 }
 
+static enum drop parse_unfinished(const struct family *f, struct rte_mbuf *m, bool *unfinished)
+{
+	struct addr self = addr(f->relay);
+	enum drop reason = packet_parse(m, &self);
+
+	*unfinished = packet_of(m)->unfinished;
+	rte_pktmbuf_free(m);
+	return reason;
+}
+
+/* What a kernel writes that leaves the checksum to a device: with DPDK's words, the
+ * pseudo header's sum. Any other wrong one is damage. */
+static void unfinished(const struct family *f)
+{
+	bool marked;
+
+	for (uint16_t len = 0; len < 1300; len += 53) {
+		for (int off = -1; off <= 1; off++) {
+			struct rte_mbuf *m = packet_make(f, len);
+			void *l3 = ip4_of(m);
+			uint16_t pseudo = f->l3 == 20 ? rte_ipv4_phdr_cksum(l3, 0)
+						      : rte_ipv6_phdr_cksum(l3, 0);
+
+			udp_of(m, f)->dgram_cksum = (uint16_t)(pseudo + off);
+			assert_int_equal(parse_unfinished(f, m, &marked),
+					 off == 0 ? DROP_NONE : DROP_UDP_CHECKSUM);
+			assert_int_equal(marked, off == 0);
+		}
+		assert_int_equal(parse_unfinished(f, packet_make(f, len), &marked), DROP_NONE);
+		assert_false(marked);
+	}
+}
+
+static void test_unfinished_checksum(void **state)
+{
+	(void)state;
+	unfinished(&ip4);
+	unfinished(&ip6);
+}
+
 /* A payload whose sum is known beforehand gets the same checksum. */
 static void test_known_sum(void **state)
 {
@@ -282,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip_ip4),
 		cmocka_unit_test(test_round_trip_ip6),
 		cmocka_unit_test(test_checksums_are_dpdks),
+		cmocka_unit_test(test_unfinished_checksum),
 		cmocka_unit_test(test_known_sum),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_flipped_bits),
