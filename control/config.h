@@ -71,8 +71,9 @@ struct config {
 
 	/* [store] */
 	uint64_t slab_size; /* bytes */
-	uint64_t max_blob;  /* bytes; default 1 GiB */
+	uint64_t max_blob;  /* bytes; what fits at most */
 	uint32_t max_blobs;
+	bool slab_chosen;   /* slab_size is from the host's memory */
 	uint32_t rules;	    /* bit (1 << enum rule) */
 	bool possession;    /* always: a source proves that it holds what it names */
 	uint64_t hide_hits; /* bytes: up to here a source uploads, hit or not */
@@ -112,7 +113,7 @@ struct config {
 /* Reads and checks a file. On failure writes one line a problem to `err`:
  *   FILE:LINE: [section] key: what is wrong; what to do
  * and returns -EINVAL (or -errno if the file cannot be read); *c is then empty.
- * Does not look at key files, interfaces or CPUs of the machine. */
+ * Of the machine it looks at the memory alone, for what is `auto`. */
 int config_load(const char *path, struct config *c, FILE *err);
 /* Reads the key files, then sees to it that no two sections have one id. Same
  * error format, with the key's line. */
@@ -128,6 +129,8 @@ void config_free(struct config *c);
  * docs/oncewired.conf.sample is this output. */
 void config_print_sample(FILE *out);
 
+/* "1G", "1500": into buf (at least 24 bytes); returns buf. */
+const char *config_bytes_text(uint64_t bytes, char *buf);
 const char *role_name(enum role role);
 
 #endif

@@ -4,8 +4,18 @@
  */
 #include <sys/un.h>
 
+#include <rte_common.h>
+
 #include "control/config_reader.h"
+#include "control/memory.h"
+#include "store/index.h"
 #include "store/slab.h"
+
+#define MIB_MASK ((UINT64_C(1) << 20) - 1)
+#define SLAB_LEAST (UINT64_C(16) << 20)
+#define SLAB_MOST (UINT64_C(1) << 46)
+#define BLOB_SHARE 8192 /* bytes of slab for each descriptor */
+#define BLOBS_LEAST UINT64_C(65536)
 
 /* Keys that must be there, in a section that must be or is. */
 static void required_check(struct reader *r)
@@ -62,13 +72,37 @@ static uint64_t longest_blob(uint64_t slab)
 	return (extents - lists) * EXTENT_SUMS;
 }
 
+/* In whole MiB; without an answer from the kernel 1 GiB. */
+static uint64_t slab_choose(void)
+{
+	uint64_t usable = memory_usable();
+
+	if (usable == 0)
+		return UINT64_C(1) << 30;
+	return RTE_MIN(RTE_MAX(usable / 4 & ~MIB_MASK, SLAB_LEAST), SLAB_MOST);
+}
+
+static void store_choose(struct config *c)
+{
+	c->slab_chosen = c->slab_size == 0;
+	if (c->slab_chosen)
+		c->slab_size = slab_choose();
+	if (c->max_blobs == 0)
+		c->max_blobs = (uint32_t)RTE_MIN(RTE_MAX(c->slab_size / BLOB_SHARE, BLOBS_LEAST),
+						 (uint64_t)INDEX_MAX_ENTRIES);
+	if (c->max_blob == 0)
+		c->max_blob = RTE_MIN(c->slab_size, SLAB_MAX_BLOB);
+}
+
 static void store_check(struct reader *r)
 {
 	int line = section_line(&r->section[SECTION_STORE], SECTION_STORE, "max_blob");
 	struct config *c = r->config;
-	uint64_t longest = longest_blob(c->slab_size);
+	uint64_t longest;
 	char max[24], slab[24];
 
+	store_choose(c);
+	longest = longest_blob(c->slab_size);
 	if (line && c->max_blob > c->slab_size)
 		problem(&r->problems, line, "store", "max_blob",
 			"%s does not fit in slab_size, %s; lower it or raise slab_size",

@@ -93,17 +93,19 @@ const struct config_key config_keys[] = {
 	{KEY(RELAY, WORD, "log_level"), FIELD(log_level), .value = "warning",
 	 .words = "error|warning|info|debug", .help = "How much DPDK and its drivers log."},
 
-	{KEY(STORE, BYTES, "slab_size"), FIELD(slab_size), .value = "2G", .min = UINT64_C(1) << 20,
-	 .max = UINT64_C(1) << 46,
+	{KEY(STORE, BYTES, "slab_size"), FIELD(slab_size), .automatic = true, .value = "auto",
+	 .min = UINT64_C(1) << 20, .max = UINT64_C(1) << 46,
 	 .help = "Memory for blobs: bytes, or with K, M, G or T (of 1024, also KiB and so on) "
-		 "behind the number."},
-	{KEY(STORE, BYTES, "max_blob"), FIELD(max_blob), .value = "1G", .min = 1,
-	 .max = SLAB_MAX_BLOB,
-	 .help = "The longest blob that is taken. What does not fit in slab_size is refused in any "
-		 "case: of the memory, 1.6 percent goes to checksums."},
-	{KEY(STORE, COUNT, "max_blobs"), FIELD(max_blobs), .value = "262144", .min = 1,
-	 .max = INDEX_MAX_ENTRIES,
-	 .help = "How many blobs at once; about 200 bytes of memory each."},
+		 "behind the number. auto: a quarter of the host's memory without its hugepages, "
+		 "or of the cgroup's. The start says what that is."},
+	{KEY(STORE, BYTES, "max_blob"), FIELD(max_blob), .automatic = true, .value = "auto",
+	 .min = 1, .max = SLAB_MAX_BLOB,
+	 .help = "The longest blob that is taken. auto: what fits in slab_size, of which 1.6 "
+		 "percent goes to checksums."},
+	{KEY(STORE, COUNT, "max_blobs"), FIELD(max_blobs), .automatic = true, .value = "auto",
+	 .min = 1, .max = INDEX_MAX_ENTRIES,
+	 .help = "How many blobs at once; about 200 bytes of memory each. auto: one for each 8 "
+		 "KiB of slab_size, and 65536 at least."},
 	{KEY(STORE, RULES, "rules"), FIELD(rules), .value = "sha256",
 	 .help = "The rules by which identifiers may be computed: sha256, xxh3, or both, as "
 		 "sha256,xxh3. xxh3 is faster and anyone can forge it: closed networks only."},

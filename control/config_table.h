@@ -39,6 +39,7 @@ struct config_key {
 	uint8_t type;	 /* enum config_type */
 	bool required;	 /* wherever its section is there */
 	bool live;	 /* a reload changes it; others need a restart */
+	bool automatic;	 /* COUNT and BYTES: may be "auto" */
 	const char *name;
 	size_t offset; /* in struct config; of a named section's key, in that section's struct */
 	size_t size;
@@ -65,8 +66,5 @@ extern const struct config_section_info config_sections[SECTION_COUNT];
  * 0, or -EINVAL with what is wrong and what to do about it in `why`. */
 int config_value_parse(const struct config_key *k, const char *text, void *base, char *why,
 		       size_t why_size);
-
-/* "1G", "1500": into buf (at least 24 bytes); returns buf. */
-const char *config_bytes_text(uint64_t bytes, char *buf);
 
 #endif

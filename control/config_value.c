@@ -176,16 +176,27 @@ static int mac_parse(const struct value *v)
 	return 0;
 }
 
+/* What the rest decides on later (config_check.c) is 0 until then. */
+static bool is_auto(const struct value *v)
+{
+	return v->key->automatic && strcmp(v->text, "auto") == 0;
+}
+
 static int count_parse(const struct value *v)
 {
 	const char *end;
 	uint64_t n;
 
+	if (is_auto(v)) {
+		*(uint32_t *)v->field = 0;
+		return 0;
+	}
 	if (digits_parse(v->text, &n, &end) < 0 || *end || n < v->key->min || n > v->key->max)
 		return refuse(v,
 			      "'%.40s' is out of range; use a whole number from %" PRIu64
-			      " to %" PRIu64,
-			      v->text, v->key->min, v->key->max);
+			      " to %" PRIu64 "%s",
+			      v->text, v->key->min, v->key->max,
+			      v->key->automatic ? ", or auto" : "");
 	*(uint32_t *)v->field = (uint32_t)n;
 	return 0;
 }
@@ -197,6 +208,10 @@ static int bytes_parse(const struct value *v)
 	const char *end, *unit;
 	uint64_t n;
 
+	if (is_auto(v)) {
+		*(uint64_t *)v->field = 0;
+		return 0;
+	}
 	if (digits_parse(v->text, &n, &end) < 0)
 		goto bad;
 	end += strspn(end, " \t");
@@ -216,9 +231,10 @@ static int bytes_parse(const struct value *v)
 	*(uint64_t *)v->field = n;
 	return 0;
 bad:
-	return refuse(
-		v, "'%.40s' is out of range; use bytes from %s to %s, as 1048576, 1M or 1 MiB",
-		v->text, config_bytes_text(v->key->min, min), config_bytes_text(v->key->max, max));
+	return refuse(v,
+		      "'%.40s' is out of range; use bytes from %s to %s, as 1048576, 1M or 1 MiB%s",
+		      v->text, config_bytes_text(v->key->min, min),
+		      config_bytes_text(v->key->max, max), v->key->automatic ? ", or auto" : "");
 }
 
 static int cpu_number_parse(const char *text, int *cpu, const char **end)

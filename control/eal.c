@@ -46,7 +46,7 @@ void eal_prefix(const struct config *c, char prefix[EAL_PREFIX])
 	snprintf(prefix, EAL_PREFIX, "oncewire-%s", c->instance);
 }
 
-bool eal_hugepages(const struct config *c, uint64_t need, char *why, size_t why_size)
+bool eal_hugepages(const struct config *c, uint64_t need, uint64_t slab, char *why, size_t why_size)
 {
 	uint64_t available;
 	char prefix[EAL_PREFIX];
@@ -66,11 +66,11 @@ bool eal_hugepages(const struct config *c, uint64_t need, char *why, size_t why_
 	}
 	snprintf(why, why_size,
 		 "no hugepages for %" PRIu64 " MiB of packet memory (%" PRIu64
-		 " MiB free), using ordinary pages, which is slower; for hugepages: "
-		 "%secho %" PRIu64 " > /proc/sys/vm/nr_hugepages",
-		 need / MIB, available / MIB,
+		 " MiB free), using ordinary pages, which is slower; for these and the slab of "
+		 "%" PRIu64 " MiB: %secho %" PRIu64 " > /proc/sys/vm/nr_hugepages",
+		 need / MIB, available / MIB, slab / MIB,
 		 mounted ? "" : "mkdir -p /dev/hugepages; mount -t hugetlbfs none /dev/hugepages; ",
-		 hugepages_wanted(need));
+		 hugepages_wanted(need, slab));
 	return false;
 }
 

@@ -19,8 +19,10 @@ void eal_prefix(const struct config *c, char prefix[EAL_PREFIX]);
 
 /* Can `need` bytes of EAL memory be hugepages? Removes a killed run's pages
  * first, then looks at what is free. The answer holds for eal_start. If not,
- * `why` is one line with the remedy, or "" when the configuration says so. */
-bool eal_hugepages(const struct config *c, uint64_t need, char *why, size_t why_size);
+ * `why` is one line with the remedy, for the slab's bytes too, or "" when the
+ * configuration says so. */
+bool eal_hugepages(const struct config *c, uint64_t need, uint64_t slab, char *why,
+		   size_t why_size);
 
 /* Writes the EAL's arguments and starts it: the caller becomes the main lcore
  * (control), lcores 1..workers wait for rte_eal_remote_launch(). Takes all of

@@ -96,14 +96,14 @@ static uint64_t default_size(void)
 	return kib << 10;
 }
 
-uint64_t hugepages_wanted(uint64_t need)
+uint64_t hugepages_wanted(uint64_t need, uint64_t also)
 {
 	const uint64_t size = default_size();
 	const uint64_t total = sysfs_pages(size, "nr_hugepages");
 	const uint64_t spare = sysfs_pages(size, "free_hugepages");
 	const uint64_t reserved = sysfs_pages(size, "resv_hugepages");
 
-	need = (need + size - 1) / size + reserved;
+	need = (need + size - 1) / size + (also + size - 1) / size + reserved;
 	return need > spare ? total + need - spare : total;
 }
 

@@ -13,8 +13,8 @@
 /* The largest number of bytes that free pages of one size give; 0 without a
  * mount. *mounted: there is one at all. */
 uint64_t hugepages_free(bool *mounted);
-/* What /proc/sys/vm/nr_hugepages must be for `need` more bytes. */
-uint64_t hugepages_wanted(uint64_t need);
+/* What /proc/sys/vm/nr_hugepages must be for two more pieces of so many bytes. */
+uint64_t hugepages_wanted(uint64_t need, uint64_t also);
 /* Removes a prefix's files. Those that a process still uses stay, unless
  * they are our own (`force`). */
 void hugepages_remove(const char *prefix, bool force);

@@ -15,6 +15,7 @@
 #include "control/cleaner.h"
 #include "control/control.h"
 #include "control/eal.h"
+#include "control/hugepages.h"
 #include "control/log.h"
 #include "control/privilege.h"
 
@@ -45,14 +46,32 @@ static uint64_t eal_memory(const struct config *c)
 	       (UINT64_C(32) << 20);
 }
 
-static int store_open(const struct config *c, struct relay *r, char *why)
+static struct slab_config slab_config(const struct config *c)
 {
-	const struct slab_config sc = {
+	return (struct slab_config){
 		.bytes = c->slab_size,
 		.blobs = c->max_blobs,
 		.max_blob = c->max_blob,
 		.hugepages = c->hugepages,
 	};
+}
+
+static void store_say(const struct config *c)
+{
+	char slab[24], blob[24];
+
+	if (c->slab_chosen)
+		log_line(LOG_INFO,
+			 "the store has %s, a quarter of the memory that it may use, for up to %u "
+			 "blobs, the longest of %s; for other sizes set [store] slab_size, "
+			 "max_blobs, max_blob",
+			 config_bytes_text(c->slab_size, slab), c->max_blobs,
+			 config_bytes_text(c->max_blob >> 20 << 20, blob));
+}
+
+static int store_open(const struct config *c, struct relay *r, char *why)
+{
+	const struct slab_config sc = slab_config(c);
 	int ret = slab_open(&r->slab, &sc);
 
 	if (ret < 0) {
@@ -61,10 +80,13 @@ static int store_open(const struct config *c, struct relay *r, char *why)
 			 (unsigned long long)c->slab_size, strerror(-ret));
 		return ret;
 	}
-	if (c->hugepages && !r->slab.huge)
+	/* otherwise eal_hugepages() has said so */
+	if (c->hugepages && !r->slab.huge && rte_eal_has_hugepages())
 		log_line(LOG_WARNING,
 			 "warning: the slab lies in ordinary pages: not enough free hugepages; "
-			 "raise /proc/sys/vm/nr_hugepages");
+			 "echo %llu > /proc/sys/vm/nr_hugepages",
+			 (unsigned long long)hugepages_wanted(slab_bytes(&sc), 0));
+	store_say(c);
 	ret = index_create(&r->index, "blobs", c->max_blobs, (int)rte_socket_id());
 	if (ret < 0) {
 		snprintf(why, WHY_MAX,
@@ -191,13 +213,14 @@ static int relay_run(struct config *c, const char *path, struct relay *r, const 
 	static struct control ctl; /* too large for a stack */
 	char why[WHY_MAX] = "";
 	uint64_t memory = eal_memory(c);
+	const struct slab_config sc = slab_config(c);
 	bool huge;
 	int ret;
 
 	ret = privilege_prepare(c, why, sizeof(why));
 	if (ret < 0)
 		goto out;
-	huge = eal_hugepages(c, memory, why, sizeof(why));
+	huge = eal_hugepages(c, memory, slab_bytes(&sc), why, sizeof(why));
 	if (!huge && why[0] != '\0')
 		log_line(LOG_WARNING, "%s", why);
 	ret = port_prepare(&r->port, c->port, &c->listen, (uint16_t)c->workers, c->xdp_program,

@@ -131,9 +131,20 @@ static bool config_valid(const struct slab_config *c)
 	       c->blobs < BLOB_NONE && c->max_blob <= SLAB_MAX_BLOB;
 }
 
+/* Where extent 0 begins. */
+static uint64_t data_offset(const struct slab_config *c)
+{
+	return round_up(HEADER_SIZE + (uint64_t)c->blobs * sizeof(struct blob), EXTENT_SIZE);
+}
+
+uint64_t slab_bytes(const struct slab_config *c)
+{
+	return data_offset(c) + c->bytes / EXTENT_SIZE * EXTENT_SIZE;
+}
+
 int slab_open(struct slab *s, const struct slab_config *c)
 {
-	uint64_t data, size;
+	uint64_t size;
 	int rc;
 
 	memset(s, 0, sizeof(*s));
@@ -147,8 +158,7 @@ int slab_open(struct slab *s, const struct slab_config *c)
 	if (!s->alloc)
 		return -ENOMEM;
 
-	data = round_up(HEADER_SIZE + (uint64_t)c->blobs * sizeof(struct blob), EXTENT_SIZE);
-	size = data + (uint64_t)s->extent_count * EXTENT_SIZE;
+	size = slab_bytes(c);
 	rc = c->hugepages ? slab_map(s, size, true) : -ENOMEM;
 	if (rc < 0)
 		rc = slab_map(s, size, false);
@@ -158,7 +168,7 @@ int slab_open(struct slab *s, const struct slab_config *c)
 		return rc;
 	}
 	s->blobs = (struct blob *)(s->base + HEADER_SIZE);
-	s->data = s->base + data;
+	s->data = s->base + data_offset(c);
 	header_write(s);
 	return 0;
 }

@@ -90,6 +90,8 @@ struct slab_usage {
 	uint64_t bytes; /* sum of the lengths of READY blobs */
 };
 
+/* Bytes that such a slab maps, before they are rounded up to pages. */
+uint64_t slab_bytes(const struct slab_config *c);
 /* Returns 0, or -errno: -EINVAL for a size out of range, -ENOMEM. */
 int slab_open(struct slab *s, const struct slab_config *c);
 void slab_close(struct slab *s);

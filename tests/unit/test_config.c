@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "control/config.h"
+#include "control/memory.h"
+#include "store/index.h"
 #include "store/slab.h"
 #include "wire/frame.h"
 
@@ -117,7 +119,7 @@ static void test_defaults(void **state)
 	assert_true(config.hugepages);
 	assert_int_equal(config.packet_buffers, 24576);
 	assert_string_equal(config.log_level, "warning");
-	assert_int_equal(config.slab_size, UINT64_C(2) << 30);
+	assert_true(config.slab_chosen);
 	assert_int_equal(config.rules, 1 << RULE_SHA256);
 	assert_int_equal(config.max_uploads, 256);
 	assert_int_equal(config.max_waiters, 4096);
@@ -369,11 +371,10 @@ static void test_bad_values(void **state)
 		{"relay", "log_level", "warn", "error|warning|info|debug"},
 		{"relay", "packet_buffers", "10", "from 1024"},
 		{"relay", "xdp_program", "", "empty"},
-		{"store", "slab_size", "1", "from 1M to 64T"},
+		{"store", "slab_size", "1", "or auto"},
 		{"store", "slab_size", "1GBit", "from 1M to 64T"},
 		{"store", "slab_size", "1 G G", "from 1M to 64T"},
 		{"store", "slab_size", "99999999999999999T", "from 1M to 64T"},
-		{"store", "max_blob", "2049M", "does not fit in slab_size, 2G"},
 		{"store", "max_blob", "12G", "from 1 to "},
 		{"store", "rules", "md5", "not a rule"},
 		{"store", "rules", "sha256,", "not a rule"},
@@ -522,6 +523,25 @@ static void test_upstream(void **state)
 	must_load(RELAY "[upstream]\nkey_file = /p\naddress = 192.0.2.1:4999\n");
 }
 
+/* A quarter of the memory that there is, in whole MiB; files up to what it holds. */
+static void test_store_of_this_host(void **state)
+{
+	const uint64_t usable = memory_usable();
+
+	(void)state;
+	assert_in_range(usable, 64 << 20, (uint64_t)sysconf(_SC_PHYS_PAGES) * 4096);
+	must_load(RELAY "[store]\nslab_size = auto\nmax_blob = auto\nmax_blobs = auto\n");
+	assert_true(config.slab_chosen);
+	assert_in_range(config.slab_size, usable / 4 - (2 << 20), usable / 4 + (2 << 20));
+	assert_int_equal(config.slab_size % (1 << 20), 0);
+	assert_in_range(config.max_blob, config.slab_size / 20, config.slab_size);
+	assert_in_range(config.max_blobs, 65536, INDEX_MAX_ENTRIES);
+	must_load(RELAY "[store]\nslab_size = 1M\n");
+	assert_false(config.slab_chosen);
+	assert_int_equal(config.max_blobs, 65536);
+	must_refuse(RELAY "workers = auto\n", 6, "[relay] workers: ", "out of range");
+}
+
 /* The longest blob must fit as the slabs count: whole extents, list extents. */
 static void test_max_blob_clipped(void **state)
 {
@@ -534,7 +554,16 @@ static void test_max_blob_clipped(void **state)
 	must_load(RELAY "[store]\nslab_size = 1M\nmax_blob = 1K\n");
 	assert_int_equal(config.max_blob, 1024);
 	must_load(RELAY "[store]\nslab_size = 2G\n");
+	assert_int_equal(config.max_blob, UINT64_C(32766) * EXTENT_SUMS);
+	assert_int_equal(config.max_blobs, 262144);
+	must_refuse(RELAY "[store]\nslab_size = 2G\nmax_blob = 2049M\n", 8,
+		    "[store] max_blob: ", "does not fit in slab_size, 2G");
+	must_load(RELAY "[store]\nslab_size = 64T\nmax_blob = 1G\n");
 	assert_int_equal(config.max_blob, 1 << 30);
+	assert_int_equal(config.max_blobs, INDEX_MAX_ENTRIES);
+	must_load(RELAY "[store]\nslab_size = 64T\nmax_blobs = 77\n");
+	assert_int_equal(config.max_blob, SLAB_MAX_BLOB);
+	assert_int_equal(config.max_blobs, 77);
 	/* 32768 extents, of which two hold numbers */
 	must_load(RELAY "[store]\nslab_size = 2G\nmax_blob = 2G\n");
 	assert_int_equal(config.max_blob, UINT64_C(32766) * EXTENT_SUMS);
@@ -597,7 +626,7 @@ static void test_sample(void **state)
 		assert_in_range(strchr(line, '\n') - line, 0, 80);
 	assert_int_equal(config.domain_count, 1);
 	assert_string_equal(config.domains[0].key_file, "/etc/oncewire/domain-1.key");
-	assert_non_null(strstr(sample, "\n#slab_size = 2G\n"));
+	assert_non_null(strstr(sample, "\n#slab_size = auto\n"));
 	assert_non_null(strstr(sample, "\n#timeout_ms = 1000\n"));
 
 	/* what it shows are values that the parser takes, apart from one role's or
@@ -827,6 +856,7 @@ int main(void)
 					   cmocka_unit_test(test_structure),
 					   cmocka_unit_test(test_missing),
 					   cmocka_unit_test(test_upstream),
+					   cmocka_unit_test(test_store_of_this_host),
 					   cmocka_unit_test(test_max_blob_clipped),
 					   cmocka_unit_test(test_ranges),
 					   cmocka_unit_test(test_unreadable),
