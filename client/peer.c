@@ -166,6 +166,7 @@ static void welcome_accept(struct peer *p, const struct frame *f, const struct w
 	p->proven = true;
 	p->known = true;
 	p->central = w->central;
+	p->longest = w->longest;
 	p->foreign = 0;
 	p->asking = false;
 	p->named_due = false;

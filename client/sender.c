@@ -110,6 +110,12 @@ static int error_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 	return 0;
 }
 
+/* Of what will be sent; also before it is encrypted. */
+static uint64_t sender_length(const struct ow_sender *s)
+{
+	return s->encrypt != 0 ? content_sealed_length(s->blob.file_length) : s->blob.length;
+}
+
 static int welcome_take(struct ow_sender *s, const struct frame *f, const struct addr *from,
 			uint64_t now)
 {
@@ -117,6 +123,8 @@ static int welcome_take(struct ow_sender *s, const struct frame *f, const struct
 		return s->relay.foreign != 0 ? sender_foreign(s) : 0;
 	if (s->relay.central != (s->via == OW_VIA_CENTRAL))
 		return sender_misnamed(s);
+	if (sender_length(s) > (uint64_t)s->relay.longest << 20 && s->relay.longest != 0)
+		return sender_too_long(s);
 	s->unanswered = 0;
 	send_plan(s, now);
 	return 0;

@@ -77,6 +77,7 @@ int sender_changed(struct ow_sender *s);
 int sender_unreadable(struct ow_sender *s, int error); /* errno */
 int sender_unreachable(struct ow_sender *s);
 int sender_foreign(struct ow_sender *s);  /* no version in common */
+int sender_too_long(struct ow_sender *s); /* for what the relay takes */
 int sender_misnamed(struct ow_sender *s); /* the relay's role is not `via` */
 int sender_refused(struct ow_sender *s, uint8_t reason);
 int sender_key_refused(struct ow_sender *s);

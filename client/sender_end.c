@@ -45,6 +45,18 @@ int sender_unreachable(struct ow_sender *s)
 			 m != NULL ? member_text(m, member) : "");
 }
 
+int sender_too_long(struct ow_sender *s)
+{
+	char relay[ADDR_TEXT_MAX];
+
+	return fault_set(
+		&s->fault, OW_REFUSED,
+		"the file, %llu bytes, is larger than relay %s takes, %u MiB; split it, or "
+		"raise [store] max_blob and slab_size there",
+		(unsigned long long)s->blob.file_length, addr_text(&s->relay.asked, relay),
+		s->relay.longest);
+}
+
 int sender_foreign(struct ow_sender *s)
 {
 	char relay[ADDR_TEXT_MAX];

@@ -35,6 +35,7 @@ static void welcome_send(struct worker *w, const struct item *it, const struct h
 		.echo = &echo,
 		.seen = peer,
 		.self = &w->relay->self,
+		.longest = welcome_longest(w->relay->slab.max_blob),
 		.lifetime = TOKEN_EPOCH_SECONDS,
 		.central = w->relay->central,
 	};

@@ -156,7 +156,8 @@ struct wire_welcome {
 	struct echo echo;
 	struct addr seen; /* the client, as the relay sees it */
 	struct addr self; /* this instance of the relay: speak to it from now on */
-	be32 lifetime;	  /* seconds the cookie surely lives */
+	be16 longest;	  /* blob that the relay takes, MiB, rounded up; 0: not said */
+	be16 lifetime;	  /* seconds the cookie surely lives */
 };
 struct welcome {
 	uint64_t nonce;
@@ -164,9 +165,17 @@ struct welcome {
 	const struct echo *echo;
 	const struct addr *seen;
 	const struct addr *self;
-	uint32_t lifetime;
+	uint16_t longest;
+	uint16_t lifetime;
 	bool central; /* WIRE_CENTRAL */
 };
+/* `longest` for a relay that takes blobs of up to so many bytes. */
+static inline uint16_t welcome_longest(uint64_t bytes)
+{
+	uint64_t mib = (bytes + (UINT64_C(1) << 20) - 1) >> 20;
+
+	return mib < UINT16_MAX ? (uint16_t)mib : UINT16_MAX;
+}
 size_t welcome_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
 		      const struct welcome *w);
 /* DROP_VERSION: the relay does not speak WIRE_VERSION; *w is filled all the same. */

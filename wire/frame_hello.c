@@ -72,7 +72,8 @@ size_t welcome_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
 	o->echo = *w->echo;
 	o->seen = *w->seen;
 	o->self = *w->self;
-	o->lifetime = put32(w->lifetime);
+	o->longest = put16(w->longest);
+	o->lifetime = put16(w->lifetime);
 	build_ext(&b, EXT_VERSIONS, versions, sizeof(versions));
 	return build_end(&b);
 }
@@ -87,7 +88,8 @@ enum drop welcome_decode(const struct frame *f, struct welcome *w)
 		.echo = &i->echo,
 		.seen = &i->seen,
 		.self = &i->self,
-		.lifetime = get32(i->lifetime),
+		.longest = get16(i->longest),
+		.lifetime = get16(i->lifetime),
 		.central = f->flags & WIRE_CENTRAL,
 	};
 	if (welcome_check(w) != DROP_NONE)

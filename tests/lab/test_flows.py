@@ -188,11 +188,15 @@ def test_xxh3_works_where_allowed(make_lab, make_blob, out, tmp_path):
 
 def test_too_large_is_refused_with_a_reason(make_lab, make_blob, tmp_path):
     extra = tmp_path / "extra.ini"
-    extra.write_text("[store]\nmax_blob = 1M\n")
+    extra.write_text("[store]\nmax_blob = 1500000\n")
     lab = make_lab(LAB_EXTRA_PRIVATE=extra, LAB_SLAB="64M", LAB_HUGEPAGES=0)
     try:
-        over_limit = lab.send(make_blob(1_048_577), "private")
+        over_limit = lab.send(make_blob(1_500_001), "private")
         assert over_limit.code == 5 and "large" in over_limit.err, over_limit
+        assert "max_blob" not in over_limit.err, "it is under the limit in whole MiB"
+        far_over = lab.send(make_blob(2_097_153), "private")
+        assert far_over.code == 5 and far_over.json["uploaded_bytes"] == 0, far_over
+        assert "takes, 2 MiB" in far_over.err and "[store] max_blob" in far_over.err, far_over
         over_slab = lab.send(make_blob(70_000_000), "central")
         assert over_slab.code == 5 and "large" in over_slab.err, over_slab
     finally:

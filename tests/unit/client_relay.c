@@ -212,6 +212,7 @@ static void hello_take(struct relay *r, const struct frame *f, const struct addr
 			    .echo = &echo,
 			    .seen = r->seen != NULL ? r->seen : from,
 			    .self = &r->addr,
+			    .longest = r->longest,
 			    .lifetime = TOKEN_EPOCH_SECONDS,
 			    .central = r->central};
 	uint8_t *buf;

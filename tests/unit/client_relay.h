@@ -20,6 +20,7 @@ struct relay {
 	uint8_t serving;       /* enum status_code of a hit */
 	uint8_t refuse;	       /* enum refuse_reason of every SEND, 0: none */
 	bool central;	       /* says that it is one */
+	uint16_t longest;      /* MiB that it says it takes, 0: nothing */
 	uint8_t speaks;	       /* another version than ours, 0: ours */
 	bool deaf;	       /* answers nothing */
 	bool mute_offers;      /* never tells the target */

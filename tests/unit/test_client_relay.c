@@ -242,6 +242,37 @@ static void test_refused(void **state)
 }
 
 /* A reason that came with a newer version is still a refusal. */
+/* What the relay would never take is not even hashed: a sparse file of 8 GiB. */
+static void test_too_long_for_the_relay(void **state)
+{
+	struct world *w = *state;
+	char path[256];
+	struct ow_send_options o = {.relay = w->relay_text,
+				    .via = OW_VIA_PRIVATE,
+				    .target = w->target_text,
+				    .path = path};
+	struct ow_send_result result;
+
+	snprintf(path, sizeof(path), "%s/source", w->directory);
+	assert_int_equal(creat(path, 0600) < 0, 0);
+	assert_int_equal(truncate(path, (off_t)8 << 30), 0);
+	w->relay->longest = 8191;
+	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
+	assert_int_equal(world_run(w, false), OW_REFUSED);
+	assert_non_null(strstr(ow_sender_message(w->sender), "8191 MiB; split it"));
+	ow_sender_result(w->sender, &result);
+	assert_string_equal(result.id, "");
+	assert_int_equal(w->relay->frames[VERB_SEND], 0);
+	ow_sender_close(w->sender);
+
+	/* as long as it says, to the byte */
+	assert_int_equal(truncate(path, 1 << 20), 0);
+	w->relay->longest = 1;
+	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
+	world_receive(w, 1, false);
+	assert_int_equal(world_run(w, true), OW_OK);
+}
+
 static void test_refused_for_an_unknown_reason(void **state)
 {
 	struct world *w = *state;
@@ -485,6 +516,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wrong_always, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_target_gone, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_too_long_for_the_relay, world_setup,
+						world_teardown),
 		cmocka_unit_test_setup_teardown(test_refused_for_an_unknown_reason, world_setup,
 						world_teardown),
 		cmocka_unit_test_setup_teardown(test_no_common_version, world_setup,
