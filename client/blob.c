@@ -31,6 +31,8 @@ int blob_open_fd(struct blob *b, int fd)
 	b->fd = -1;
 	if (fstat(fd, &b->opened) < 0)
 		return -errno;
+	if (S_ISDIR(b->opened.st_mode))
+		return -EISDIR;
 	if (!S_ISREG(b->opened.st_mode))
 		return -EINVAL;
 	if ((uint64_t)b->opened.st_size > BLOB_MAX_LENGTH)

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/command.h"
 #include "client/progress.h"
@@ -57,6 +58,7 @@ static int arguments_parse(int argc, char **argv, struct arguments *a)
 		{"timeout", required_argument, NULL, 's'},
 		{"domain-key", required_argument, NULL, 'd'},
 		{"identity", required_argument, NULL, 'i'},
+		{"private-files", no_argument, NULL, 'p'},
 		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -86,6 +88,9 @@ static int arguments_parse(int argc, char **argv, struct arguments *a)
 			break;
 		case 'i':
 			a->options.identity_file = optarg;
+			break;
+		case 'p':
+			a->options.private_files = true;
 			break;
 		case 'j':
 			a->json = true;
@@ -157,6 +162,7 @@ int cmd_recv(int argc, char **argv)
 		o->domain_key_file = config.domain_key;
 	if (config.identity[0] != '\0')
 		o->identity_file = config.identity;
+	o->private_files = strcmp(config.private_files, "yes") == 0;
 	ret = arguments_parse(argc, argv, &a);
 	if (ret != 0)
 		return ret;

@@ -10,7 +10,7 @@
 
 #define SECTION "oncewire"
 
-enum value_type { VALUE_RELAY, VALUE_LISTEN, VALUE_PATH };
+enum value_type { VALUE_RELAY, VALUE_LISTEN, VALUE_PATH, VALUE_YES };
 
 static const struct keyword {
 	const char *name;
@@ -26,6 +26,7 @@ static const struct keyword {
 	{"content_key", VALUE_PATH, FIELD(content_key)},
 	{"identity", VALUE_PATH, FIELD(identity)},
 	{"admin", VALUE_PATH, FIELD(admin)},
+	{"private_files", VALUE_YES, FIELD(private_files)},
 #undef FIELD
 };
 #define KEYWORDS (sizeof(keywords) / sizeof(keywords[0]))
@@ -72,6 +73,10 @@ static const char *value_problem(const struct keyword *k, const char *value)
 	case VALUE_PATH:
 		if (value[0] != '/')
 			return "is not a full path; begin it with /";
+		break;
+	case VALUE_YES:
+		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+			return "is neither yes nor no";
 		break;
 	}
 	return NULL;

@@ -83,11 +83,14 @@ int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
 
 void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
+	char where[PATH_MAX];
 	int ret;
 
 	if (d->encrypted && !delivery_unseal(r, d))
 		return;
-	ret = part_open(&r->inbox, &d->part);
+	ret = inbox_follow(&r->inbox, where);
+	if (ret >= 0)
+		ret = part_open(&r->inbox, &d->part);
 	if (ret < 0) {
 		delivery_fail(r, d, "create", ret);
 		return;

@@ -114,17 +114,32 @@ static int backlog_hash(struct ow_receiver *r, struct delivery *d)
 	return 0;
 }
 
+/* Where files go now: 0, or -errno. */
+static int inbox_find(struct ow_receiver *r, char *where)
+{
+	int ret = inbox_follow(&r->inbox, where);
+
+	if (ret < 0)
+		return ret;
+	if (ret > 0 && !r->inbox_moved)
+		receiver_warn(r, "%s was moved: files go on into it, at %s", r->inbox.path, where);
+	r->inbox_moved = ret > 0;
+	return 0;
+}
+
 static void delivery_publish(struct ow_receiver *r, struct delivery *d)
 {
 	char name[NAME_BYTES + 1], mime[META_MAX + 1], path[PATH_MAX];
-	char id[IDENT_HEX_MAX], relay[ADDR_TEXT_MAX];
+	char id[IDENT_HEX_MAX], relay[ADDR_TEXT_MAX], where[PATH_MAX];
 	size_t meta_len;
 	const uint8_t *meta = meta_plain(d, &meta_len);
 	uint64_t bytes = d->decryption != NULL ? d->decryption->content.length : d->length;
 	int ret;
 
 	name_sanitise(meta, meta_len, &d->id, name);
-	ret = part_publish(&r->inbox, &d->part, name, path);
+	ret = inbox_find(r, where);
+	if (ret == 0)
+		ret = part_publish(&r->inbox, &d->part, name, where, path);
 	if (ret < 0) {
 		delivery_fail(r, d, "store", ret);
 		return;

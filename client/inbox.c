@@ -12,21 +12,29 @@
 #include "client/name.h"
 
 #define NAMES_TRIED 100000
-#define MODE 0666 /* less the umask */
 
-int inbox_open(struct inbox *in, const char *path)
+/* A folder that is not there yet is made, but not those above it. A descriptor, or
+ * -errno. */
+static int folder_open(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT && mkdir(path, 0777) == 0)
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int inbox_open(struct inbox *in, const char *path, bool private_files)
 {
 	int ret;
 
 	in->fd = -1;
+	in->mode = private_files ? 0600 : 0666;
 	if (snprintf(in->path, sizeof(in->path), "%s", path) >= (int)sizeof(in->path))
 		return -ENAMETOOLONG;
-	in->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* a folder that is not there yet is made, but not those above it */
-	if (in->fd < 0 && errno == ENOENT && mkdir(path, 0777) == 0)
-		in->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	in->fd = folder_open(path);
 	if (in->fd < 0)
-		return -errno;
+		return in->fd;
 	if (faccessat(in->fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
 		ret = -errno;
 		inbox_close(in);
@@ -42,6 +50,35 @@ void inbox_close(struct inbox *in)
 	in->fd = -1;
 }
 
+int inbox_follow(struct inbox *in, char *where)
+{
+	struct stat held, named;
+	char self[32];
+	ssize_t len;
+	int fd;
+
+	snprintf(where, PATH_MAX, "%s", in->path);
+	if (fstat(in->fd, &held) < 0)
+		return -errno;
+	if (stat(in->path, &named) == 0 && named.st_dev == held.st_dev &&
+	    named.st_ino == held.st_ino)
+		return 0;
+	if (held.st_nlink == 0) {
+		fd = folder_open(in->path);
+		if (fd < 0)
+			return fd;
+		inbox_close(in);
+		in->fd = fd;
+		return 0;
+	}
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", in->fd);
+	len = readlink(self, where, PATH_MAX - 1);
+	if (len < 0)
+		return -errno;
+	where[len] = '\0';
+	return 1;
+}
+
 static int part_open_named(const struct inbox *in, struct part *p)
 {
 	int tries;
@@ -49,7 +86,7 @@ static int part_open_named(const struct inbox *in, struct part *p)
 	for (tries = 0; tries < 100; tries++) {
 		snprintf(p->name, sizeof(p->name), ".oncewire-%08x.part", randombytes_random());
 		p->fd = openat(in->fd, p->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			       MODE);
+			       in->mode);
 		if (p->fd >= 0)
 			return 0;
 		if (errno != EEXIST)
@@ -62,7 +99,7 @@ static int part_open_named(const struct inbox *in, struct part *p)
 int part_open(const struct inbox *in, struct part *p)
 {
 	p->name[0] = '\0';
-	p->fd = openat(in->fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, MODE);
+	p->fd = openat(in->fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, in->mode);
 	if (p->fd >= 0)
 		return 0;
 	if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL || errno == ENOENT)
@@ -134,9 +171,10 @@ static int part_link(const struct inbox *in, struct part *p, const char *name)
 	return 0;
 }
 
-int part_publish(const struct inbox *in, struct part *p, const char *name, char *path)
+int part_publish(const struct inbox *in, struct part *p, const char *name, const char *where,
+		 char *path)
 {
-	char numbered[256];
+	char numbered[NAME_BYTES + 1];
 	uint32_t number;
 	int ret = -EEXIST;
 
@@ -148,7 +186,7 @@ int part_publish(const struct inbox *in, struct part *p, const char *name, char 
 		return ret;
 	close(p->fd);
 	p->fd = -1;
-	if (snprintf(path, PATH_MAX, "%s/%s", in->path, numbered) >= PATH_MAX)
+	if (snprintf(path, PATH_MAX, "%s/%s", where, numbered) >= PATH_MAX)
 		snprintf(path, PATH_MAX, "%.*s", PATH_MAX - 1, numbered);
 	return 0;
 }

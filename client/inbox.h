@@ -13,6 +13,7 @@
 
 struct inbox {
 	int fd;
+	mode_t mode; /* of files, before the umask */
 	char path[PATH_MAX];
 };
 
@@ -24,9 +25,13 @@ struct part {
 };
 
 /* All return 0 or -errno. */
-/* Makes the folder if it is not there. */
-int inbox_open(struct inbox *in, const char *path);
+/* Makes the folder if it is not there. private_files: theirs alone who runs this. */
+int inbox_open(struct inbox *in, const char *path, bool private_files);
 void inbox_close(struct inbox *in);
+/* The folder may be moved, or replaced by another: it is gone along with. One that
+ * was deleted is made again under its name. where: PATH_MAX bytes, its path now.
+ * Returns 0, 1 if that is not the name it was opened by, or -errno. */
+int inbox_follow(struct inbox *in, char *where);
 
 int part_open(const struct inbox *in, struct part *p);
 /* Writes all of iov (which it uses up). */
@@ -35,8 +40,9 @@ int part_read(struct part *p, void *buf, size_t len, uint64_t offset);
 /* Forgets what was written from `length` on. */
 int part_truncate(struct part *p, uint64_t length);
 /* Gives it the first free name made from `name`, which is safe, and closes it.
- * path: PATH_MAX bytes, where it is now. */
-int part_publish(const struct inbox *in, struct part *p, const char *name, char *path);
+ * where: the folder's path now; path: PATH_MAX bytes, the file's. */
+int part_publish(const struct inbox *in, struct part *p, const char *name, const char *where,
+		 char *path);
 void part_discard(const struct inbox *in, struct part *p);
 
 #endif

@@ -28,7 +28,8 @@ const struct command commands[] = {
 	 "                          delivered, seconds\n"},
 	{"recv", cmd_recv,
 	 "--out DIR [--listen ADDR:PORT] [--relay ADDR[:PORT] ...] [--domain-key FILE]\n"
-	 "                     [--identity FILE] [--count N] [--timeout S] [--json]",
+	 "                     [--identity FILE] [--private-files] [--count N] [--timeout S]\n"
+	 "                     [--json]",
 	 "Receives files into DIR. A file appears under its name once it is verified.\n\n"
 	 "  --out DIR               where files go, made if it is not there; nothing there is\n"
 	 "                          ever overwritten\n"
@@ -36,6 +37,7 @@ const struct command commands[] = {
 	 "  --relay ADDR[:PORT]     keep a lease with this relay (port 4870); may be repeated\n"
 	 "  --domain-key FILE       the key of the domain whose member the lease is for\n"
 	 "  --identity FILE         decrypt what is encrypted for this secret key\n"
+	 "  --private-files         keep files from other users of this host (mode 0600)\n"
 	 "  --count N               end after N files\n"
 	 "  --timeout S             end after S seconds; fewer than N files is a failure\n"
 	 "  --json                  print one object a file: id, bytes, path, relay, verified,\n"

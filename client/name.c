@@ -3,6 +3,8 @@
 
 #include "client/name.h"
 
+#define EXTENSION_BYTES 32 /* the longest that stays whole, with its dot */
+
 /* Bytes of the well-formed UTF-8 character at s (RFC 3629: no overlong forms,
  * no surrogates, nothing above U+10FFFF), its value in *value; 0 if there is
  * none. */
@@ -88,14 +90,21 @@ void name_mime(const uint8_t *meta, size_t len, char *out)
 void name_number(const char *name, uint32_t number, char *out)
 {
 	const char *dot = strrchr(name, '.');
-	int stem;
+	char mark[16];
+	size_t stem, room;
 
 	if (number == 0) {
-		snprintf(out, 256, "%s", name);
+		snprintf(out, NAME_BYTES + 1, "%s", name);
 		return;
 	}
-	if (dot == NULL || dot == name)
+	snprintf(mark, sizeof(mark), " (%u)", number);
+	/* a long "extension" is just a name with a dot in it */
+	if (dot == NULL || dot == name || strlen(dot) > EXTENSION_BYTES)
 		dot = name + strlen(name);
-	stem = (int)(dot - name);
-	snprintf(out, 256, "%.*s (%u)%s", stem, name, number, dot);
+	room = NAME_BYTES - strlen(mark) - strlen(dot);
+	stem = (size_t)(dot - name);
+	if (stem > room)
+		for (stem = room; stem > 0 && ((uint8_t)name[stem] & 0xc0) == 0x80;)
+			stem--;
+	snprintf(out, NAME_BYTES + 1, "%.*s%s%s", (int)stem, name, mark, dot);
 }

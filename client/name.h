@@ -6,7 +6,7 @@
 
 #include "wire/frame.h"
 
-#define NAME_BYTES 240 /* leaves room for " (1234)" below the usual limit of 255 */
+#define NAME_BYTES 255 /* what Linux's file systems take */
 
 /* From metadata (file name, NUL, MIME type) a name that is safe in any
  * directory: the last path component, without leading dots, control characters
@@ -17,7 +17,8 @@ void name_sanitise(const uint8_t *meta, size_t len, const struct ident *id, char
  * out: META_MAX + 1 bytes. */
 void name_mime(const uint8_t *meta, size_t len, char *out);
 /* The name to try when number - 1 others are taken: number 0 is the name
- * itself, else " (number)" goes before the extension. out: 256 bytes. */
+ * itself, else " (number)" goes before the extension, and what is in front of it is
+ * shortened, by whole characters, as far as it must be. out: NAME_BYTES + 1 bytes. */
 void name_number(const char *name, uint32_t number, char *out);
 
 #endif

@@ -209,6 +209,7 @@ struct ow_receive_options {
 	 * taken instead. Files are not flushed to the disk (fsync) before they
 	 * are confirmed to the sender. */
 	const char *directory;
+	bool private_files; /* mode 0600; default: what the umask leaves of 0666 */
 	const char *listen; /* local address; default: port 4871 of all addresses */
 	/* The secret key that opens encrypted files sent to its public key; default:
 	 * none, and encrypted files are declined. Plain ones are taken all the same. */

@@ -157,6 +157,6 @@ void progress_show(void *ctx, enum ow_phase phase, uint64_t done, uint64_t total
 void progress_end(struct progress *p)
 {
 	if (p->drawn)
-		fputc('\n', stderr);
+		fputs("\r\033[K", stderr);
 	p->drawn = false;
 }

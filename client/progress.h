@@ -18,7 +18,7 @@ struct progress {
 bool progress_begin(struct progress *p);
 /* An ow_progress_fn, ctx: struct progress. */
 void progress_show(void *ctx, enum ow_phase phase, uint64_t done, uint64_t total);
-/* Ends the line, so that other text can follow. */
+/* Erases the line: what follows says how it ended. */
 void progress_end(struct progress *p);
 
 /* Does the locale have Unicode? */

@@ -41,6 +41,7 @@ struct ow_receiver {
 	struct udp_rx *rx;
 	struct udp_tx *tx;
 	struct inbox inbox;
+	bool inbox_moved; /* and the user was told */
 	bool has_identity;
 	struct identity identity; /* opens encrypted files */
 	struct gather gather;

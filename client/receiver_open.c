@@ -77,7 +77,7 @@ static int inbox_take(struct ow_receiver *r, const struct ow_receive_options *o)
 
 	if (o->directory == NULL)
 		return fault_set(&r->fault, OW_INVALID, "no directory to receive into; name one");
-	ret = inbox_open(&r->inbox, o->directory);
+	ret = inbox_open(&r->inbox, o->directory, o->private_files);
 	if (ret < 0)
 		return fault_set(&r->fault, OW_FAILED,
 				 "cannot receive into %s: %s; name a directory you may write to",

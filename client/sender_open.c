@@ -91,6 +91,11 @@ static int blob_take(struct ow_sender *s, const struct ow_send_options *o)
 	if (ret == -EINVAL)
 		return fault_set(&s->fault, OW_FAILED, "%s is not a regular file; save it to one",
 				 what);
+	if (ret == -EISDIR)
+		return fault_set(&s->fault, OW_FAILED,
+				 "%s is a directory; pack it into one file, `tar czf NAME.tar.gz "
+				 "%s`, and send that",
+				 what, what);
 	if (ret == -EFBIG)
 		return fault_set(&s->fault, OW_FAILED, "%s is larger than 64 GiB; split it", what);
 	if (ret < 0)

@@ -121,11 +121,42 @@ static void test_long(void **state)
 	name_sanitise((uint8_t *)name, META_MAX, &id, out);
 	assert_int_equal(strlen(out), NAME_BYTES);
 	/* A character is kept whole or not at all. */
-	memcpy(name + NAME_BYTES - 1, "\xc3\xbc", 2);
+	memcpy(name + NAME_BYTES - 3, "\xc3\xbc.", 3);
 	name_sanitise((uint8_t *)name, META_MAX, &id, out);
-	assert_int_equal(strlen(out), NAME_BYTES - 1);
-	name_number(out, 99999, numbered);
-	assert_int_equal(strlen(numbered), NAME_BYTES - 1 + 8);
+	assert_string_equal(out, name);
+	name_number(out, 0, numbered);
+	assert_string_equal(numbered, name);
+}
+
+/* A number costs the middle of the name, never its extension or half a character. */
+static void test_long_number(void **state)
+{
+	char name[NAME_BYTES + 1], out[NAME_BYTES + 1], want[NAME_BYTES + 1];
+
+	(void)state;
+	memset(name, 'n', sizeof(name));
+	strcpy(name + NAME_BYTES - 5, ".jpeg");
+	name_number(name, 1, out);
+	memset(want, 'n', sizeof(want));
+	strcpy(want + NAME_BYTES - 9, " (1).jpeg");
+	assert_string_equal(out, want);
+	/* 125 characters of two bytes */
+	for (int i = 0; i < 250; i += 2)
+		memcpy(name + i, "\xc3\xbc", 2);
+	name_number(name, 12345, out);
+	assert_int_equal(strlen(out), 242 + 8 + 5);
+	assert_memory_equal(out, name, 242);
+	assert_string_equal(out + 242, " (12345).jpeg");
+	name_number(name, 123456, out);
+	assert_memory_equal(out, name, 240);
+	assert_string_equal(out + 240, " (123456).jpeg");
+	/* no extension: just a dot far in front */
+	memset(name, 'n', sizeof(name));
+	name[NAME_BYTES] = '\0';
+	name[3] = '.';
+	name_number(name, 7, out);
+	assert_int_equal(strlen(out), NAME_BYTES);
+	assert_string_equal(out + NAME_BYTES - 4, " (7)");
 }
 
 static void test_number(void **state)
@@ -182,7 +213,7 @@ static int setup(void **state)
 	(void)state;
 	strcpy(directory, "/var/tmp/oncewire-test-XXXXXX");
 	assert_non_null(mkdtemp(directory));
-	return inbox_open(&inbox, directory);
+	return inbox_open(&inbox, directory, false);
 }
 
 static int teardown(void **state)
@@ -240,10 +271,10 @@ static void test_publish(void **state)
 	part_fill(&p, "first");
 	snprintf(expected, sizeof(expected), "%s/a.txt", directory);
 	assert_int_equal(access(expected, F_OK), -1); /* nothing yet */
-	assert_int_equal(part_publish(&inbox, &p, "a.txt", path), 0);
+	assert_int_equal(part_publish(&inbox, &p, "a.txt", directory, path), 0);
 	assert_string_equal(path, expected);
 	part_fill(&p, "second");
-	assert_int_equal(part_publish(&inbox, &p, "a.txt", path), 0);
+	assert_int_equal(part_publish(&inbox, &p, "a.txt", directory, path), 0);
 	content_check(path, "second");
 	content_check(expected, "first");
 	snprintf(expected, sizeof(expected), "%s/a (1).txt", directory);
@@ -271,7 +302,7 @@ static void test_publish_link(void **state)
 	(void)state;
 	assert_int_equal(symlinkat("target", inbox.fd, "a.txt"), 0);
 	part_fill(&p, "data");
-	assert_int_equal(part_publish(&inbox, &p, "a.txt", path), 0);
+	assert_int_equal(part_publish(&inbox, &p, "a.txt", directory, path), 0);
 	snprintf(expected, sizeof(expected), "%s/a (1).txt", directory);
 	assert_string_equal(path, expected);
 	assert_int_equal(faccessat(inbox.fd, "target", F_OK, 0), -1);
@@ -303,12 +334,59 @@ static void test_inbox_is_made(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(path));
 	snprintf(inner, sizeof(inner), "%s/incoming", path);
-	assert_int_equal(inbox_open(&in, inner), 0);
+	assert_int_equal(inbox_open(&in, inner, false), 0);
 	inbox_close(&in);
-	assert_int_equal(inbox_open(&in, inner), 0);
+	assert_int_equal(inbox_open(&in, inner, false), 0);
 	inbox_close(&in);
 	assert_int_equal(rmdir(inner), 0);
 	assert_int_equal(rmdir(path), 0);
+}
+
+static void make_file(const struct inbox *in, const char *where)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	struct part p;
+
+	assert_int_equal(part_open(in, &p), 0);
+	assert_int_equal(part_publish(in, &p, "a", where, path), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(unlink(path), 0);
+}
+
+/* Moved, with another one put in its place, and deleted. The path that is said is
+ * where the file is; its mode is 0600 under any umask. */
+static void test_inbox_is_followed(void **state)
+{
+	char path[] = "/var/tmp/oncewire-test-XXXXXX", first[sizeof(path) + 8];
+	char second[sizeof(path) + 8], where[PATH_MAX];
+	mode_t before = umask(0);
+	struct inbox in;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(first, sizeof(first), "%s/first", path);
+	snprintf(second, sizeof(second), "%s/second", path);
+	assert_int_equal(inbox_open(&in, first, true), 0);
+	assert_int_equal(inbox_follow(&in, where), 0);
+	assert_string_equal(where, first);
+	make_file(&in, where);
+	assert_int_equal(rename(first, second), 0);
+	assert_int_equal(mkdir(first, 0700), 0);
+	assert_int_equal(inbox_follow(&in, where), 1);
+	assert_string_equal(where, second);
+	make_file(&in, where);
+	assert_int_equal(rmdir(first), 0);
+	assert_int_equal(rmdir(second), 0);
+	assert_int_equal(inbox_follow(&in, where), 0);
+	assert_string_equal(where, first);
+	make_file(&in, where);
+	assert_int_equal(rmdir(first), 0);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(inbox_follow(&in, where), -ENOENT);
+	inbox_close(&in);
+	umask(before);
 }
 
 static void test_inbox_errors(void **state)
@@ -316,8 +394,8 @@ static void test_inbox_errors(void **state)
 	struct inbox in;
 
 	(void)state;
-	assert_int_equal(inbox_open(&in, "/nonexistent/deeper"), -ENOENT);
-	assert_int_equal(inbox_open(&in, "/dev/null"), -ENOTDIR);
+	assert_int_equal(inbox_open(&in, "/nonexistent/deeper", false), -ENOENT);
+	assert_int_equal(inbox_open(&in, "/dev/null", false), -ENOTDIR);
 }
 
 int main(void)
@@ -329,6 +407,7 @@ int main(void)
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_meta),
 		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_long_number),
 		cmocka_unit_test(test_number),
 		cmocka_unit_test_setup_teardown(test_publish, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_part_named, setup, teardown),
@@ -337,6 +416,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_publish_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_discard, setup, teardown),
 		cmocka_unit_test(test_inbox_is_made),
+		cmocka_unit_test(test_inbox_is_followed),
 		cmocka_unit_test(test_inbox_errors),
 	};
 
