@@ -83,6 +83,11 @@ static int receive_loop(struct ow_receiver *r, const struct ow_receive_options *
 	}
 	if (ret != OW_OK || why == OW_OK)
 		return ret;
+	if (ow_receiver_dropped(r) > 0)
+		return fault_set(&r->fault, OW_FAILED,
+				 "ended in the middle of %u files, which were thrown away; have "
+				 "them sent again",
+				 ow_receiver_dropped(r));
 	if (why == OW_TIMEOUT)
 		return fault_set(&r->fault, why, "%u files arrived within %g s, %u were asked for",
 				 ow_receiver_files(r), o->timeout_ms / 1000.0, o->count);

@@ -131,7 +131,8 @@ static void file_print(void *ctx, const struct ow_file *f)
 	json_print(o);
 }
 
-static void warning_print(void *ctx, const char *text)
+/* Warnings and notices. */
+static void line_print(void *ctx, const char *text)
 {
 	struct arguments *a = ctx;
 
@@ -167,7 +168,7 @@ int cmd_recv(int argc, char **argv)
 	if (ret != 0)
 		return ret;
 	o->file = file_print;
-	o->warning = warning_print;
+	o->warning = o->notice = line_print;
 	if (progress_begin(&a.progress))
 		o->progress = progress_print;
 	o->ctx = &a;

@@ -132,23 +132,22 @@ static void value_print(const char *prefix, const char *key, json_t *value)
 	}
 }
 
-/* Objects within: "drops.short"; of reasons only those that happened. */
-static void status_print(json_t *status)
+/* Objects within: "drops.short"; of their numbers only those that are not 0. */
+static void status_print(const char *prefix, json_t *object)
 {
-	json_t *value, *inner;
-	const char *key, *name;
-	char prefix[128];
+	char inner[128];
+	const char *key;
+	json_t *value;
 
-	json_object_foreach(status, key, value)
+	json_object_foreach(object, key, value)
 	{
-		if (!json_is_object(value)) {
-			value_print("", key, value);
-			continue;
+		if (json_is_object(value)) {
+			snprintf(inner, sizeof(inner), "%s%s.", prefix, key);
+			status_print(inner, value);
+		} else if (prefix[0] == '\0' || !json_is_integer(value) ||
+			   json_integer_value(value) != 0) {
+			value_print(prefix, key, value);
 		}
-		snprintf(prefix, sizeof(prefix), "%s.", key);
-		json_object_foreach(value, name, inner) if (!json_is_integer(inner) ||
-							    json_integer_value(inner) != 0)
-			value_print(prefix, name, inner);
 	}
 }
 
@@ -211,7 +210,7 @@ int cmd_status(int argc, char **argv)
 	if (json) {
 		json_print(status);
 	} else {
-		status_print(status);
+		status_print("", status);
 		json_decref(status);
 	}
 	return end;

@@ -238,16 +238,42 @@ static void card_draw(const struct icons *i, uint8_t which, int inner, bool utf8
 	card_edge(lines[4 + ART_LINES], &s, false, inner);
 }
 
+/* Where two cards have no room beside each other: a row each. */
+static void rows_draw(const struct icons *i, int width, char lines[ICONS_LINES][ICONS_LINE_MAX])
+{
+	const int room = width > 1 ? width - 1 : 0;
+	int n;
+
+	for (n = 0; n < ICONS_LINES; n++)
+		lines[n][0] = '\0';
+	snprintf(lines[0], ICONS_LINE_MAX, "%.*s", room, "Send through which server?");
+	for (n = 0; n < 2; n++) {
+		char row[ICONS_LINE_MAX];
+
+		snprintf(row, sizeof(row), "%c %s", i->at == n ? '>' : ' ', labels[n]);
+		snprintf(lines[1 + 2 * n], ICONS_LINE_MAX, "%.*s", room, row);
+		snprintf(row, sizeof(row), "     %s",
+			 usable(i, (uint8_t)n) ? i->address[n] : "not configured");
+		snprintf(lines[2 + 2 * n], ICONS_LINE_MAX, "%.*s", room, row);
+	}
+	snprintf(lines[ICONS_LINES - 1], ICONS_LINE_MAX, "%.*s", room,
+		 "1 2 Tab: choose, Enter: send, q: leave");
+}
+
 void icons_draw(const struct icons *i, int width, bool utf8, bool colour,
 		char lines[ICONS_LINES][ICONS_LINE_MAX])
 {
 	int inner = CARD_LEAST, widest = (width - 1 - 2 * 2 - 2 - 2) / 2, n;
 
+	if (widest < CARD_LEAST) {
+		rows_draw(i, width, lines);
+		return;
+	}
 	for (n = 0; n < 2; n++)
 		if ((int)strlen(i->address[n]) > inner)
 			inner = (int)strlen(i->address[n]);
 	if (inner > widest)
-		inner = widest > CARD_LEAST ? widest : CARD_LEAST;
+		inner = widest;
 	for (n = 0; n < ICONS_LINES; n++)
 		snprintf(lines[n], ICONS_LINE_MAX, "%s", n == 0 ? "" : "  ");
 	add(lines[0], "Send through which server?");

@@ -50,6 +50,7 @@ static void silence_warn(struct ow_receiver *r, struct lease *l)
 	const struct member *m = l->peer->member;
 
 	l->warned = true;
+	l->told = false;
 	if (l->peer->foreign != 0) {
 		receiver_warn(r,
 			      "relay %s speaks version %u of the protocol and not %u, as we do; "
@@ -71,7 +72,7 @@ static void lease_refuse(struct ow_receiver *r, struct lease *l)
 
 	l->peer->known = false;
 	l->peer->refused_at = NEVER;
-	l->held = false;
+	l->held = l->told = false;
 	l->warned = true;
 	receiver_warn(
 		r,
@@ -101,8 +102,10 @@ uint64_t lease_due(const struct lease *l)
 	return l->peer->known && !lease_ended(l) ? l->due : NEVER;
 }
 
-void lease_answer(struct lease *l, const struct listening *a, uint64_t now)
+void lease_answer(struct ow_receiver *r, struct lease *l, const struct listening *a, uint64_t now)
 {
+	char text[ADDR_TEXT_MAX];
+
 	if (l->unanswered == 0 || a->number < l->first || a->number > l->number)
 		return;
 	l->unanswered = 0;
@@ -111,6 +114,9 @@ void lease_answer(struct lease *l, const struct listening *a, uint64_t now)
 	l->warned = false;
 	l->held = a->seconds > 0;
 	l->due = now + (l->held ? a->seconds * SECOND / 3 : DENIED_WAIT);
+	if (l->held && !l->told && !l->stopping)
+		receiver_notice(r, "registered with relay %s", addr_text(&l->peer->addr, text));
+	l->told = l->held;
 }
 
 void lease_error(struct ow_receiver *r, struct lease *l, const struct error *e, uint64_t now)

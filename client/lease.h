@@ -20,6 +20,7 @@ struct lease {
 	uint32_t unanswered;
 	bool held;     /* the relay granted it */
 	bool stopping; /* it is being given back */
+	bool told;     /* that it is held, since it began or was lost */
 	bool warned;   /* about a relay that does not answer, or not grant it */
 };
 
@@ -30,7 +31,7 @@ void lease_init(struct lease *l, struct peer *peer, uint64_t now);
 void lease_tick(struct ow_receiver *r, struct lease *l, uint64_t now);
 uint64_t lease_due(const struct lease *l);
 /* A LISTENING of its relay. */
-void lease_answer(struct lease *l, const struct listening *a, uint64_t now);
+void lease_answer(struct ow_receiver *r, struct lease *l, const struct listening *a, uint64_t now);
 /* An ERROR about its LISTEN. */
 void lease_error(struct ow_receiver *r, struct lease *l, const struct error *e, uint64_t now);
 /* Gives it back. */

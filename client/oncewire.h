@@ -75,6 +75,7 @@ OW_API int ow_identify(const char *path, int rule, char *id, uint64_t *bytes);
 enum ow_phase {
 	OW_HASHING = 1, /* bytes hashed; shared encryption: of the file, then of its ciphertext */
 	OW_UPLOADING,	/* bytes sent to the relay, repetitions not counted */
+	OW_WAITING,	/* for the target: milliseconds of the timeout that have passed */
 	OW_DELIVERING,	/* bytes the target has, as far as it has reported */
 	OW_RECEIVING,	/* receiver: bytes of all deliveries that are under way */
 };
@@ -201,6 +202,9 @@ struct ow_file {
 typedef void ow_file_fn(void *ctx, const struct ow_file *file);
 /* One line of text about something the user may want to act on. */
 typedef void ow_warning_fn(void *ctx, const char *text);
+/* One line of text about how it goes: where it listens, with which relays it is
+ * registered. */
+typedef void ow_notice_fn(void *ctx, const char *text);
 
 struct ow_receive_options {
 	/* Required. Files appear here under their final name once their
@@ -229,8 +233,9 @@ struct ow_receive_options {
 
 	ow_file_fn *file;
 	ow_warning_fn *warning;
+	ow_notice_fn *notice;
 	ow_progress_fn *progress;
-	void *ctx; /* for the three */
+	void *ctx; /* for the four */
 
 	const volatile sig_atomic_t *stop; /* ow_receive() only, as in ow_send_options */
 };
@@ -245,9 +250,12 @@ OW_API int ow_receiver_timeout(const struct ow_receiver *r);
  * was called, and the relays know that nobody listens any more. After the last
  * file it stays for 1.5 to 5 seconds to repeat its confirmation if asked. */
 OW_API int ow_receiver_process(struct ow_receiver *r);
-/* Asks to end: no new delivery is taken, those under way are dropped, leases
- * are given back; process() returns OW_OK within about a second. */
+/* Asks to end: no new delivery is taken, those under way are dropped, which their
+ * sources are told, leases are given back; process() returns OW_OK within about a
+ * second. */
 OW_API void ow_receiver_stop(struct ow_receiver *r);
+/* Deliveries that ow_receiver_stop() dropped. */
+OW_API uint32_t ow_receiver_dropped(const struct ow_receiver *r);
 /* Files that arrived and were verified. */
 OW_API uint32_t ow_receiver_files(const struct ow_receiver *r);
 OW_API const char *ow_receiver_message(const struct ow_receiver *r);
@@ -256,7 +264,7 @@ OW_API void ow_receiver_close(struct ow_receiver *r);
 
 /* All of the above in one call. message (OW_MESSAGE_MAX bytes) may be NULL.
  * Returns OW_OK, OW_TIMEOUT, OW_STOPPED (without `count`, the only regular
- * end), OW_INVALID or OW_FAILED. */
+ * end), OW_INVALID or OW_FAILED (also if it was stopped in the middle of a file). */
 OW_API int ow_receive(const struct ow_receive_options *options, char *message);
 
 #ifdef __cplusplus

@@ -53,6 +53,8 @@ static const char *phase_name(enum ow_phase phase)
 		return "hashing";
 	case OW_UPLOADING:
 		return "uploading";
+	case OW_WAITING:
+		return "waiting for the target";
 	case OW_DELIVERING:
 		return "delivering";
 	case OW_RECEIVING:
@@ -106,6 +108,12 @@ char *progress_line(char *buf, size_t cap, int width, bool utf8, enum ow_phase p
 
 	if (done > total)
 		done = total;
+	if (phase == OW_WAITING) {
+		snprintf(tail, sizeof(tail), "%s%s", phase_name(phase),
+			 left_text(done, total, 1000, left, sizeof(left)));
+		snprintf(buf, cap, "%.*s", width > 1 ? width - 1 : 0, tail);
+		return buf;
+	}
 	part = total > 0 ? (double)done / (double)total : 1;
 	c[0] = '\0';
 	if (rate > 0)

@@ -9,6 +9,7 @@
 #define LINGER_QUIET (1500 * MILLISECOND)
 #define LINGER_LONGEST (5 * SECOND)
 #define STOP_LONGEST (1 * SECOND)
+#define STOP_TOLD (500 * MILLISECOND)
 #define REPORT_EVERY (100 * MILLISECOND)
 
 void receiver_warn(struct ow_receiver *r, const char *format, ...)
@@ -22,6 +23,19 @@ void receiver_warn(struct ow_receiver *r, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	r->warning(r->ctx, text);
+}
+
+void receiver_notice(struct ow_receiver *r, const char *format, ...)
+{
+	char text[OW_MESSAGE_MAX];
+	va_list args;
+
+	if (r->notice == NULL)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	r->notice(r->ctx, text);
 }
 
 bool receiver_finished(const struct ow_receiver *r)
@@ -93,7 +107,7 @@ static void listening_take(struct ow_receiver *r, const struct frame *f, struct 
 	p->heard = now;
 	for (i = 0; i < r->lease_count; i++)
 		if (r->leases[i].peer == p)
-			lease_answer(&r->leases[i], &a, now);
+			lease_answer(r, &r->leases[i], &a, now);
 }
 
 static void frame_take(struct ow_receiver *r, const uint8_t *bytes, size_t len,
@@ -134,9 +148,18 @@ static void state_enter(struct ow_receiver *r, uint8_t state, uint64_t now)
 
 	r->state = state;
 	r->state_since = now;
-	for (i = 0; i < DELIVERIES_MAX; i++)
-		if (r->active[i] != NULL)
+	/* Who is told to stop says so to the sources; with all files here, what is left
+	 * over is for another run, which they wait for. */
+	for (i = 0; i < DELIVERIES_MAX; i++) {
+		if (r->active[i] == NULL)
+			continue;
+		if (state == RECEIVER_STOPPING) {
+			r->dropped++;
+			delivery_end(r, r->active[i], REFUSE_TARGET_STOPPED);
+		} else {
 			delivery_forget(r, r->active[i]);
+		}
+	}
 	if (state != RECEIVER_STOPPING)
 		return;
 	for (i = 0; i < r->lease_count; i++)
@@ -161,6 +184,12 @@ static uint64_t linger_end(const struct ow_receiver *r)
 	return earlier(last + LINGER_QUIET, r->state_since + LINGER_LONGEST);
 }
 
+/* A RECEIPT may get lost: the OFFERs that follow then are answered. */
+static uint64_t stop_earliest(const struct ow_receiver *r)
+{
+	return r->state_since + (r->dropped > 0 ? STOP_TOLD : 0);
+}
+
 static void state_tick(struct ow_receiver *r, uint64_t now)
 {
 	if (r->state == RECEIVER_RUNNING && receiver_finished(r))
@@ -168,7 +197,7 @@ static void state_tick(struct ow_receiver *r, uint64_t now)
 	if (r->state == RECEIVER_LINGERING && now >= linger_end(r))
 		state_enter(r, RECEIVER_STOPPING, now);
 	if (r->state == RECEIVER_STOPPING &&
-	    (leases_ended(r) || now - r->state_since >= STOP_LONGEST))
+	    ((leases_ended(r) && now >= stop_earliest(r)) || now - r->state_since >= STOP_LONGEST))
 		r->state = RECEIVER_FINISHED;
 }
 
@@ -201,7 +230,8 @@ uint64_t receiver_due(const struct ow_receiver *r)
 	if (r->state == RECEIVER_LINGERING)
 		due = earlier(due, linger_end(r));
 	if (r->state == RECEIVER_STOPPING)
-		due = earlier(due, r->state_since + STOP_LONGEST);
+		due = earlier(due,
+			      leases_ended(r) ? stop_earliest(r) : r->state_since + STOP_LONGEST);
 	return r->state == RECEIVER_FINISHED || r->fault.code != OW_OK ? 0 : due;
 }
 
@@ -227,6 +257,17 @@ static void progress_report(struct ow_receiver *r, uint64_t now)
 
 /* ---- the handle ---- */
 
+static void introduce(struct ow_receiver *r)
+{
+	r->introduced = true;
+	receiver_notice(r, "listening on %s, files go to %s", r->local, r->inbox.path);
+}
+
+uint32_t ow_receiver_dropped(const struct ow_receiver *r)
+{
+	return r->dropped;
+}
+
 int ow_receiver_process(struct ow_receiver *r)
 {
 	uint64_t now = clock_now();
@@ -234,6 +275,8 @@ int ow_receiver_process(struct ow_receiver *r)
 
 	if (r->fault.code != OW_OK)
 		return r->fault.code;
+	if (!r->introduced)
+		introduce(r);
 	for (batch = 0; batch < RECEIVE_BATCHES && r->state != RECEIVER_FINISHED; batch++) {
 		n = udp_receive(&r->udp, r->rx);
 		for (i = 0; i < n; i++)

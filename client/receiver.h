@@ -58,11 +58,15 @@ struct ow_receiver {
 	struct delivery *ended[ENDED_MAX]; /* a ring */
 	uint32_t ended_next;
 
-	uint32_t files; /* arrived */
-	uint32_t count; /* wanted, 0: no end */
+	char local[ADDR_TEXT_MAX]; /* where it listens, in words */
+	bool introduced;	   /* and that was said */
+	uint32_t dropped;	   /* deliveries, by being stopped */
+	uint32_t files;		   /* arrived */
+	uint32_t count;		   /* wanted, 0: no end */
 
 	ow_file_fn *file;
 	ow_warning_fn *warning;
+	ow_notice_fn *notice;
 	ow_progress_fn *progress;
 	void *ctx;
 	uint64_t reported_at, reported;
@@ -73,6 +77,9 @@ uint64_t receiver_due(const struct ow_receiver *r);
 /* Takes nothing new: all files are here, or it is ending. */
 bool receiver_finished(const struct ow_receiver *r);
 void receiver_warn(struct ow_receiver *r, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+void receiver_notice(struct ow_receiver *r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* offer.c */

@@ -38,6 +38,7 @@ static int socket_take(struct ow_receiver *r, const struct ow_receive_options *o
 	if (ret < 0)
 		return fault_set(&r->fault, OW_FAILED, "cannot listen on %s: %s", text,
 				 strerror(-ret));
+	memcpy(r->local, text, sizeof(r->local));
 	return OW_OK;
 }
 
@@ -127,6 +128,7 @@ int ow_receiver_open(const struct ow_receive_options *o, struct ow_receiver **ou
 	r->count = o->count;
 	r->file = o->file;
 	r->warning = o->warning;
+	r->notice = o->notice;
 	r->progress = o->progress;
 	r->ctx = o->ctx;
 	if (member_read(&r->member, o->domain_key_file, &r->fault) < 0 || inbox_take(r, o) < 0 ||

@@ -325,6 +325,20 @@ static void phase_report(struct ow_sender *s, uint8_t phase, uint64_t bytes, uin
 	s->progress(s->ctx, phase, bytes, total);
 }
 
+/* The relay has all of it, and for a second the target was not heard of. */
+static bool sender_waits(struct ow_sender *s, uint64_t now)
+{
+	const bool serving =
+		s->seen & (1U << STATUS_SERVING_PRIVATE | 1U << STATUS_SERVING_CENTRAL);
+
+	if (s->delivered || s->delivered_bytes > 0 ||
+	    (!serving && s->upload.distinct < s->blob.length) || s->blob.length == 0)
+		return false;
+	if (s->waits_since == 0)
+		s->waits_since = now;
+	return now - s->waits_since >= SECOND && now < s->deadline;
+}
+
 static void progress_report(struct ow_sender *s, uint64_t now)
 {
 	if (s->progress == NULL)
@@ -333,8 +347,11 @@ static void progress_report(struct ow_sender *s, uint64_t now)
 		phase_report(s, OW_HASHING, s->hashed_before + s->hashed, s->hash_total, now);
 	if (s->hash != NULL)
 		return;
-	if (s->upload.distinct > 0 && s->phase < OW_DELIVERING)
+	if (s->upload.distinct > 0 && s->phase < OW_WAITING)
 		phase_report(s, OW_UPLOADING, s->upload.distinct, s->blob.length, now);
+	if (sender_waits(s, now))
+		phase_report(s, OW_WAITING, (now - s->opened) / MILLISECOND,
+			     (s->deadline - s->opened) / MILLISECOND, now);
 	if (s->delivered_bytes > 0 || s->delivered)
 		phase_report(s, OW_DELIVERING, s->delivered_bytes, s->blob.length, now);
 }

@@ -60,6 +60,7 @@ struct ow_sender {
 	uint8_t phase;	      /* enum ow_phase last reported */
 	uint64_t reported_at; /* when */
 	uint64_t reported;    /* bytes */
+	uint64_t waits_since; /* when the relay was known to have all of it, 0: not yet */
 };
 
 /* When process() is due. */

@@ -67,7 +67,8 @@ static inline bool receipt_reason_valid(uint8_t code, uint8_t reason)
 {
 	if (code != RECEIPT_REFUSED)
 		return reason == REFUSE_NONE;
-	return reason == REFUSE_TARGET_DECLINED || reason == REFUSE_TARGET_FAILED;
+	return reason == REFUSE_TARGET_DECLINED || reason == REFUSE_TARGET_FAILED ||
+	       reason == REFUSE_TARGET_STOPPED;
 }
 
 static inline bool code_valid(uint8_t code, unsigned int count)

@@ -240,3 +240,37 @@ def test_status_of_somebody_elses_relay(lab):
     done = lab.run("private", "setpriv", "--reuid", "nobody", "--clear-groups",
                    BUILD / "client" / "oncewire", "status", "--socket", socket)
     assert done.returncode == 1 and "admin_group" in done.stderr, done
+
+
+def test_recv_says_where_it_listens(lab, out):
+    with lab.receive(out, count=1, timeout=20, lease=("central",)) as receiver:
+        def said():
+            return lab.status("central")["leases"] > 0
+
+        wait_until(said, 10, 0.1, "the lease")
+        time.sleep(0.5)
+    err = receiver.stderr
+    assert f"listening on all addresses, port 4871, files go to {out}" in err, err
+    assert f"registered with relay {lab.relay('central')[0]}:4870" in err, err
+
+
+def test_stopped_recv_tells_the_source(lab, make_blob, out):
+    """In the middle of a file: the source ends at once, and both say so."""
+    sender = None
+    try:
+        with lab.receive(out, count=0, timeout=60) as receiver:
+            before = lab.status("central")["data_chunks"]
+            sender = lab.popen("source", "oncewire", "send", make_blob(1_000_000_000), "--to",
+                               lab.address["target"], "--via", "central", "--timeout", 60)
+            wait_until(lambda: lab.status("central")["data_chunks"] > before, 50, 0.02,
+                       "a delivery under way")
+            receiver.process.terminate()
+            assert receiver.wait(10) == 1
+        err = sender.communicate(timeout=15)[1]
+        assert sender.returncode == 5 and "was stopped" in err, err
+        assert "in the middle of 1 files" in receiver.stderr
+        assert not list(out.iterdir())
+    finally:
+        if sender:
+            sender.kill()
+            sender.wait()

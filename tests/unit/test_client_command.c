@@ -226,6 +226,28 @@ static void test_icons_draw(void **state)
 	assert_non_null(strstr(lines[10], "\033[90m")); /* grey */
 }
 
+/* Two cards have no room: a row each, and nothing wraps. */
+static void test_icons_draw_narrow(void **state)
+{
+	char lines[ICONS_LINES][ICONS_LINE_MAX];
+	int n, width;
+
+	(void)state;
+	icons_init(&icons, "192.0.2.1:4870", "198.51.100.7:4870");
+	icons_key(&icons, '\t');
+	for (width = 1; width < 53; width++) {
+		icons_draw(&icons, width, true, true, lines);
+		for (n = 0; n < ICONS_LINES; n++)
+			assert_true(columns(lines[n]) < width);
+	}
+	icons_draw(&icons, 52, true, true, lines);
+	assert_string_equal(lines[1], "  1  private server");
+	assert_string_equal(lines[2], "     192.0.2.1:4870");
+	assert_string_equal(lines[3], "> 2  central server");
+	icons_draw(&icons, 53, true, false, lines);
+	assert_int_equal(columns(lines[1]), 52);
+}
+
 /* ---- progress ---- */
 
 static void test_progress(void **state)
@@ -242,6 +264,10 @@ static void test_progress(void **state)
 	assert_true(columns(line) < 80);
 	assert_non_null(strstr(line, " 33%  1 B of 3 B"));
 	assert_null(strstr(line, "left"));
+	progress_line(line, sizeof(line), 80, false, OW_WAITING, 18000, 300000, 0);
+	assert_string_equal(line, "waiting for the target  4:42 left");
+	progress_line(line, sizeof(line), 20, false, OW_WAITING, 18000, 300000, 0);
+	assert_string_equal(line, "waiting for the tar");
 	progress_line(line, sizeof(line), 80, false, OW_DELIVERING, 0, 0, 0);
 	assert_non_null(strstr(line, "100%"));
 	progress_line(line, sizeof(line), 80, false, OW_DELIVERING, 0, 4000000000, 1000000);
@@ -273,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_icons_leave),
 		cmocka_unit_test(test_icons_unconfigured),
 		cmocka_unit_test(test_icons_draw),
+		cmocka_unit_test(test_icons_draw_narrow),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_progress_widths),
 	};
