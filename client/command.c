@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client/command.h"
+#include "client/hosts.h"
 #include "wire/ident.h"
 
 static volatile sig_atomic_t stop;
@@ -91,13 +92,12 @@ int option_rule(char **argv, const char *text, int *rule)
 
 int option_address(char **argv, const char *option, const char *text, uint16_t port)
 {
-	struct addr a;
-
-	if (addr_parse(text, port, &a) == 0)
+	if (hosts_text_valid(text, port))
 		return 0;
 	usage_error(argv,
-		    "%s: \"%s\" is not an address; write it as 192.0.2.1:%u or [2001:db8::1]:%u",
-		    option, text, port, port);
+		    "%s: \"%s\" is neither an address nor a host name; write it as 192.0.2.1:%u, "
+		    "[2001:db8::1]:%u or host.example:%u",
+		    option, text, port, port, port);
 	return -1;
 }
 

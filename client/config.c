@@ -56,18 +56,16 @@ static char *line_read(char *buf, int size, void *stream)
 
 static const char *value_problem(const struct keyword *k, const char *value)
 {
-	struct addr a;
-
 	if (strlen(value) >= k->size)
 		return "is too long; shorten it";
 	switch (k->type) {
 	case VALUE_RELAY:
-		if (addr_parse(value, WIRE_PORT, &a) < 0 || !addr_valid(&a))
-			return "is not an address; write it as 192.0.2.1:4870 or "
-			       "[2001:db8::1]:4870";
+		if (!hosts_text_valid(value, WIRE_PORT))
+			return "is neither an address nor a host name; write it as "
+			       "192.0.2.1:4870, [2001:db8::1]:4870 or host.example";
 		break;
 	case VALUE_LISTEN:
-		if (addr_parse(value, WIRE_TARGET_PORT, &a) < 0)
+		if (!hosts_text_valid(value, WIRE_TARGET_PORT))
 			return "is not an address; write it as 192.0.2.1:4871 or [::]:4871";
 		break;
 	case VALUE_PATH:

@@ -9,12 +9,12 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "wire/addr.h"
+#include "client/hosts.h"
 
 struct client_config {
-	char private_relay[ADDR_TEXT_MAX]; /* "" : not configured; so all of them */
-	char central_relay[ADDR_TEXT_MAX];
-	char listen[ADDR_TEXT_MAX];
+	char private_relay[HOST_TEXT_MAX]; /* "" : not configured; so all of them */
+	char central_relay[HOST_TEXT_MAX];
+	char listen[HOST_TEXT_MAX];
 	char domain_key[PATH_MAX];
 	char content_key[PATH_MAX];
 	char identity[PATH_MAX];

@@ -16,6 +16,7 @@
 
 #define ART_LINES 7
 #define ART_WIDTH 20
+#define CARD_MOST 48 /* an IPv6 address with a port */
 #define CARD_LEAST 22
 #define ESCAPE_MS 100 /* what belongs to an escape sequence follows sooner */
 
@@ -272,6 +273,8 @@ void icons_draw(const struct icons *i, int width, bool utf8, bool colour,
 	for (n = 0; n < 2; n++)
 		if ((int)strlen(i->address[n]) > inner)
 			inner = (int)strlen(i->address[n]);
+	if (inner > CARD_MOST)
+		inner = CARD_MOST;
 	if (inner > widest)
 		inner = widest;
 	for (n = 0; n < ICONS_LINES; n++)

@@ -7,10 +7,58 @@
 #define DENIED_WAIT (5 * SECOND) /* before asking for a lease again */
 #define SILENT (5 * SECOND)	 /* worth a warning */
 
-void lease_init(struct lease *l, struct peer *peer, uint64_t now)
+void lease_init(struct lease *l, struct peer *peer, const struct hosts *hosts, uint64_t now)
 {
-	*l = (struct lease){.peer = peer, .due = now, .wait = ANSWER_FIRST, .busy = ANSWER_FIRST};
+	*l = (struct lease){.peer = peer,
+			    .hosts = *hosts,
+			    .due = now,
+			    .wait = ANSWER_FIRST,
+			    .busy = ANSWER_FIRST};
 	peer_ask(peer, now);
+}
+
+static void silence_warn(struct ow_receiver *r, struct lease *l)
+{
+	char relay[ADDR_TEXT_MAX], member[MEMBER_TEXT_MAX];
+	const struct member *m = l->peer->member;
+
+	l->warned = true;
+	l->told = false;
+	if (l->peer->foreign != 0) {
+		receiver_warn(r,
+			      "relay %s speaks version %u of the protocol and not %u, as we do; "
+			      "upgrade the older of the two",
+			      addr_text(&l->peer->asked, relay), l->peer->foreign, WIRE_VERSION);
+		return;
+	}
+	receiver_warn(r, "relay %s does not answer%s%s; still trying",
+		      addr_text(&l->peer->asked, relay),
+		      m != NULL ? "; it is also silent if it does not know the key: " : "",
+		      m != NULL ? member_text(m, member) : "");
+}
+
+/* Of several addresses of one relay the first that answers is the one; they are gone
+ * through again and again. */
+static void lease_try_next(struct ow_receiver *r, struct lease *l, uint64_t now)
+{
+	struct peer *p = l->peer;
+	const struct addr *next;
+
+	if (p->proven || !p->asking || l->stopping || l->hosts.count < 2 ||
+	    now - p->asked_since < HOST_PATIENCE_US)
+		return;
+	if (!hosts_next(&l->hosts, ADDR_NONE)) {
+		if (!l->warned)
+			silence_warn(r, l);
+		l->hosts.at = 0;
+	}
+	next = &l->hosts.host[l->hosts.at].addr;
+	if (peers_by_addr(r, next) != NULL) { /* in use, for another lease or a delivery */
+		p->asked_since = now;
+		return;
+	}
+	peer_init(p, next, p->member);
+	peer_ask(p, now);
 }
 
 /* Numbers rise over restarts too, so that a replay cannot undo what is newer. */
@@ -44,26 +92,6 @@ static void lease_emit(struct ow_receiver *r, struct lease *l)
 	peer_commit(p, &r->udp, r->tx, buf, len);
 }
 
-static void silence_warn(struct ow_receiver *r, struct lease *l)
-{
-	char relay[ADDR_TEXT_MAX], member[MEMBER_TEXT_MAX];
-	const struct member *m = l->peer->member;
-
-	l->warned = true;
-	l->told = false;
-	if (l->peer->foreign != 0) {
-		receiver_warn(r,
-			      "relay %s speaks version %u of the protocol and not %u, as we do; "
-			      "upgrade the older of the two",
-			      addr_text(&l->peer->asked, relay), l->peer->foreign, WIRE_VERSION);
-		return;
-	}
-	receiver_warn(r, "relay %s does not answer%s%s; still trying",
-		      addr_text(&l->peer->asked, relay),
-		      m != NULL ? "; it is also silent if it does not know the key: " : "",
-		      m != NULL ? member_text(m, member) : "");
-}
-
 /* The relay has our key no more. Data is pulled without it from now on, and
  * HELLO goes on: the key may come back. */
 static void lease_refuse(struct ow_receiver *r, struct lease *l)
@@ -87,6 +115,7 @@ void lease_tick(struct ow_receiver *r, struct lease *l, uint64_t now)
 		lease_refuse(r, l);
 	if (l->peer->asking && now - l->peer->asked_since >= SILENT && !l->warned)
 		silence_warn(r, l);
+	lease_try_next(r, l, now);
 	if (!l->peer->known || now < lease_due(l))
 		return;
 	lease_emit(r, l);
@@ -99,6 +128,8 @@ void lease_tick(struct ow_receiver *r, struct lease *l, uint64_t now)
 
 uint64_t lease_due(const struct lease *l)
 {
+	if (!l->peer->proven && l->peer->asking && !l->stopping && l->hosts.count > 1)
+		return l->peer->asked_since + HOST_PATIENCE_US;
 	return l->peer->known && !lease_ended(l) ? l->due : NEVER;
 }
 

@@ -5,6 +5,7 @@
 #ifndef CLIENT_LEASE_H
 #define CLIENT_LEASE_H
 
+#include "client/hosts.h"
 #include "client/peer.h"
 
 #define LEASES_MAX 64
@@ -12,11 +13,12 @@
 
 struct lease {
 	struct peer *peer;
-	uint64_t first;	 /* number of the first LISTEN or STOP since the last answer */
-	uint64_t number; /* of the newest one */
-	uint64_t due;	 /* when to send the next, microseconds */
-	uint64_t wait;	 /* and how long after it the one that follows */
-	uint64_t busy;	 /* the least wait after the next ERROR(BUSY) */
+	struct hosts hosts; /* what the relay's name stands for; peer is the one in use */
+	uint64_t first;	    /* number of the first LISTEN or STOP since the last answer */
+	uint64_t number;    /* of the newest one */
+	uint64_t due;	    /* when to send the next, microseconds */
+	uint64_t wait;	    /* and how long after it the one that follows */
+	uint64_t busy;	    /* the least wait after the next ERROR(BUSY) */
 	uint32_t unanswered;
 	bool held;     /* the relay granted it */
 	bool stopping; /* it is being given back */
@@ -26,7 +28,7 @@ struct lease {
 
 struct ow_receiver;
 
-void lease_init(struct lease *l, struct peer *peer, uint64_t now);
+void lease_init(struct lease *l, struct peer *peer, const struct hosts *hosts, uint64_t now);
 /* Sends the LISTEN or STOP that is due. */
 void lease_tick(struct ow_receiver *r, struct lease *l, uint64_t now);
 uint64_t lease_due(const struct lease *l);

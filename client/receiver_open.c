@@ -14,14 +14,17 @@ static int socket_take(struct ow_receiver *r, const struct ow_receive_options *o
 	struct addr local = {.type = ADDR_NONE, .port = put16(WIRE_TARGET_PORT)};
 	char text[ADDR_TEXT_MAX] = "all addresses, port 4871";
 	static const uint8_t any[16];
+	struct hosts hosts;
 	int ret;
 
 	if (o->listen != NULL) {
-		if (addr_parse(o->listen, WIRE_TARGET_PORT, &local) < 0)
+		if (hosts_resolve(o->listen, WIRE_TARGET_PORT, &hosts) != NULL)
 			return fault_set(&r->fault, OW_INVALID,
 					 "\"%s\" is not an address to listen on; write it as "
 					 "192.0.2.1:%u or [2001:db8::1]:%u",
 					 o->listen, WIRE_TARGET_PORT, WIRE_TARGET_PORT);
+		local = hosts.host[0].addr;
+		r->udp.zone = hosts.host[0].zone;
 		addr_text(&local, text);
 		/* [::] means every address, as elsewhere. */
 		if (local.type == ADDR_IP6 && memcmp(local.ip, any, sizeof(any)) == 0)
@@ -42,33 +45,58 @@ static int socket_take(struct ow_receiver *r, const struct ow_receive_options *o
 	return OW_OK;
 }
 
+/* Those of a name's addresses that the socket can reach. */
+static const char *relay_resolve(const struct ow_receiver *r, const char *text, struct hosts *h)
+{
+	const char *why = hosts_resolve(text, WIRE_PORT, h);
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; why == NULL && i < h->count; i++)
+		if (r->udp.v6 || h->host[i].addr.type == ADDR_IP4)
+			h->host[kept++] = h->host[i];
+	h->count = kept;
+	return why == NULL && kept == 0
+		       ? "it cannot be reached from an IPv4 address; listen on [::]"
+		       : why;
+}
+
+static int lease_take(struct ow_receiver *r, const char *text, uint64_t now)
+{
+	struct hosts hosts;
+	const char *why = relay_resolve(r, text, &hosts);
+	const struct host_addr *first = &hosts.host[0];
+	struct peer *p;
+
+	if (why != NULL)
+		return fault_set(&r->fault, OW_INVALID,
+				 "relay \"%s\": %s; write it as 192.0.2.1:%u, [2001:db8::1]:%u or "
+				 "host.example:%u",
+				 text, why, WIRE_PORT, WIRE_PORT, WIRE_PORT);
+	if (first->zone != 0 && r->udp.zone != 0 && first->zone != r->udp.zone)
+		return fault_set(&r->fault, OW_INVALID,
+				 "relay %s is on another link than the others with link-local "
+				 "addresses; run one recv for each link",
+				 text);
+	if (first->zone != 0)
+		r->udp.zone = first->zone;
+	if (peers_by_addr(r, &first->addr) != NULL)
+		return OW_OK; /* named twice */
+	p = peers_add(r, &first->addr, r->member.key != 0 ? &r->member : NULL);
+	if (p == NULL)
+		return fault_set(&r->fault, OW_FAILED, "out of memory");
+	lease_init(&r->leases[r->lease_count++], p, &hosts, now);
+	return OW_OK;
+}
+
 static int leases_take(struct ow_receiver *r, const struct ow_receive_options *o)
 {
 	uint64_t now = clock_now();
-	struct addr relay;
-	struct peer *p;
-	size_t i;
 
 	if (o->relay_count > LEASES_MAX)
 		return fault_set(&r->fault, OW_INVALID, "more than %d relays", LEASES_MAX);
-	for (i = 0; i < o->relay_count; i++) {
-		if (addr_parse(o->relays[i], WIRE_PORT, &relay) < 0 || !addr_valid(&relay))
-			return fault_set(&r->fault, OW_INVALID,
-					 "relay \"%s\" is not an address; write it as 192.0.2.1:%u "
-					 "or [2001:db8::1]:%u",
-					 o->relays[i], WIRE_PORT, WIRE_PORT);
-		if (!r->udp.v6 && relay.type == ADDR_IP6)
-			return fault_set(&r->fault, OW_INVALID,
-					 "relay %s cannot be reached from an IPv4 address; listen "
-					 "on [::]",
-					 o->relays[i]);
-		if (peers_by_addr(r, &relay) != NULL)
-			continue; /* named twice */
-		p = peers_add(r, &relay, r->member.key != 0 ? &r->member : NULL);
-		if (p == NULL)
-			return fault_set(&r->fault, OW_FAILED, "out of memory");
-		lease_init(&r->leases[r->lease_count++], p, now);
-	}
+	for (size_t i = 0; i < o->relay_count; i++)
+		if (lease_take(r, o->relays[i], now) < 0)
+			return r->fault.code;
 	return OW_OK;
 }
 

@@ -110,6 +110,18 @@ static int error_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 	return 0;
 }
 
+/* A relay speaks one version of IP. */
+static bool target_choose(struct ow_sender *s)
+{
+	if (s->target.type == s->relay.addr.type)
+		return true;
+	if (s->targets.host[0].addr.type != s->relay.addr.type &&
+	    !hosts_next(&s->targets, s->relay.addr.type))
+		return false;
+	s->target = s->targets.host[s->targets.at].addr;
+	return true;
+}
+
 /* Of what will be sent; also before it is encrypted. */
 static uint64_t sender_length(const struct ow_sender *s)
 {
@@ -123,6 +135,8 @@ static int welcome_take(struct ow_sender *s, const struct frame *f, const struct
 		return s->relay.foreign != 0 ? sender_foreign(s) : 0;
 	if (s->relay.central != (s->via == OW_VIA_CENTRAL))
 		return sender_misnamed(s);
+	if (!target_choose(s))
+		return sender_no_family(s);
 	if (sender_length(s) > (uint64_t)s->relay.longest << 20 && s->relay.longest != 0)
 		return sender_too_long(s);
 	s->unanswered = 0;
@@ -271,6 +285,22 @@ static void send_emit(struct ow_sender *s, uint64_t now)
 	s->send_wait = earlier(s->send_wait * 2, SEND_LONGEST);
 }
 
+/* Of several addresses of one relay the first that answers is the one. */
+static void relay_try_next(struct ow_sender *s, uint64_t now)
+{
+	const struct host_addr *next;
+
+	if (s->relay.known || !s->relay.asking ||
+	    (s->udp.error == 0 && now - s->relay.asked_since < HOST_PATIENCE_US) ||
+	    !hosts_next(&s->relays, ADDR_NONE))
+		return;
+	next = &s->relays.host[s->relays.at];
+	s->udp.zone = next->zone;
+	s->udp.error = 0;
+	peer_init(&s->relay, &next->addr, s->relay.member);
+	peer_ask(&s->relay, now);
+}
+
 static int timers_run(struct ow_sender *s, uint64_t now)
 {
 	uint64_t patience = s->relay.known ? UNREACHABLE_LATER : UNREACHABLE_AT_FIRST;
@@ -278,6 +308,7 @@ static int timers_run(struct ow_sender *s, uint64_t now)
 
 	if (now >= s->deadline)
 		return sender_late(s);
+	relay_try_next(s, now);
 	if (s->relay.asking && now - s->relay.asked_since >= patience &&
 	    (!s->relay.known || now - s->relay.heard >= patience))
 		return sender_unreachable(s);
@@ -306,6 +337,8 @@ uint64_t sender_due(const struct ow_sender *s)
 		return 0;
 	if (s->relay.known)
 		due = earlier(due, s->send_at);
+	else if (s->relays.at + 1 < s->relays.count)
+		due = earlier(due, s->relay.asked_since + HOST_PATIENCE_US);
 	return earlier(due, upload_due(&s->upload));
 }
 

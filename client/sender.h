@@ -7,6 +7,7 @@
 #define CLIENT_SENDER_H
 
 #include "client/fault.h"
+#include "client/hosts.h"
 #include "client/seal.h"
 #include "client/upload.h"
 
@@ -19,6 +20,8 @@ struct ow_sender {
 	struct udp_tx *tx;
 	struct member member;
 	struct peer relay;
+	struct hosts relays;  /* what its name stands for; relay is the one in use */
+	struct hosts targets; /* likewise */
 	struct upload upload;
 
 	struct blob blob;
@@ -31,7 +34,7 @@ struct ow_sender {
 	uint8_t via; /* enum ow_via */
 	uint8_t meta_len;
 	uint8_t meta[META_MAX];
-	struct addr target;
+	struct addr target; /* of the targets, the one of the relay's family */
 	uint8_t transfer[TRANSFER_SIZE];
 	uint8_t encrypt; /* enum ow_encrypt, 0: not encrypted */
 	struct recipient recipient;
@@ -77,9 +80,10 @@ int sender_encrypt_shared(struct ow_sender *s, const struct ident *digest);
 int sender_changed(struct ow_sender *s);
 int sender_unreadable(struct ow_sender *s, int error); /* errno */
 int sender_unreachable(struct ow_sender *s);
-int sender_foreign(struct ow_sender *s);  /* no version in common */
-int sender_too_long(struct ow_sender *s); /* for what the relay takes */
-int sender_misnamed(struct ow_sender *s); /* the relay's role is not `via` */
+int sender_foreign(struct ow_sender *s);   /* no version in common */
+int sender_no_family(struct ow_sender *s); /* the target has no address that the relay can use */
+int sender_too_long(struct ow_sender *s);  /* for what the relay takes */
+int sender_misnamed(struct ow_sender *s);  /* the relay's role is not `via` */
 int sender_refused(struct ow_sender *s, uint8_t reason);
 int sender_key_refused(struct ow_sender *s);
 int sender_late(struct ow_sender *s);

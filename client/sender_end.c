@@ -45,6 +45,16 @@ int sender_unreachable(struct ow_sender *s)
 			 m != NULL ? member_text(m, member) : "");
 }
 
+int sender_no_family(struct ow_sender *s)
+{
+	char relay[ADDR_TEXT_MAX];
+
+	return fault_set(&s->fault, OW_INVALID,
+			 "the target has no IPv%u address, and relay %s can send to no other; use "
+			 "another relay, or another address of the target",
+			 s->relay.addr.type, addr_text(&s->relay.addr, relay));
+}
+
 int sender_too_long(struct ow_sender *s)
 {
 	char relay[ADDR_TEXT_MAX];

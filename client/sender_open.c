@@ -7,23 +7,27 @@
 #include "client/clock.h"
 #include "client/sender.h"
 
+static int hosts_take(struct ow_sender *s, const char *what, const char *text, uint16_t port,
+		      struct hosts *hosts)
+{
+	const char *why = text != NULL ? hosts_resolve(text, port, hosts) : "it is missing";
+
+	if (why != NULL)
+		return fault_set(&s->fault, OW_INVALID,
+				 "%s \"%s\": %s; write it as 192.0.2.1:%u, [2001:db8::1]:%u or "
+				 "host.example:%u",
+				 what, text != NULL ? text : "", why, port, port, port);
+	return OW_OK;
+}
+
 static int addresses_take(struct ow_sender *s, const struct ow_send_options *o)
 {
-	struct addr relay;
-
-	if (o->relay == NULL || addr_parse(o->relay, WIRE_PORT, &relay) < 0 || !addr_valid(&relay))
-		return fault_set(&s->fault, OW_INVALID,
-				 "relay \"%s\" is not an address; write it as 192.0.2.1:%u or "
-				 "[2001:db8::1]:%u",
-				 o->relay != NULL ? o->relay : "", WIRE_PORT, WIRE_PORT);
-	if (o->target == NULL || addr_parse(o->target, WIRE_TARGET_PORT, &s->target) < 0 ||
-	    !addr_valid(&s->target))
-		return fault_set(&s->fault, OW_INVALID,
-				 "target \"%s\" is not an address; write it as 192.0.2.1:%u or "
-				 "[2001:db8::1]:%u",
-				 o->target != NULL ? o->target : "", WIRE_TARGET_PORT,
-				 WIRE_TARGET_PORT);
-	peer_init(&s->relay, &relay, s->member.key != 0 ? &s->member : NULL);
+	if (hosts_take(s, "relay", o->relay, WIRE_PORT, &s->relays) < 0 ||
+	    hosts_take(s, "target", o->target, WIRE_TARGET_PORT, &s->targets) < 0)
+		return s->fault.code;
+	s->target = s->targets.host[0].addr;
+	s->udp.zone = s->relays.host[0].zone;
+	peer_init(&s->relay, &s->relays.host[0].addr, s->member.key != 0 ? &s->member : NULL);
 	return OW_OK;
 }
 
@@ -105,7 +109,9 @@ static int blob_take(struct ow_sender *s, const struct ow_send_options *o)
 
 static int resources_take(struct ow_sender *s)
 {
-	struct addr local = {.type = s->relay.asked.type};
+	/* of both families, if the relay's name has both */
+	const bool one = s->relays.count == 1;
+	struct addr local = {.type = one ? s->relay.asked.type : ADDR_NONE};
 	int ret;
 
 	/* A shared content key follows from the file's SHA-256. */

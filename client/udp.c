@@ -22,6 +22,8 @@ socklen_t udp_sockaddr(const struct udp *u, const struct addr *a, struct sockadd
 		memcpy(&out->sin6_addr.s6_addr[12], a->ip, 4);
 	} else {
 		memcpy(&out->sin6_addr, a->ip, 16);
+		if (IN6_IS_ADDR_LINKLOCAL(&out->sin6_addr))
+			out->sin6_scope_id = u->zone;
 	}
 	return sizeof(*out);
 }
@@ -86,7 +88,7 @@ int udp_open(struct udp *u, const struct addr *local, uint32_t receive_wish)
 	struct addr any = {.type = ADDR_IP6, .port = local->port};
 	int ret;
 
-	memset(u, 0, sizeof(*u));
+	*u = (struct udp){.zone = u->zone};
 	u->v6 = local->type != ADDR_IP4;
 	if (local->type != ADDR_NONE)
 		any = *local;

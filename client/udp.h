@@ -15,6 +15,7 @@
 struct udp {
 	int fd;
 	bool v6;		/* an IPv6 socket, which may carry IPv4 too */
+	uint32_t zone;		/* interface of link-local addresses; 0: none was named */
 	uint32_t receive_bytes; /* receive buffer granted, as the kernel counts it */
 	int error;		/* errno of the newest failure to send; 0: none since */
 };
@@ -36,9 +37,9 @@ struct udp_tx {
 	uint8_t data[UDP_BATCH][WIRE_MAX_FRAME];
 };
 
-/* local: type ADDR_NONE binds all addresses of both families (IPv4 alone where
- * there is no IPv6); port 0 picks one. receive_wish, in bytes, is what the
- * receive buffer should be. Returns 0 or -errno. */
+/* u->zone may be set before. local: type ADDR_NONE binds all addresses of both families (IPv4 alone
+ * where there is no IPv6); port 0 picks one. receive_wish, in bytes, is what the receive buffer
+ * should be. Returns 0 or -errno. */
 int udp_open(struct udp *u, const struct addr *local, uint32_t receive_wish);
 void udp_close(struct udp *u);
 

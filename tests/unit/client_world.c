@@ -54,7 +54,7 @@ int world_setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct addr local = {.type = ADDR_IP4, .ip = {127, 0, 0, 1}}, bound;
-	struct udp probe;
+	struct udp probe = {0};
 
 	w->relay = malloc(sizeof(*w->relay));
 	w->central = malloc(sizeof(*w->central));

@@ -80,7 +80,7 @@ static void test_config_mistakes(void **state)
 	struct client_config c;
 
 	(void)state;
-	assert_int_equal(config_of("[oncewire]\n\nprivate = nowhere\nport = 1\n", &c), -EINVAL);
+	assert_int_equal(config_of("[oncewire]\n\nprivate = no where\nport = 1\n", &c), -EINVAL);
 	complaint_check(3, "private", "192.0.2.1:4870");
 	complaint_check(4, "port", "use one of private, central, listen, domain_key, ");
 	assert_int_equal(config_of("[relay]\nprivate = 192.0.2.1\n", &c), -EINVAL);

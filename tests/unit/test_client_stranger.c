@@ -63,7 +63,7 @@ static int scene_setup(void **state)
 {
 	struct scene *s = calloc(1, sizeof(*s));
 	char text[ADDR_TEXT_MAX];
-	struct udp probe;
+	struct udp probe = {0};
 	struct addr local = {.type = ADDR_IP4, .ip = {127, 0, 0, 1}};
 	struct ow_receive_options o = {.directory = s->directory, .listen = text};
 
