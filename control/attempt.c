@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <sodium.h>
 
@@ -11,6 +12,7 @@
 #define GROW_STEP 224u	  /* chunks: memory is taken four extents at a time */
 #define WINDOW_MAX 1024u  /* chunks in flight, one upload */
 #define WINDOW_MIN 8u
+#define BITS_SHORT 65536u /* bytes: of blobs up to about 200 MB */
 #define STALL_US 5000000u /* without a new chunk: the source is given up */
 
 static void attempt_mark(struct attempt *a)
@@ -31,14 +33,41 @@ static void attempt_timer(evutil_socket_t fd, short what, void *arg)
 	attempt_mark(a);
 }
 
+/* Who promises a long blob and sends none must not cost its bitmaps' memory: those are
+ * mapped, and taken page by page. Short ones are not worth a mapping, whose end every
+ * core is told. */
+static int bits_alloc(struct attempt *a, size_t size)
+{
+	void *p;
+
+	a->bits_size = size;
+	if (size <= BITS_SHORT) {
+		a->bits = calloc(1, size);
+		return a->bits != NULL ? 0 : -ENOMEM;
+	}
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	a->bits = p;
+	return 0;
+}
+
+static void bits_free(struct attempt *a)
+{
+	if (a->bits_size <= BITS_SHORT)
+		free(a->bits);
+	else if (a->bits != NULL)
+		munmap(a->bits, a->bits_size);
+}
+
 /* NULL members are ones that were never made. */
 static void attempt_memory_free(struct attempt *a)
 {
 	if (a->timer != NULL)
 		event_free(a->timer);
 	ident_free(a->hash);
-	free(a->window_memory);
-	free(a->filled);
+	bits_free(a);
 	free(a);
 }
 
@@ -267,7 +296,7 @@ static void slot_open(struct attempt *a, const struct request *rq, const struct 
 	if (keys != NULL)
 		session_derive(keys, rq->conn, &rq->key.source, &s->session);
 	s->length = rq->length;
-	s->filled = a->filled;
+	s->filled = (uint64_t *)(a->bits + pullwin_memory(rq->length));
 	s->blob = a->blob;
 	s->worker = a->worker;
 	s->attempt = a;
@@ -279,16 +308,16 @@ static void slot_open(struct attempt *a, const struct request *rq, const struct 
 
 static struct attempt *attempt_alloc(struct control *ctl, const struct request *rq)
 {
+	const size_t filled = (chunk_count(rq->length) / 64 + 1) * sizeof(uint64_t);
 	struct attempt *a = calloc(1, sizeof(*a));
 
 	if (a == NULL)
 		return NULL;
 	a->ctl = ctl;
-	a->filled = calloc(chunk_count(rq->length) / 64 + 1, sizeof(*a->filled));
-	a->window_memory = calloc(1, pullwin_memory(rq->length) + 1);
 	a->hash = ident_begin(rq->rule);
 	a->timer = evtimer_new(ctl->base, attempt_timer, a);
-	if (a->filled != NULL && a->window_memory != NULL && a->hash != NULL && a->timer != NULL)
+	if (bits_alloc(a, pullwin_memory(rq->length) + filled) == 0 && a->hash != NULL &&
+	    a->timer != NULL)
 		return a;
 	attempt_memory_free(a);
 	return NULL;
@@ -343,7 +372,7 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 	a->job.done = attempt_hashed;
 	a->field = rq->field;
 	a->domain_slot = d->slot;
-	pullwin_init(&a->window, rq->length, a->window_memory, WINDOW_MAX, ctl->now_us);
+	pullwin_init(&a->window, rq->length, a->bits, WINDOW_MAX, ctl->now_us);
 	a->window.limit = 0; /* until there is memory */
 	slot_open(a, rq, keys);
 	ctl->uploads.active++;

@@ -27,10 +27,10 @@ struct attempt {
 	struct ident_state *hash;
 	uint32_t hash_to; /* chunks that the job hashes up to */
 	struct pullwin window;
-	void *window_memory;
-	uint64_t *filled; /* the slot's */
-	uint64_t judged;  /* when its rate was last looked at, and */
-	uint32_t had;	  /* how many chunks there were then */
+	uint8_t *bits; /* the window's bitmaps, then the slot's */
+	size_t bits_size;
+	uint64_t judged; /* when its rate was last looked at, and */
+	uint32_t had;	 /* how many chunks there were then */
 	struct event *timer;
 	TAILQ_ENTRY(attempt) link; /* in uploads.dirty */
 };

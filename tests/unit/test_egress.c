@@ -2,6 +2,7 @@
  * Where frames go on a port without an interface of the kernel, and SENDs that a
  * relay refuses or drops before anything is uploaded.
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -255,6 +256,27 @@ static void upload_takes_memory_as_it_comes(void **state)
 	assert_true(before.extents_free - after.extents_free <= 5);
 }
 
+/* Nor its bitmaps: a file of 700 MB that does not come. */
+static void long_upload_takes_no_memory(void **state)
+{
+	size_t before, after;
+
+	(void)state;
+	scene_close(&scene);
+	memset(&scene, 0, sizeof(scene));
+	box_config(&scene.config, ROLE_CENTRAL, false);
+	scene.config.targets.allow_special = true;
+	scene.config.slab_size = UINT64_C(1) << 30;
+	scene.config.max_blob = 700000000;
+	scene_open(&scene);
+	about_file(&wanted, 700000000, 1);
+	before = mallinfo2().uordblks + mallinfo2().hblkhd;
+	say_well(SOURCE, make_send);
+	assert_non_null(sent(SOURCE, VERB_PULL));
+	after = mallinfo2().uordblks + mallinfo2().hblkhd;
+	assert_in_range(after - before, 0, 70000);
+}
+
 static int start(void **state)
 {
 	return sodium_init() < 0 ? -1 : unit_eal_start(state);
@@ -272,6 +294,7 @@ int main(void)
 		TEST(no_upload_for_what_is_no_host),
 		TEST(transfer_is_of_one_blob_and_target),
 		TEST(upload_takes_memory_as_it_comes),
+		TEST(long_upload_takes_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, start, unit_eal_stop);
