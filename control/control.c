@@ -41,6 +41,8 @@ static void clock_start(struct control *ctl)
 	clock_read(ctl);
 	ctl->unix_us = ctl->wall_us;
 	ctl->unix_offset = ctl->unix_us - ctl->now_us;
+	/* so that the first time it is set is a change */
+	health_set(&ctl->clock, ctl->now_us, false, "the host's clock is as it was at the start");
 }
 
 void control_clock(struct control *ctl)

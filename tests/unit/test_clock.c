@@ -94,8 +94,12 @@ static void tokens_follow_the_clock(void **state)
 	(void)state;
 	open_as(ROLE_CENTRAL);
 	ctl = &scene.box->control;
+	assert_false(ctl->clock.spoken);
 	unit_clock_step(-10 * SECOND);
-	scene_pass(&scene, 101 * SECOND);
+	scene_pass(&scene, SECOND);
+	assert_true(ctl->clock.spoken);
+	assert_non_null(strstr(ctl->clock.text, "set 10.000 s back"));
+	scene_pass(&scene, 100 * SECOND);
 	assert_in_range(ctl->unix_us - ctl->wall_us, 10 * SECOND - 102 * 50000,
 			10 * SECOND - 99 * 50000);
 	scene_pass(&scene, 101 * SECOND);
