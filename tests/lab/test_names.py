@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Host names and zones, as the hosts file of a namespace has them."""
 
+import contextlib
 import pathlib
 import shutil
 
@@ -32,6 +33,8 @@ def named(make_lab):
     finally:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others' are left alone
+            folders[0].parent.rmdir()
         lab.down()
 
 
