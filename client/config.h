@@ -19,7 +19,7 @@ struct client_config {
 	char content_key[PATH_MAX];
 	char identity[PATH_MAX];
 	char admin[PATH_MAX];
-	char private_files[4]; /* "yes" or "no" */
+	char private_files[64]; /* "yes" or "no"; what is neither is told so, not cut */
 };
 
 /* Reads one file. Returns 0, -EINVAL after a line on `errors` for each mistake

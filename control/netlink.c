@@ -235,28 +235,32 @@ int netlink_link_parse(const struct nlmsghdr *h, struct netlink_link *out)
 
 /* ---- news ---- */
 
+/* What has no handler was not subscribed to, but who knows what comes with the rest. */
 static void news_take(struct netlink *nl, const struct nlmsghdr *h)
 {
+	const struct netlink_news *handlers = nl->handlers;
 	struct netlink_neighbour n;
 	struct netlink_link l;
 
 	switch (h->nlmsg_type) {
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:
-		if (netlink_neighbour_parse(h, &n) == 0)
-			nl->handlers->neighbour(nl->ctx, &n);
+		if (handlers->neighbour && netlink_neighbour_parse(h, &n) == 0)
+			handlers->neighbour(nl->ctx, &n);
 		break;
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
-		if (netlink_link_parse(h, &l) == 0)
-			nl->handlers->link(nl->ctx, &l);
+		if (handlers->link && netlink_link_parse(h, &l) == 0)
+			handlers->link(nl->ctx, &l);
 		break;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
-		nl->handlers->addresses(nl->ctx);
+		if (handlers->addresses)
+			handlers->addresses(nl->ctx);
 		break;
 	default:
-		nl->handlers->routes(nl->ctx);
+		if (handlers->routes)
+			handlers->routes(nl->ctx);
 	}
 }
 

@@ -107,8 +107,7 @@ static void program_mend(struct control *ctl, const char *name)
 	w->attached_us = ctl->now_us;
 	item_set(ctl, WATCH_PROGRAM, false,
 		 "interface %s: somebody detached the XDP program; it is attached again (%u so "
-		 "far); to "
-		 "take the relay off the interface stop it",
+		 "far); to take the relay off the interface stop it",
 		 name, w->attached);
 }
 

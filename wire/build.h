@@ -62,7 +62,7 @@ static inline bool reason_valid(uint8_t reason, bool refused)
 	return refused || reason == REFUSE_NONE;
 }
 
-/* A target has two. */
+/* A target has three. */
 static inline bool receipt_reason_valid(uint8_t code, uint8_t reason)
 {
 	if (code != RECEIPT_REFUSED)

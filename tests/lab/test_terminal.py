@@ -254,13 +254,17 @@ def test_recv_says_where_it_listens(lab, out):
     assert f"registered with relay {lab.relay('central')[0]}:4870" in err, err
 
 
-def test_stopped_recv_tells_the_source(lab, make_blob, out):
-    """In the middle of a file: the source ends at once, and both say so."""
+def test_stopped_recv_tells_the_source(make_lab, make_blob, out, tmp_path):
+    """In the middle of a file, which takes twenty seconds: the source ends at once, and both
+    say so."""
+    extra = tmp_path / "slow"
+    extra.write_text("[limits]\nrate_per_target = 1M\n")
+    lab = make_lab(LAB_EXTRA_CENTRAL=extra, LAB_SLAB="64M", LAB_HUGEPAGES=0)
     sender = None
     try:
         with lab.receive(out, count=0, timeout=60) as receiver:
             before = lab.status("central")["data_chunks"]
-            sender = lab.popen("source", "oncewire", "send", make_blob(1_000_000_000), "--to",
+            sender = lab.popen("source", "oncewire", "send", make_blob(20_000_000), "--to",
                                lab.address["target"], "--via", "central", "--timeout", 60)
             wait_until(lambda: lab.status("central")["data_chunks"] > before, 50, 0.02,
                        "a delivery under way")
@@ -274,3 +278,4 @@ def test_stopped_recv_tells_the_source(lab, make_blob, out):
         if sender:
             sender.kill()
             sender.wait()
+        lab.down()
