@@ -111,6 +111,11 @@ int blob_encrypt(struct blob *b, const uint8_t key[CONTENT_KEY_SIZE], const stru
 	return 0;
 }
 
+const struct content *blob_content(const struct blob *b)
+{
+	return b->cipher != NULL ? &b->cipher->content : NULL;
+}
+
 void blob_close(struct blob *b)
 {
 	if (b->owned)

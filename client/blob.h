@@ -34,6 +34,8 @@ int blob_open_memory(struct blob *b, const void *data, size_t size);
  * read through from its beginning once, then any part of it. digest: the SHA-256
  * that the file had, or NULL. Returns 0, -ENOMEM, or -EFBIG as above. */
 int blob_encrypt(struct blob *b, const uint8_t key[CONTENT_KEY_SIZE], const struct ident *digest);
+/* Its keys; NULL: not encrypted. */
+const struct content *blob_content(const struct blob *b);
 void blob_close(struct blob *b);
 
 /* 1 to BLOB_PIECE bytes at offset, all within the blob, valid until the next

@@ -150,6 +150,8 @@ static void result_json(const struct ow_send_result *r, const char *message)
 	json_object_set_new(o, "outcome", outcome != NULL ? json_string(outcome) : json_null());
 	json_object_set_new(o, "uploaded_bytes", json_integer((json_int_t)r->uploaded_bytes));
 	json_object_set_new(o, "delivered", json_boolean(r->delivered));
+	json_object_set_new(o, "target_name",
+			    r->target_name[0] != '\0' ? json_text(r->target_name) : json_null());
 	json_object_set_new(o, "seconds", json_real(r->seconds));
 	if (message[0] != '\0')
 		json_object_set_new(o, "error", json_text(message));
@@ -158,7 +160,10 @@ static void result_json(const struct ow_send_result *r, const char *message)
 
 static void result_text(const struct arguments *a, const struct ow_send_result *r)
 {
-	printf("delivered %s to %s: %s, %llu bytes, %llu uploaded, %.3f s\n", a->file, a->to,
+	const char *name = r->target_name;
+
+	printf("delivered %s to %s%s%s%s: %s, %llu bytes, %llu uploaded, %.3f s\n", a->file, a->to,
+	       name[0] != '\0' ? " as \"" : "", name, name[0] != '\0' ? "\"" : "",
 	       ow_outcome_name(r->outcome), (unsigned long long)r->bytes,
 	       (unsigned long long)r->uploaded_bytes, r->seconds);
 }

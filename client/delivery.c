@@ -184,6 +184,8 @@ void delivery_report(struct ow_receiver *r, struct delivery *d)
 		.id = &d->id,
 		.meta_digest = digest,
 		.ticket = &d->ticket,
+		.name = d->name,
+		.name_len = d->name_len,
 		.code = RECEIPT_PROGRESS,
 		.reason = d->reason,
 		.rule = d->rule,

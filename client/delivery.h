@@ -29,6 +29,8 @@ struct delivery {
 	uint64_t length;
 	struct ticket ticket; /* of the newest OFFER */
 	uint8_t meta[META_MAX];
+	uint8_t name_len;
+	uint8_t name[META_MAX]; /* DELIVERY_COMPLETE: what the source is told */
 	bool encrypted;
 	uint8_t sealed_key[SEALED_KEY_SIZE];
 	uint64_t lifetime; /* microseconds without an OFFER or progress */

@@ -127,9 +127,26 @@ static int inbox_find(struct ow_receiver *r, char *where)
 	return 0;
 }
 
+/* What the source will be told, if the file is not called what the metadata says. */
+static void name_tell(struct delivery *d, const uint8_t *meta, size_t meta_len, const char *taken)
+{
+	size_t len = strlen(taken);
+
+	if (name_given(meta, meta_len) == len && (len == 0 || memcmp(meta, taken, len) == 0))
+		return;
+	if (d->decryption == NULL) {
+		d->name_len = (uint8_t)len;
+		memcpy(d->name, taken, len);
+	} else if (len + SEALED_META_EXTRA <= META_MAX) {
+		d->name_len = (uint8_t)meta_seal(&d->decryption->content, (const uint8_t *)taken,
+						 len, d->name);
+	}
+}
+
 static void delivery_publish(struct ow_receiver *r, struct delivery *d)
 {
-	char name[NAME_BYTES + 1], mime[META_MAX + 1], path[PATH_MAX];
+	char name[NAME_BYTES + 1], taken[NAME_BYTES + 1], mime[META_MAX + 1];
+	char path[PATH_MAX + NAME_BYTES + 1];
 	char id[IDENT_HEX_MAX], relay[ADDR_TEXT_MAX], where[PATH_MAX];
 	size_t meta_len;
 	const uint8_t *meta = meta_plain(d, &meta_len);
@@ -139,12 +156,14 @@ static void delivery_publish(struct ow_receiver *r, struct delivery *d)
 	name_sanitise(meta, meta_len, &d->id, name);
 	ret = inbox_find(r, where);
 	if (ret == 0)
-		ret = part_publish(&r->inbox, &d->part, name, where, path);
+		ret = part_publish(&r->inbox, &d->part, name, taken);
 	if (ret < 0) {
 		delivery_fail(r, d, "store", ret);
 		return;
 	}
+	snprintf(path, sizeof(path), "%s/%s", where, taken);
 	name_mime(meta, meta_len, mime);
+	name_tell(d, meta, meta_len, taken);
 	addr_text(&d->peer->addr, relay);
 	delivery_end(r, d, REFUSE_NONE);
 	r->files++;

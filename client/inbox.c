@@ -171,23 +171,19 @@ static int part_link(const struct inbox *in, struct part *p, const char *name)
 	return 0;
 }
 
-int part_publish(const struct inbox *in, struct part *p, const char *name, const char *where,
-		 char *path)
+int part_publish(const struct inbox *in, struct part *p, const char *name, char *taken)
 {
-	char numbered[NAME_BYTES + 1];
 	uint32_t number;
 	int ret = -EEXIST;
 
 	for (number = 0; number < NAMES_TRIED && ret == -EEXIST; number++) {
-		name_number(name, number, numbered);
-		ret = part_link(in, p, numbered);
+		name_number(name, number, taken);
+		ret = part_link(in, p, taken);
 	}
 	if (ret < 0)
 		return ret;
 	close(p->fd);
 	p->fd = -1;
-	if (snprintf(path, PATH_MAX, "%s/%s", where, numbered) >= PATH_MAX)
-		snprintf(path, PATH_MAX, "%.*s", PATH_MAX - 1, numbered);
 	return 0;
 }
 

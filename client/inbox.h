@@ -40,9 +40,8 @@ int part_read(struct part *p, void *buf, size_t len, uint64_t offset);
 /* Forgets what was written from `length` on. */
 int part_truncate(struct part *p, uint64_t length);
 /* Gives it the first free name made from `name`, which is safe, and closes it.
- * where: the folder's path now; path: PATH_MAX bytes, the file's. */
-int part_publish(const struct inbox *in, struct part *p, const char *name, const char *where,
-		 char *path);
+ * taken: NAME_BYTES + 1 bytes, that name. */
+int part_publish(const struct inbox *in, struct part *p, const char *name, char *taken);
 void part_discard(const struct inbox *in, struct part *p);
 
 #endif

@@ -39,15 +39,20 @@ static bool character_hostile(uint32_t c)
 	       (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-void name_sanitise(const uint8_t *meta, size_t len, const struct ident *id, char *out)
+size_t name_given(const uint8_t *meta, size_t len)
 {
 	const uint8_t *nul = len > 0 ? memchr(meta, 0, len) : NULL;
+
+	return nul != NULL ? (size_t)(nul - meta) : len;
+}
+
+void name_sanitise(const uint8_t *meta, size_t len, const struct ident *id, char *out)
+{
 	char hex[IDENT_HEX_MAX];
 	size_t i, n, out_len = 0;
 	uint32_t c;
 
-	if (nul != NULL)
-		len = (size_t)(nul - meta);
+	len = name_given(meta, len);
 	for (i = len; i > 0 && meta[i - 1] != '/'; i--)
 		;
 	while (i < len && meta[i] == '.')
@@ -73,17 +78,17 @@ void name_sanitise(const uint8_t *meta, size_t len, const struct ident *id, char
 
 void name_mime(const uint8_t *meta, size_t len, char *out)
 {
-	const uint8_t *nul = len > 0 ? memchr(meta, 0, len) : NULL;
-	size_t i, n;
+	size_t i, n, name = name_given(meta, len);
 
 	out[0] = '\0';
-	if (nul == NULL)
+	if (name == len)
 		return;
-	n = len - (size_t)(nul - meta) - 1;
+	meta += name + 1;
+	n = len - name - 1;
 	for (i = 0; i < n; i++)
-		if (nul[1 + i] <= ' ' || nul[1 + i] >= 0x7f)
+		if (meta[i] <= ' ' || meta[i] >= 0x7f)
 			return;
-	memcpy(out, nul + 1, n);
+	memcpy(out, meta, n);
 	out[n] = '\0';
 }
 

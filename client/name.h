@@ -8,6 +8,8 @@
 
 #define NAME_BYTES 255 /* what Linux's file systems take */
 
+/* Bytes of the file name at the head of metadata. */
+size_t name_given(const uint8_t *meta, size_t len);
 /* From metadata (file name, NUL, MIME type) a name that is safe in any
  * directory: the last path component, without leading dots, control characters
  * or invalid UTF-8. One is made from the identifier if nothing is left.

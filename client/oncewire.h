@@ -40,6 +40,7 @@ extern "C" {
 
 #define OW_ID_MAX 65	  /* 64 hex digits and a NUL */
 #define OW_ADDRESS_MAX 56 /* "[IPv6]:port" and a NUL */
+#define OW_NAME_MAX 256	  /* a file name and a NUL */
 #define OW_MESSAGE_MAX 512
 
 /* Results. Failures are negative; -1 to -5 are, negated, the exit statuses of
@@ -154,11 +155,15 @@ enum ow_outcome {
 OW_API const char *ow_outcome_name(int outcome);
 
 struct ow_send_result {
-	char id[OW_ID_MAX];	 /* of the data, or its ciphertext; empty if hashing did not end */
-	uint64_t bytes;		 /* length of the data */
-	int outcome;		 /* enum ow_outcome */
-	bool delivered;		 /* the target confirmed the verified data */
-	bool renamed;		 /* delivered, but under metadata of an earlier offer */
+	char id[OW_ID_MAX]; /* of the data, or its ciphertext; empty if hashing did not end */
+	uint64_t bytes;	    /* length of the data */
+	int outcome;	    /* enum ow_outcome */
+	bool delivered;	    /* the target confirmed the verified data */
+	bool renamed;	    /* delivered, but under metadata of an earlier offer */
+	/* What the target called its file, if that is not the name it was given: " (1)"
+	 * was added, say, since there was such a file. Else, or if not known, "". It
+	 * comes from the target, made safe to print and to use as a file's name. */
+	char target_name[OW_NAME_MAX];
 	uint64_t uploaded_bytes; /* sent to the relay, each byte counted once; of the
 				  * ciphertext, which is a little longer, if encrypted */
 	uint64_t repeated_bytes; /* sent again, because of loss */

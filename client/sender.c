@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "client/clock.h"
+#include "client/name.h"
 #include "client/possession.h"
 #include "client/sender.h"
 
@@ -29,10 +30,27 @@ static void busy_take(struct ow_sender *s, uint32_t retry_after, uint64_t now)
 
 /* ---- what comes in ---- */
 
+/* A name that cannot be decrypted is not from our target. */
+static void target_name_take(struct ow_sender *s, const struct status *st)
+{
+	const struct content *content = blob_content(&s->blob);
+	uint8_t plain[META_MAX];
+	const uint8_t *name = st->name;
+	int len = st->name_len;
+
+	if (len > 0 && content != NULL) {
+		len = meta_open(content, name, (size_t)len, plain);
+		name = plain;
+	}
+	if (len > 0)
+		name_sanitise(name, (size_t)len, &s->id, s->target_name);
+}
+
 static void delivered_take(struct ow_sender *s, const struct status *st)
 {
 	uint8_t digest[8];
 
+	target_name_take(s, st);
 	meta_digest(s->meta, s->meta_len, digest);
 	s->renamed = memcmp(digest, st->meta_digest, sizeof(digest)) != 0;
 	s->delivered = true;
@@ -427,6 +445,7 @@ void ow_sender_result(const struct ow_sender *s, struct ow_send_result *r)
 	r->outcome = sender_outcome(s);
 	r->delivered = s->delivered;
 	r->renamed = s->renamed;
+	memcpy(r->target_name, s->target_name, sizeof(r->target_name));
 	r->uploaded_bytes = s->upload.distinct;
 	r->repeated_bytes = s->upload.repeated;
 	if (s->finished != 0)

@@ -57,6 +57,7 @@ struct ow_sender {
 	uint64_t prove_wait;	    /* and how long after it the one that follows */
 	bool delivered;
 	bool renamed;
+	char target_name[OW_NAME_MAX]; /* "": the one that was given */
 
 	ow_progress_fn *progress;
 	void *ctx;

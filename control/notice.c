@@ -25,6 +25,7 @@ struct notice_pending {
 	struct notice n; /* its pointers lead into this struct */
 	struct addr source;
 	uint8_t digest[8];
+	uint8_t name[META_MAX];
 	uint64_t first, last; /* nonces used */
 	uint16_t worker;
 	unsigned int tries;
@@ -123,6 +124,9 @@ static struct notice_pending *pending_create(struct control *ctl, const struct n
 	np->n.transfer = np->key.transfer;
 	np->n.source = &np->source;
 	np->n.meta_digest = np->digest;
+	if (n->name_len > 0)
+		memcpy(np->name, n->name, n->name_len);
+	np->n.name = np->name;
 	HASH_ADD(hh, ctl->peers.notices, key, sizeof(np->key), np);
 	return np;
 }
@@ -153,6 +157,8 @@ void handle_foreign_receipt(struct control *ctl, const struct packet *p, const s
 	n = (struct notice){
 		.transfer = rc.ticket->transfer,
 		.meta_digest = rc.meta_digest,
+		.name = rc.name,
+		.name_len = rc.name_len,
 		.source = &rc.ticket->source,
 		.leg = get16(rc.ticket->leg),
 		.code = rc.code,
@@ -199,6 +205,8 @@ static void notice_pass_on(struct control *ctl, const struct packet *p, const st
 	const struct status s = {
 		.transfer = n->transfer,
 		.meta_digest = n->meta_digest,
+		.name = n->name,
+		.name_len = n->name_len,
 		.leg = n->leg,
 		.code = receipt_status(n->code),
 		.reason = n->reason,
@@ -228,6 +236,7 @@ void handle_notice(struct control *ctl, const struct packet *p, const struct fra
 	notice_pass_on(ctl, p, &n);
 	ack = n;
 	ack.ack = true;
+	ack.name_len = 0;
 	ack.notice_nonce = n.nonce;
 	notice_transmit(ctl, peer, p->worker, &p->peer, f->conn, &ack);
 }

@@ -170,6 +170,8 @@ void handle_receipt(struct worker *w, struct item *it)
 	s = (struct status){
 		.transfer = rc.ticket->transfer,
 		.meta_digest = rc.meta_digest,
+		.name = rc.name,
+		.name_len = rc.name_len,
 		.leg = get16(rc.ticket->leg),
 		.code = receipt_status(rc.code),
 		.reason = rc.reason,

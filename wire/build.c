@@ -64,6 +64,12 @@ void build_pad(struct build *b, size_t size)
 	}
 }
 
+void build_meta(struct build *b, const uint8_t *meta, uint8_t len)
+{
+	if (len > 0)
+		build_ext(b, EXT_META, meta, len);
+}
+
 void build_retry_after(struct build *b, uint32_t milliseconds)
 {
 	be32 value = put32(milliseconds);

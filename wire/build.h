@@ -25,6 +25,8 @@ void *build_begin(struct build *b, uint8_t *buf, size_t cap, uint8_t verb, uint8
 void build_ext(struct build *b, uint8_t type, const void *value, uint8_t len);
 /* PAD extensions of `size` bytes in all, a multiple of 4. */
 void build_pad(struct build *b, size_t size);
+/* EXT_META unless its length is 0. */
+void build_meta(struct build *b, const uint8_t *meta, uint8_t len);
 /* EXT_RETRY_AFTER unless it is 0. */
 void build_retry_after(struct build *b, uint32_t milliseconds);
 /* bytes NULL: room is left for the caller's. */

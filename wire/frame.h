@@ -78,9 +78,10 @@ _Static_assert(sizeof(struct wire_header) == 16, "wire layout");
  * Ascending by type; only PAD may repeat. Top bit: who does not know it must
  * drop the frame. */
 enum ext_type {
-	EXT_META = 0x01,     /* SEND, QUERY, OFFER: file name, NUL, MIME type; opaque to relays */
-	EXT_META_MAC = 0x02, /* reserved */
-	EXT_VERSIONS = 0x04, /* HELLO, WELCOME: one byte a version spoken */
+	EXT_META = 0x01,	 /* SEND, QUERY, OFFER: file name, NUL, MIME type; opaque to relays.
+				  * RECEIPT, NOTICE, STATUS: the file name that was taken */
+	EXT_META_MAC = 0x02,	 /* reserved */
+	EXT_VERSIONS = 0x04,	 /* HELLO, WELCOME: one byte a version spoken */
 	EXT_DOMAIN_PROOF = 0x05, /* HELLO: struct mac, the sender knows the domain key */
 	EXT_MAX_FRAME = 0x06,	 /* reserved */
 	EXT_PUSH_CREDIT = 0x07,	 /* reserved */
@@ -309,6 +310,8 @@ struct status {
 	const uint8_t *transfer;
 	const uint8_t *meta_digest;	   /* NULL encodes zeros */
 	const struct challenge *challenge; /* with STATUS_CHALLENGE, else NULL */
+	const uint8_t *name;		   /* STATUS_DELIVERED: RECEIPT's */
+	uint8_t name_len;
 	uint16_t leg;
 	uint8_t code;
 	uint8_t reason;
@@ -415,6 +418,8 @@ struct notice {
 	const uint8_t *transfer;
 	const uint8_t *meta_digest;
 	const struct addr *source;
+	const uint8_t *name; /* RECEIPT_COMPLETE: RECEIPT's; not in an acknowledgement */
+	uint8_t name_len;
 	bool ack; /* WIRE_ACK */
 	uint16_t leg;
 	uint8_t code;
@@ -547,6 +552,10 @@ struct receipt {
 	const struct ident *id;
 	const uint8_t *meta_digest;
 	const struct ticket *ticket;
+	/* RECEIPT_COMPLETE: what the target called its file, if that is not what the
+	 * metadata says. Goes in EXT_META, sealed as metadata is. */
+	const uint8_t *name;
+	uint8_t name_len;
 	uint8_t code;
 	uint8_t reason;
 	uint8_t rule;

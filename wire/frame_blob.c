@@ -44,8 +44,7 @@ size_t offer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 	w->leg = put16(o->leg);
 	w->rule = o->rule;
 	w->ticket = *o->ticket;
-	if (o->meta_len)
-		build_ext(&b, EXT_META, o->meta, o->meta_len);
+	build_meta(&b, o->meta, o->meta_len);
 	build_pad(&b, offer_padding(b.len + behind, pad_to));
 	if (o->holder)
 		build_ext(&b, EXT_HOLDER, o->holder, sizeof(*o->holder));
@@ -192,7 +191,8 @@ enum drop data_decode(const struct frame *f, struct data *d)
 static enum drop receipt_check(const struct receipt *r)
 {
 	if (!code_valid(r->code, RECEIPT_CODE_COUNT) || !receipt_reason_valid(r->code, r->reason) ||
-	    !rule_valid(r->rule) || r->length > BLOB_MAX_LENGTH || r->bytes > r->length)
+	    !rule_valid(r->rule) || r->length > BLOB_MAX_LENGTH || r->bytes > r->length ||
+	    (r->name_len > 0 && r->code != RECEIPT_COMPLETE))
 		return DROP_FIELD;
 	return DROP_NONE;
 }
@@ -214,6 +214,7 @@ size_t receipt_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
 	w->bytes = put64(r->bytes);
 	field_put(w->meta_digest, r->meta_digest, sizeof(w->meta_digest));
 	w->ticket = *r->ticket;
+	build_meta(&b, r->name, r->name_len);
 	return build_end(&b);
 }
 
@@ -232,5 +233,9 @@ enum drop receipt_decode(const struct frame *f, struct receipt *r)
 		.length = get64(w->length),
 		.bytes = get64(w->bytes),
 	};
+	if (r->code == RECEIPT_COMPLETE) {
+		r->name = f->meta;
+		r->name_len = f->meta_len;
+	}
 	return field_is_zero(w->zero, sizeof(w->zero)) ? receipt_check(r) : DROP_FIELD;
 }

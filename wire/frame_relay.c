@@ -34,8 +34,7 @@ size_t query_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 	w->target.addr = *q->target;
 	w->source = *q->source;
 	w->source_conn = put64(q->source_conn);
-	if (q->meta_len)
-		build_ext(&b, EXT_META, q->meta, q->meta_len);
+	build_meta(&b, q->meta, q->meta_len);
 	if (q->proof)
 		build_ext(&b, EXT_PROOF, q->proof, sizeof(*q->proof));
 	if (q->sealed_key)
@@ -131,7 +130,8 @@ static enum drop notice_check(const struct notice *n)
 {
 	if (!code_valid(n->code, RECEIPT_CODE_COUNT) || !receipt_reason_valid(n->code, n->reason) ||
 	    n->bytes > BLOB_MAX_LENGTH || !addr_valid(n->source) ||
-	    (!n->ack && n->notice_nonce != 0))
+	    (!n->ack && n->notice_nonce != 0) ||
+	    (n->name_len > 0 && (n->code != RECEIPT_COMPLETE || n->ack)))
 		return DROP_FIELD;
 	return DROP_NONE;
 }
@@ -157,6 +157,7 @@ size_t notice_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, cons
 	field_put(w->meta_digest, n->meta_digest, sizeof(w->meta_digest));
 	w->source = *n->source;
 	w->source_conn = put64(n->source_conn);
+	build_meta(&b, n->name, n->name_len);
 	return build_end_auth(&b, pair_key);
 }
 
@@ -181,5 +182,9 @@ enum drop notice_decode(const struct frame *f, struct notice *n)
 		.bytes = get64(w->bytes),
 		.source_conn = get64(w->source_conn),
 	};
+	if (n->code == RECEIPT_COMPLETE && !n->ack) {
+		n->name = f->meta;
+		n->name_len = f->meta_len;
+	}
 	return notice_check(n);
 }

@@ -32,8 +32,7 @@ size_t send_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const 
 	w->id = *s->id;
 	w->length = put64(s->length);
 	w->target.addr = *s->target;
-	if (s->meta_len)
-		build_ext(&b, EXT_META, s->meta, s->meta_len);
+	build_meta(&b, s->meta, s->meta_len);
 	if (s->proof)
 		build_ext(&b, EXT_PROOF, s->proof, sizeof(*s->proof));
 	build_pad(&b, SEND_MIN - sizeof(struct wire_header) - sizeof(*w));
@@ -82,7 +81,8 @@ static enum drop status_check(const struct status *s)
 {
 	if (!code_valid(s->code, STATUS_CODE_COUNT) ||
 	    !reason_valid(s->reason, s->code == STATUS_REFUSED) ||
-	    (s->challenge != NULL) != (s->code == STATUS_CHALLENGE))
+	    (s->challenge != NULL) != (s->code == STATUS_CHALLENGE) ||
+	    (s->name_len > 0 && s->code != STATUS_DELIVERED))
 		return DROP_FIELD;
 	return DROP_NONE;
 }
@@ -100,6 +100,7 @@ size_t status_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, cons
 	w->reason = s->reason;
 	w->bytes = put64(s->bytes);
 	field_put(w->meta_digest, s->meta_digest, sizeof(w->meta_digest));
+	build_meta(&b, s->name, s->name_len);
 	if (s->challenge)
 		build_ext(&b, EXT_CHALLENGE, s->challenge, sizeof(*s->challenge));
 	build_retry_after(&b, s->retry_after);
@@ -120,5 +121,9 @@ enum drop status_decode(const struct frame *f, struct status *s)
 		.bytes = get64(w->bytes),
 		.retry_after = f->retry_after,
 	};
+	if (s->code == STATUS_DELIVERED) {
+		s->name = f->meta;
+		s->name_len = f->meta_len;
+	}
 	return get32(w->zero) == 0 ? status_check(s) : DROP_FIELD;
 }

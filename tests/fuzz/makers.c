@@ -243,6 +243,7 @@ static size_t make_pull(struct program *p, struct host *h, uint8_t *buf)
 static size_t make_receipt(struct program *p, struct host *h, uint8_t *buf)
 {
 	struct cookie cookie = cookie_make(p, h);
+	static const uint8_t name[META_MAX] = "a (1).txt";
 	struct blob_choice blob;
 	struct ticket ticket = ticket_make(p, h, &blob);
 	uint8_t how = byte_next(p);
@@ -255,6 +256,8 @@ static size_t make_receipt(struct program *p, struct host *h, uint8_t *buf)
 		.code = 1 + how % (RECEIPT_CODE_COUNT - 1),
 		.reason = how >> 4,
 		.bytes = blob.length,
+		.name = name,
+		.name_len = how % (RECEIPT_CODE_COUNT - 1) == 0 ? how : 0,
 	};
 
 	return receipt_encode(buf, WIRE_MAX_FRAME, h->field, h->conn, &r);

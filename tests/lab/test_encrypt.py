@@ -69,6 +69,7 @@ def deliver(lab, path, via, out, keys, *ways, lease=()):
         assert got["id"] == one.json["id"]
         assert got["bytes"] == one.json["bytes"] == path.stat().st_size
         assert os.path.basename(got["path"]) == name
+        assert one.json["target_name"] == (name if name != path.name else None)
         assert filecmp.cmp(path, got["path"], shallow=False)
         os.unlink(got["path"])
     return sent
@@ -122,7 +123,7 @@ def memory_has(pid, texts):
 def test_relays_see_ciphertext(fresh_lab, secret_file, out, keys):
     """Neither the text nor the name is in any frame or in any relay's memory; sent
     plainly, both are, so they would have been found."""
-    texts = {MARKER, NAME.encode()}
+    texts = {MARKER, NAME.removesuffix(".txt").encode()}
     pid = fresh_lab.daemon_pid("private")
     with captured(fresh_lab) as frames:
         sent = deliver(fresh_lab, secret_file, "private", out, keys, shared(keys), randomly(keys))

@@ -219,11 +219,28 @@ def test_store_evicts_or_refuses_when_full(make_lab, make_blob, out):
         lab.down()
 
 
+@pytest.mark.parametrize("via, outcome", [("private", "central-hit"), ("central", "direct-hit")])
+def test_source_is_told_the_name_that_was_taken(lab, make_blob, out, via, outcome):
+    """Also when it is central that delivers, and private that is asked."""
+    blob = make_blob(100_000)
+    with lab.receive(out, count=3) as receiver:
+        first = lab.send(blob, "central")
+        again = lab.send(blob, via)
+        words = lab.run("source", "oncewire", "send", blob, "--to", lab.address["target"],
+                        "--via", via)
+        assert receiver.wait() == 0
+    assert first.json["target_name"] is None
+    assert (again.outcome, again.json["target_name"]) == (outcome, f"{blob.stem} (1){blob.suffix}")
+    assert f'{lab.address["target"]} as "{blob.stem} (2){blob.suffix}": {outcome}' in words.stdout
+    assert again.json["target_name"] in {path.name for path in out.iterdir()}
+
+
 def test_json_has_the_stable_names(lab, make_blob, out):
     with lab.receive(out, count=1) as receiver:
         sent = lab.send(make_blob(10), "central")
         assert receiver.wait() == 0
-    assert set(sent.json) >= {"id", "bytes", "outcome", "uploaded_bytes", "delivered", "seconds"}
+    assert set(sent.json) >= {"id", "bytes", "outcome", "uploaded_bytes", "delivered", "target_name",
+                              "seconds"}
     assert set(json.loads(receiver.stdout)) >= {"id", "bytes", "path", "relay", "verified"}
     assert set(lab.status("private")) >= {"role", "blobs", "hits", "misses", "uploads", "queries",
                                           "drops", "rx_packets", "tx_packets"}

@@ -131,15 +131,19 @@ static void status_forge(struct relay *r)
 }
 
 static void status_emit(struct relay *r, uint8_t code, uint8_t reason, uint64_t bytes,
-			const uint8_t *digest)
+			const struct receipt *rc)
 {
 	struct status st = {.transfer = r->transfer,
 			    .code = code,
 			    .reason = reason,
 			    .bytes = bytes,
-			    .meta_digest = digest};
+			    .meta_digest = rc != NULL ? rc->meta_digest : NULL};
 	uint32_t i;
 
+	if (rc != NULL) {
+		st.name = r->lie != NULL ? (const uint8_t *)r->lie : rc->name;
+		st.name_len = r->lie != NULL ? (uint8_t)strlen(r->lie) : rc->name_len;
+	}
 	for (i = 0; i < r->forged; i++)
 		status_forge(r);
 	answer_emit(r, &r->source, r->source_conn, r->source_key, status_write(r, &st));
@@ -498,7 +502,7 @@ static void receipt_take(struct relay *r, const struct frame *f, const struct ad
 	if (!addr_equal(&rc.ticket->home, &r->addr))
 		return;
 	if (rc.code == RECEIPT_COMPLETE)
-		status_emit(r, STATUS_DELIVERED, 0, rc.bytes, rc.meta_digest);
+		status_emit(r, STATUS_DELIVERED, 0, rc.bytes, &rc);
 	else if (rc.code == RECEIPT_REFUSED)
 		status_emit(r, STATUS_REFUSED, rc.reason, rc.bytes, NULL);
 	else

@@ -42,6 +42,7 @@ struct relay {
 	bool careless;			  /* signs nothing */
 	uint32_t lies;			  /* SENDs to answer with an unsigned ERROR(KEY) as well */
 	uint32_t forged;    /* STATUS(DELIVERED)s of somebody else, before each answer */
+	const char *lie;    /* what it says the target called the file; NULL: the truth */
 	bool forged_signed; /* with a signature, under another key */
 
 	/* the store */

@@ -140,6 +140,7 @@ static void test_identifiers(void **state)
 	assert_int_equal(world_result(w).uploaded_bytes, 0);
 	assert_int_equal(w->files, 2);
 	file_check(w->path, w->data, 5000);
+	assert_string_equal(world_result(w).target_name, "report (1).pdf");
 	/* This relay answers "hit" to any identifier: look only at what is asked. */
 	w->content_key = other_secret_file;
 	w->relay->refuse = REFUSE_STORE_FULL;
@@ -155,6 +156,19 @@ static void test_identifiers(void **state)
 	assert_int_equal(world_run(w, false), OW_REFUSED);
 	assert_int_equal(ident_from_hex(world_result(w).id, &again), 0);
 	assert_false(ident_equal(&first, &again));
+}
+
+/* A name that is not sealed with the content key is nobody's that could read it. */
+static void test_unsealed_name(void **state)
+{
+	struct world *w = *state;
+
+	w->relay->lie = "somebody's name for it, long enough to be a sealed one";
+	world_receive(w, 0, false);
+	world_send(w, 5000, 20000);
+	assert_int_equal(world_run(w, false), OW_OK);
+	assert_true(world_result(w).delivered);
+	assert_string_equal(world_result(w).target_name, "");
 }
 
 /* The rule of the identifier has no part in the key. */
@@ -351,6 +365,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test_setup_teardown(test_identifiers, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_unsealed_name, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_rule, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_no_identity, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_identity, setup, world_teardown),

@@ -262,6 +262,15 @@ static void test_part_named(void **state)
 	/* teardown finds the directory empty */
 }
 
+static void publish(const struct inbox *in, struct part *p, const char *name, const char *where,
+		    char *path)
+{
+	char taken[NAME_BYTES + 1];
+
+	assert_int_equal(part_publish(in, p, name, taken), 0);
+	assert_true(snprintf(path, PATH_MAX, "%s/%s", where, taken) < PATH_MAX);
+}
+
 static void test_publish(void **state)
 {
 	char path[PATH_MAX], expected[128];
@@ -271,10 +280,10 @@ static void test_publish(void **state)
 	part_fill(&p, "first");
 	snprintf(expected, sizeof(expected), "%s/a.txt", directory);
 	assert_int_equal(access(expected, F_OK), -1); /* nothing yet */
-	assert_int_equal(part_publish(&inbox, &p, "a.txt", directory, path), 0);
+	publish(&inbox, &p, "a.txt", directory, path);
 	assert_string_equal(path, expected);
 	part_fill(&p, "second");
-	assert_int_equal(part_publish(&inbox, &p, "a.txt", directory, path), 0);
+	publish(&inbox, &p, "a.txt", directory, path);
 	content_check(path, "second");
 	content_check(expected, "first");
 	snprintf(expected, sizeof(expected), "%s/a (1).txt", directory);
@@ -302,7 +311,7 @@ static void test_publish_link(void **state)
 	(void)state;
 	assert_int_equal(symlinkat("target", inbox.fd, "a.txt"), 0);
 	part_fill(&p, "data");
-	assert_int_equal(part_publish(&inbox, &p, "a.txt", directory, path), 0);
+	publish(&inbox, &p, "a.txt", directory, path);
 	snprintf(expected, sizeof(expected), "%s/a (1).txt", directory);
 	assert_string_equal(path, expected);
 	assert_int_equal(faccessat(inbox.fd, "target", F_OK, 0), -1);
@@ -349,7 +358,7 @@ static void make_file(const struct inbox *in, const char *where)
 	struct part p;
 
 	assert_int_equal(part_open(in, &p), 0);
-	assert_int_equal(part_publish(in, &p, "a", where, path), 0);
+	publish(in, &p, "a", where, path);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(unlink(path), 0);

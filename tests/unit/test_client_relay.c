@@ -356,6 +356,7 @@ static void test_same_name(void **state)
 	world_receive(w, 2, false);
 	world_send(w, 5000, 5000);
 	assert_int_equal(world_run(w, false), OW_OK);
+	assert_string_equal(world_result(w).target_name, "");
 	strcpy(first, w->path);
 	ow_sender_close(w->sender);
 	world_send(w, 5000, 5000);
@@ -363,8 +364,22 @@ static void test_same_name(void **state)
 	assert_int_equal(w->files, 2);
 	snprintf(expected, sizeof(expected), "%s/report (1).pdf", w->directory);
 	assert_string_equal(w->path, expected);
+	assert_string_equal(world_result(w).target_name, "report (1).pdf");
 	file_check(first, w->data, 5000);
 	file_check(w->path, w->data, 5000);
+}
+
+/* Whatever name a target says, it is printed. */
+static void test_hostile_target_name(void **state)
+{
+	struct world *w = *state;
+
+	relay_store(w->relay, w->data, 5000);
+	w->relay->lie = "../\x1b]0;owned\a\xff.pdf";
+	world_receive(w, 0, false);
+	world_send(w, 5000, 5000);
+	assert_int_equal(world_run(w, false), OW_OK);
+	assert_string_equal(world_result(w).target_name, "_]0;owned__.pdf");
 }
 
 /* How what the relay said, or did not get to say, is named. */
@@ -527,6 +542,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unreachable, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_offer_unproven, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_same_name, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_target_name, world_setup,
+						world_teardown),
 		cmocka_unit_test_setup_teardown(test_outcomes, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_stop, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_changed, world_setup, world_teardown),

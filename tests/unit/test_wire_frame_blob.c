@@ -285,6 +285,19 @@ static void test_receipt(void **state)
 	/* More received than there is. */
 	assert_int_equal(DROP_WITH(VERB_RECEIPT, receipt, bytes.b[6], 0x14), DROP_FIELD);
 	assert_reserved(VERB_RECEIPT, receipt, zero);
+
+	f = sample_parse(VERB_RECEIPT);
+	assert_int_equal(receipt_decode(&f, &r), DROP_NONE);
+	r.name = (const uint8_t *)"a (1).txt";
+	r.name_len = 9;
+	assert_int_equal(receipt_encode(buf, sizeof(buf), 0, 1, &r), 0); /* not in a refusal */
+	r.code = RECEIPT_COMPLETE;
+	r.reason = REFUSE_NONE;
+	assert_int_equal(frame_parse(buf, receipt_encode(buf, sizeof(buf), 0, 1, &r), &f),
+			 DROP_NONE);
+	assert_int_equal(receipt_decode(&f, &r), DROP_NONE);
+	assert_int_equal(r.name_len, 9);
+	assert_memory_equal(r.name, "a (1).txt", 9);
 }
 
 int main(void)

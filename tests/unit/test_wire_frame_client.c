@@ -218,6 +218,25 @@ static void test_status(void **state)
 	assert_int_equal(status_decode(&f, &s), DROP_NONE);
 	assert_int_equal(s.retry_after, 0);
 	assert_memory_equal(s.meta_digest, "\0\0\0\0\0\0\0", 8);
+	assert_int_equal(s.name_len, 0);
+
+	/* only what was delivered has a name */
+	f = sample_parse(VERB_STATUS);
+	assert_int_equal(status_decode(&f, &s), DROP_NONE);
+	s.name = (const uint8_t *)"a (1).txt";
+	s.name_len = 9;
+	assert_int_equal(status_encode(buf, sizeof(buf), 0, 1, &s), 0);
+	s.code = STATUS_DELIVERED;
+	s.reason = REFUSE_NONE;
+	assert_int_equal(frame_parse(buf, status_encode(buf, sizeof(buf), 0, 1, &s), &f),
+			 DROP_NONE);
+	assert_int_equal(status_decode(&f, &s), DROP_NONE);
+	assert_int_equal(s.name_len, 9);
+	assert_memory_equal(s.name, "a (1).txt", 9);
+	((struct wire_status *)(buf + sizeof(struct wire_header)))->code = STATUS_DELIVERING;
+	assert_int_equal(frame_parse(buf, f.len, &f), DROP_NONE);
+	assert_int_equal(status_decode(&f, &s), DROP_NONE);
+	assert_int_equal(s.name_len, 0);
 }
 
 static void test_error(void **state)

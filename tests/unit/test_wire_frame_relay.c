@@ -135,6 +135,29 @@ static void test_notice(void **state)
 		DROP_NONE);
 	assert_int_equal(notice_decode(&f, &n), DROP_NONE);
 	assert_false(n.ack);
+	assert_int_equal(n.name_len, 0);
+
+	f = sample_parse(VERB_NOTICE);
+	assert_int_equal(notice_decode(&f, &n), DROP_NONE);
+	n.ack = false;
+	n.notice_nonce = 0;
+	n.name = (const uint8_t *)"a (1).txt";
+	n.name_len = 9;
+	assert_int_equal(
+		frame_parse(buf, notice_encode(buf, sizeof(buf), 0, 1, &n, sample_pair_key), &f),
+		DROP_NONE);
+	assert_int_equal(notice_decode(&f, &n), DROP_NONE);
+	assert_memory_equal(n.name, "a (1).txt", 9);
+	assert_authentic(&f);
+	f = sample_parse(VERB_NOTICE);
+	assert_int_equal(notice_decode(&f, &n), DROP_NONE);
+	n.name = (const uint8_t *)"a (1).txt";
+	n.name_len = 9;
+	assert_int_equal(notice_encode(buf, sizeof(buf), 0, 1, &n, sample_pair_key), 0);
+	n.ack = false;
+	n.notice_nonce = 0;
+	n.code = RECEIPT_PROGRESS;
+	assert_int_equal(notice_encode(buf, sizeof(buf), 0, 1, &n, sample_pair_key), 0);
 }
 
 int main(void)
