@@ -290,8 +290,8 @@ class Lab:
     def count_traffic(self):
         pairs = [(a, b) for a in HOSTS for b in HOSTS if a != b]
         counters = "\n".join(f"counter {a}_{b} {{}}" for a, b in pairs)
-        rules = "\n".join(f'iifname "{a}" oifname "{b}" meta l4proto udp counter name "{a}_{b}"'
-                          for a, b in pairs)
+        rules = "\n".join(f'iifname {{ "{a}", "{a}-net" }} oifname {{ "{b}", "{b}-net" }} '
+                          f'meta l4proto udp counter name "{a}_{b}"' for a, b in pairs)
         self.nft(TRAFFIC.format(counters=counters, rules=rules))
 
     def traffic(self):
@@ -338,6 +338,25 @@ class Lab:
             assert "counter packets 0 " not in shown, "nothing was lost"
         finally:
             self.run("net", "nft", "delete", "table", "bridge", "loss", check=True)
+
+    # ---- faults ----
+
+    @contextlib.contextmanager
+    def impaired(self, host, to="", back="", seed=1):
+        """A bad link: the faults (tools/lab impair) of what goes to a host, and of what comes
+        from it. Yields a dict that holds, after the block, what met them."""
+        counts = {}
+        self.tool("impair", host, "--to", to, "--from", back, "--seed", str(seed), check=True)
+        try:
+            yield counts
+        finally:
+            counts.update(json.loads(self.tool("impair", host, "off", check=True).stdout))
+
+    def fault(self, kind, host, seconds):
+        """Starts a pause of what runs on a host, or takes its carrier."""
+        return subprocess.Popen([TOOL, kind, host, str(seconds)], env=self.env, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE)
 
     # ---- relays ----
 
