@@ -10,10 +10,15 @@
 
 static void show(void *ctx, enum ow_phase phase, uint64_t done, uint64_t total)
 {
-	static const char *const names[] = {"", "hashed", "uploaded", "delivered"};
+	static const char *const names[] = {
+		[OW_HASHING] = "hashed, of bytes",
+		[OW_UPLOADING] = "uploaded, of bytes",
+		[OW_WAITING] = "waited for the target, of milliseconds",
+		[OW_DELIVERING] = "delivered, of bytes",
+	};
 
 	(void)ctx;
-	fprintf(stderr, "%s %llu of %llu bytes\n", names[phase], (unsigned long long)done,
+	fprintf(stderr, "%s: %llu of %llu\n", names[phase], (unsigned long long)done,
 		(unsigned long long)total);
 }
 
