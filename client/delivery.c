@@ -172,7 +172,7 @@ uint64_t delivery_bytes(const struct delivery *d)
 		return d->length;
 	if (d->window == NULL)
 		return 0;
-	bytes = (uint64_t)d->window->have * CHUNK_SIZE;
+	bytes = (uint64_t)d->window->pulls.have * CHUNK_SIZE;
 	return bytes < d->length ? bytes : d->length;
 }
 
@@ -315,7 +315,7 @@ static void delivery_pull(struct ow_receiver *r, struct delivery *d, uint64_t no
 	while (pullwin_next(d->window, now, &number, &first, &mask))
 		pull_emit(r, d, number, first, mask);
 	/* Two timeouts: our address or the relay's keys may have changed. */
-	if (d->window->backoff >= 4 && now - d->peer->asked_since >= ASK_EVERY)
+	if (pullwin_silent(d->window) && now - d->peer->asked_since >= ASK_EVERY)
 		peer_ask(d->peer, now);
 }
 

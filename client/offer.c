@@ -37,7 +37,7 @@ static void delivery_evict(struct ow_receiver *r, uint64_t now)
 
 	for (i = 0; i < DELIVERIES_MAX; i++) {
 		d = r->active[i];
-		if (d->window != NULL && (d->window->have > 0 || now - d->offered < STALLED))
+		if (d->window != NULL && (d->window->pulls.have > 0 || now - d->offered < STALLED))
 			continue;
 		if (oldest == NULL || (d->window == NULL) > (oldest->window == NULL) ||
 		    ((d->window == NULL) == (oldest->window == NULL) &&

@@ -12,7 +12,7 @@
 #define UPLOAD_RATE UINT64_C(1000000000) /* default, bytes a second */
 #define UPLOAD_RATE_LEAST UINT64_C(10000)
 #define UPLOAD_RATE_MOST UINT64_C(1000000000000)
-#define UPLOAD_QUEUE PULLWIN_OUTSTANDING
+#define UPLOAD_QUEUE PULLS_MAX
 
 struct upload_pull {
 	uint64_t stream;

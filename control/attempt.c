@@ -127,7 +127,7 @@ uint64_t attempt_rate(const struct attempt *a)
 {
 	uint64_t us = a->ctl->now_us - a->judged;
 
-	return us > 0 ? (uint64_t)(a->window.have - a->had) * CHUNK_SIZE * 1000000 / us : 0;
+	return us > 0 ? (uint64_t)(a->window.pulls.have - a->had) * CHUNK_SIZE * 1000000 / us : 0;
 }
 
 static struct attempt *attempt_of(struct hash_job *job)
@@ -158,7 +158,7 @@ static void attempt_hashed(struct hash_job *job)
 		return;
 	}
 	a->hashed = a->hash_to;
-	if (a->hashed < a->window.chunks) {
+	if (a->hashed < a->window.pulls.chunks) {
 		attempt_mark(a);
 		return;
 	}
@@ -169,10 +169,10 @@ static void attempt_hashed(struct hash_job *job)
 /* Hands what has arrived without a gap to the hash threads. */
 static void attempt_hash(struct attempt *a)
 {
-	while (a->contiguous < a->window.chunks && pullwin_has(&a->window, a->contiguous))
+	while (a->contiguous < a->window.pulls.chunks && pullwin_has(&a->window, a->contiguous))
 		a->contiguous++;
 	/* an empty blob has its one job too */
-	if (a->hashing || (a->contiguous == a->hashed && a->window.chunks != 0))
+	if (a->hashing || (a->contiguous == a->hashed && a->window.pulls.chunks != 0))
 		return;
 	a->hash_to = a->contiguous;
 	a->hashing = true;
@@ -182,20 +182,22 @@ static void attempt_hash(struct attempt *a)
 /* Takes memory for what may be pulled next. False: there is none. */
 static bool attempt_grow(struct attempt *a)
 {
-	uint32_t want = a->hashed + HASH_WINDOW;
-	/* as chunks arrive, not as a length is claimed: slow start doubles no faster */
-	uint32_t earned = GROW_STEP + 2 * a->window.have;
+	/* a hole must not hold up the path for the round trips that its repair takes */
+	uint32_t reach = RTE_MAX(2 * WINDOW_MAX, 2 * pullwin_window(&a->window));
+	uint32_t want = a->hashed + RTE_MAX(HASH_WINDOW, reach);
+	/* as chunks arrive, not as a length is claimed: start-up grows no faster */
+	uint32_t earned = GROW_STEP + 2 * a->window.pulls.have;
 
-	want = RTE_MIN(want, a->contiguous + RTE_MIN(2 * WINDOW_MAX, earned));
+	want = RTE_MIN(want, a->contiguous + RTE_MIN(reach, earned));
 	want = want / GROW_STEP * GROW_STEP;
-	if (want > a->window.chunks)
-		want = a->window.chunks;
+	if (want > a->window.pulls.chunks)
+		want = a->window.pulls.chunks;
 	if (want <= a->limit)
 		return true;
 	if (blob_grow(&a->ctl->relay->slab, a->blob, want) < 0)
 		return false;
 	a->limit = want;
-	a->window.limit = want;
+	a->window.pulls.limit = want;
 	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].limit, want, memory_order_release);
 	return true;
 }
@@ -373,7 +375,7 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 	a->field = rq->field;
 	a->domain_slot = d->slot;
 	pullwin_init(&a->window, rq->length, a->bits, WINDOW_MAX, ctl->now_us);
-	a->window.limit = 0; /* until there is memory */
+	a->window.pulls.limit = 0; /* until there is memory */
 	slot_open(a, rq, keys);
 	ctl->uploads.active++;
 	ctl->usage[d->slot].uploads++;

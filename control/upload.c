@@ -55,7 +55,7 @@ void upload_status(struct request *rq)
 		request_status(rq, STATUS_WORKING, REFUSE_NONE, 0);
 	else
 		request_status(rq, STATUS_UPLOAD, REFUSE_NONE,
-			       (uint64_t)a->window.have * CHUNK_SIZE);
+			       (uint64_t)a->window.pulls.have * CHUNK_SIZE);
 }
 
 /* Ends a request that cannot be uploaded. */
@@ -134,7 +134,7 @@ static bool upload_judge(struct upload *u, struct attempt **slowest, uint64_t *l
 		if (pullwin_complete(&a->window) || u->ctl->now_us - a->judged < JUDGE_US)
 			return false;
 		rate = attempt_rate(a);
-		left = (uint64_t)(a->window.chunks - a->window.have) * CHUNK_SIZE;
+		left = (uint64_t)(a->window.pulls.chunks - a->window.pulls.have) * CHUNK_SIZE;
 		if (rate > 0)
 			*left_us = RTE_MIN(*left_us, left * 1000000 / rate);
 		if (rate < *least) {
@@ -153,7 +153,7 @@ static void upload_mark(struct upload *u)
 	TAILQ_FOREACH (rq, &u->requests, waiter)
 		if (rq->attempt != NULL) {
 			rq->attempt->judged = u->ctl->now_us;
-			rq->attempt->had = rq->attempt->window.have;
+			rq->attempt->had = rq->attempt->window.pulls.have;
 		}
 }
 

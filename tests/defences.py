@@ -67,7 +67,7 @@ ROWS = [
         "dataplane/ingress.c", "\treason = cookie_check(",
         "\tmac_learn(&w->relay->macs, peer, &it->packet->mac);\n\treason = cookie_check("),
     Row("memory by promise: relay", "test_egress",
-        "control/attempt.c", "RTE_MIN(2 * WINDOW_MAX, earned)", "2 * WINDOW_MAX"),
+        "control/attempt.c", "RTE_MIN(reach, earned)", "reach"),
     Row("limits times workers", "test_consent",
         "dataplane/budget.c", "if (next <= latest)\n\t\treturn true;",
         "if (next <= latest) {\n\t\tatomic_store(b, full);\n\t\treturn true;\n\t}"),

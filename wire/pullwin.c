@@ -1,441 +1,216 @@
-/* SPDX-License-Identifier: BSD-3-Clause
- * Every chunk below `next` is in exactly one place: received (bits), to be
- * requested again (lost_bits), or missing from one request. `flight` is the
- * number of the last kind, `lost` that of the second.
- *
- * After a silence of about two round trips the oldest request is asked again,
- * once (RFC 8985's tail-loss probe): its answer tells what became of the rest.
- * A second silence is a timeout: all that is in flight counts as lost.
- */
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "wire/pullwin.h"
 
-#define WINDOW_INITIAL 10.0 /* RFC 6928 */
-#define WINDOW_MIN 2.0	    /* RFC 5681, section 3.1 */
-#define REORDERING 3
-#define RTO_INITIAL 100000
-#define RTO_MIN 10000
-#define RTO_MAX 4000000 /* with the backoff */
-#define PROBE_MIN 1000
-#define PACE_ABOVE 2000
-
-static bool bit_test(const uint64_t *bits, uint32_t i)
-{
-	return bits[i / 64] >> (i % 64) & 1;
-}
-
-static void bit_set(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] |= UINT64_C(1) << (i % 64);
-}
-
-static void bit_clear(uint64_t *bits, uint32_t i)
-{
-	bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
-}
-
-static uint32_t mask_count(uint32_t mask)
-{
-	return (uint32_t)__builtin_popcount(mask);
-}
+#define SILENT_WINDOW 2u   /* chunks asked for at a time while nothing comes */
+#define BUFFER_US 10000u   /* the receive buffer is emptied at least as often */
+#define LATENESS_US 1000.0 /* of our own, which pacing makes up for */
 
 static uint32_t min32(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
 }
 
-static uint64_t max64(uint64_t a, uint64_t b)
+static uint32_t max32(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;
 }
 
-static size_t bitmap_words(uint64_t length)
+static uint64_t min64(uint64_t a, uint64_t b)
 {
-	return (chunk_count(length) + 63) / 64;
+	return a < b ? a : b;
 }
 
 size_t pullwin_memory(uint64_t length)
 {
-	return 2 * bitmap_words(length) * sizeof(uint64_t);
+	return pulls_memory(length);
 }
 
 void pullwin_init(struct pullwin *w, uint64_t length, void *memory, uint32_t cap, uint64_t now)
 {
-	memset(w, 0, sizeof(*w));
-	w->chunks = chunk_count(length);
-	w->limit = w->chunks;
-	w->number = 1;
-	w->cap = cap;
-	w->window = WINDOW_INITIAL;
-	w->threshold = (double)UINT32_MAX;
-	w->rto = RTO_INITIAL;
-	w->backoff = 1;
-	w->progress = now;
-	w->activity = now;
-	w->bits = memory;
-	w->lost_bits = w->bits + bitmap_words(length);
-}
-
-bool pullwin_has(const struct pullwin *w, uint32_t chunk)
-{
-	return chunk < w->chunks && bit_test(w->bits, chunk);
-}
-
-/* ---- the ring of requests ---- */
-
-static struct pullwin_request *request_at(struct pullwin *w, uint32_t position)
-{
-	return &w->requests[position % PULLWIN_OUTSTANDING];
-}
-
-/* PULL numbers are consecutive, so a number leads to its place. A request that
- * has left the ring is found until its place is taken: a late answer to what
- * was given up still times the round trip. */
-static struct pullwin_request *request_find(struct pullwin *w, uint32_t number)
-{
-	struct pullwin_request *r = request_at(w, w->tail - (w->number - number));
-
-	return r->number == number ? r : NULL;
-}
-
-static void requests_trim(struct pullwin *w)
-{
-	while (w->head != w->tail && request_at(w, w->head)->missing == 0)
-		w->head++;
-}
-
-/* Moves a request's missing chunks among `mask` to those to ask for again. */
-static void request_lose(struct pullwin *w, struct pullwin_request *r, uint32_t mask)
-{
-	mask &= r->missing;
-	r->missing &= ~mask;
-	w->flight -= mask_count(mask);
-	w->lost += mask_count(mask);
-	while (mask) {
-		uint32_t chunk = r->first + (uint32_t)__builtin_ctz(mask);
-
-		bit_set(w->lost_bits, chunk);
-		w->scan = min32(w->scan, chunk);
-		mask &= mask - 1;
-	}
+	*w = (struct pullwin){.cap = cap, .progress = now};
+	pulls_init(&w->pulls, length, memory);
+	recovery_init(&w->recovery, now);
+	congestion_init(&w->congestion, now);
 }
 
 /* ---- asking ---- */
 
-/* The next chunk to ask for again; lost > 0. */
-static uint32_t lost_first(struct pullwin *w)
+/* The buffer must hold what comes between two looks at it, not all that is in flight:
+ * over a long round trip, a rate. */
+static uint32_t buffer_allows(const struct pullwin *w)
 {
-	uint32_t word = w->scan / 64;
-	uint64_t rest = w->lost_bits[word] & (UINT64_MAX << (w->scan % 64));
+	uint64_t looks = w->congestion.rtt / BUFFER_US;
 
-	while (rest == 0)
-		rest = w->lost_bits[++word];
-	w->scan = word * 64 + (uint32_t)__builtin_ctzll(rest);
-	return w->scan;
+	return (uint32_t)min64((uint64_t)w->cap * (looks > 1 ? looks : 1), UINT32_MAX);
 }
 
-/* Takes up to n lost chunks that fit one mask. */
-static uint32_t lost_take(struct pullwin *w, uint32_t n, uint32_t *first)
+uint32_t pullwin_window(const struct pullwin *w)
 {
-	uint32_t end, mask = 0;
+	uint32_t window = congestion_window(&w->congestion);
 
-	*first = lost_first(w);
-	end = min32(w->chunks - *first, PULL_MAX_CHUNKS);
-	for (uint32_t i = 0; i < end && n > 0; i++) {
-		if (!bit_test(w->lost_bits, *first + i))
-			continue;
-		bit_clear(w->lost_bits, *first + i);
-		mask |= UINT32_C(1) << i;
-		w->lost--;
-		n--;
-	}
-	return mask;
-}
-
-/* Takes up to n chunks that were never asked for; runs end on multiples of 32. */
-static uint32_t fresh_take(struct pullwin *w, uint32_t n, uint32_t *first)
-{
-	n = min32(n, PULL_MAX_CHUNKS - w->next % PULL_MAX_CHUNKS);
-	*first = w->next;
-	w->next += n;
-	return UINT32_MAX >> (PULL_MAX_CHUNKS - n);
-}
-
-/* The owner may change the cap at any time. */
-static double window_now(const struct pullwin *w)
-{
-	return w->window < w->cap ? w->window : w->cap;
+	if (w->recovery.backoff > 1)
+		window = SILENT_WINDOW;
+	return min32(window, buffer_allows(w));
 }
 
 /* How many chunks the next PULL may ask for, were it not for pacing. */
 static uint32_t sendable(const struct pullwin *w)
 {
-	uint32_t window = (uint32_t)window_now(w);
-	uint32_t room = window > w->flight ? window - w->flight : 0;
-	uint32_t fresh = w->limit > w->next ? w->limit - w->next : 0;
-	uint32_t quantum;
+	const struct pulls *q = &w->pulls;
+	uint32_t window = pullwin_window(w), ready = pulls_ready(q);
+	uint32_t room = window > q->flight ? window - q->flight : 0;
+	uint32_t quantum = min32(congestion_quantum(&w->congestion), PULL_MAX_CHUNKS);
 
-	if (w->tail - w->head == PULLWIN_OUTSTANDING)
+	if (pulls_full(q))
 		return 0;
 	if (w->probe > room)
-		room = w->probe;
-	if (w->lost > 0)
-		return min32(room, w->lost);
+		return min32(w->probe, ready);
 	/* A PULL of one chunk costs a frame a chunk: let some room gather, as
 	 * long as arrivals are due that will make more. */
-	quantum = min32(window / 4, PULL_MAX_CHUNKS);
-	if (w->flight > 0 && room < min32(quantum, fresh))
+	if (q->lost == 0 && q->flight > 0 && room < min32(min32(quantum, ready), window / 2))
 		return 0;
-	return min32(room, fresh);
+	return min32(min32(room, quantum), ready);
 }
 
-/* Spreads a window of PULLs over the round trip; faster than the window by the
- * gain, so that it can grow. */
+/* What could not leave in time may follow, within bounds. */
 static void pace_advance(struct pullwin *w, uint32_t chunks, uint64_t now)
 {
-	double gain = w->window < w->threshold ? 2.0 : 1.25;
+	double rate = congestion_rate(&w->congestion), interval, credit;
 
-	if (w->srtt > PACE_ABOVE)
-		w->pace = max64(w->pace, now) +
-			  (uint64_t)((double)w->srtt * chunks / (window_now(w) * gain));
+	if (rate == 0 || w->recovery.backoff > 1) {
+		w->pace = (double)now;
+		return;
+	}
+	interval = chunks / rate;
+	credit = interval > LATENESS_US ? interval : LATENESS_US;
+	if (w->pace < (double)now - credit)
+		w->pace = (double)now - credit;
+	w->pace += interval;
 }
 
 bool pullwin_next(struct pullwin *w, uint64_t now, uint32_t *number, uint32_t *first,
 		  uint32_t *mask)
 {
-	uint32_t n = sendable(w);
-	struct pullwin_request *r;
+	uint32_t n = sendable(w), flight = w->pulls.flight;
+	struct pull_request *r;
 
-	if (n == 0 || now < w->pace)
+	if (n == 0) {
+		if (pulls_ready(&w->pulls) == 0 && flight < pullwin_window(w))
+			congestion_limited(&w->congestion, flight);
 		return false;
-	r = request_at(w, w->tail);
-	*number = w->number++;
-	*mask = w->lost ? lost_take(w, n, first) : fresh_take(w, n, first);
-	*r = (struct pullwin_request){
-		.number = *number,
-		.first = *first,
-		.missing = *mask,
-		.asked = *mask,
-		.sent = now,
-	};
-	w->tail++;
-	n = mask_count(*mask);
-	w->flight += n;
+	}
+	if ((double)now < w->pace)
+		return false;
+	if (buffer_allows(w) < congestion_window(&w->congestion))
+		congestion_limited(&w->congestion, flight);
+	r = pulls_make(&w->pulls, n);
+	r->sent = now;
+	congestion_sent(&w->congestion, &r->mark, flight, now);
+	recovery_sent(&w->recovery, now);
+	pace_advance(w, w->pulls.flight - flight, now);
 	w->probe = 0;
-	w->activity = now;
-	pace_advance(w, n, now);
+	*number = r->number;
+	*first = r->first;
+	*mask = r->asked;
 	return true;
 }
 
-/* ---- hearing ---- */
+/* ---- loss ---- */
 
-/* RFC 6298, section 2. */
-static void rtt_sample(struct pullwin *w, uint64_t rtt)
+/* A PULL of which nothing came never loaded the bottleneck: its time is given back. */
+static void request_lost(struct pullwin *w, struct pull_request *r)
 {
-	uint64_t error;
+	const double rate = congestion_rate(&w->congestion);
+	const bool whole = r->came == 0;
+	uint32_t count = pulls_lose(&w->pulls, r, UINT32_MAX);
 
-	rtt = max64(rtt, 1);
-	if (w->srtt == 0) {
-		w->srtt = rtt;
-		w->rttvar = rtt / 2;
-	} else {
-		error = rtt > w->srtt ? rtt - w->srtt : w->srtt - rtt;
-		w->rttvar = (3 * w->rttvar + error) / 4;
-		w->srtt = max64((7 * w->srtt + rtt) / 8, 1);
-	}
-	w->rto = max64(w->srtt + 4 * w->rttvar, RTO_MIN);
+	congestion_lost(&w->congestion, count, whole);
+	if (whole && rate > 0)
+		w->pace -= count / rate;
 }
 
-static void window_grow(struct pullwin *w)
+static void overdue_lose(struct pullwin *w, uint64_t now)
 {
-	/* Not while something else holds the sender back (RFC 7661). */
-	if (w->flight < window_now(w) / 2 || w->window >= w->cap)
-		return;
-	w->window += w->window < w->threshold ? 1.0 : 1.0 / w->window;
-}
+	struct pull_request *r;
 
-static double window_half(const struct pullwin *w)
-{
-	double half = window_now(w) / 2;
-
-	return half < WINDOW_MIN ? WINDOW_MIN : half;
-}
-
-/* Something sent under PULL `number` was lost: halve, once a window. */
-static void window_cut(struct pullwin *w, uint32_t number)
-{
-	if (number < w->recover)
-		return;
-	w->threshold = window_half(w);
-	w->window = w->threshold;
-	w->recover = w->number;
-}
-
-/* DATA of r came: what was asked for earlier and did not come is suspect. */
-static void losses_detect(struct pullwin *w, const struct pullwin_request *r, uint32_t bit)
-{
-	uint32_t at = w->tail - (w->number - r->number);
-	uint32_t passed = bit > REORDERING ? (UINT32_C(1) << (bit - REORDERING)) - 1 : 0;
-
-	for (uint32_t i = w->head; (int32_t)(at - i) > 0; i++) {
-		struct pullwin_request *older = request_at(w, i);
-
-		if (older->missing == 0)
-			continue;
-		/* By count, or by time: what left well over a round trip ago. */
-		if (++older->later <= REORDERING && r->sent - older->sent <= w->srtt * 9 / 8)
-			continue;
-		window_cut(w, older->number);
-		request_lose(w, older, older->missing);
-	}
-	if (r->missing & passed) {
-		window_cut(w, r->number);
-		request_lose(w, request_at(w, at), passed);
-	}
-}
-
-/* The chunk is not where its PULL's number says: it was thought lost. */
-static void stray_settle(struct pullwin *w, uint32_t chunk)
-{
-	if (bit_test(w->lost_bits, chunk)) {
-		bit_clear(w->lost_bits, chunk);
-		w->lost--;
-		return;
-	}
-	for (uint32_t i = w->head; i != w->tail; i++) {
-		struct pullwin_request *r = request_at(w, i);
-		uint32_t bit = chunk - r->first;
-
-		if (bit < PULL_MAX_CHUNKS && r->missing >> bit & 1) {
-			r->missing &= ~(UINT32_C(1) << bit);
-			w->flight--;
-			return;
-		}
-	}
-}
-
-/* The chunk arrived under its request: `r` is in the ring and asked for it. */
-static void request_hear(struct pullwin *w, struct pullwin_request *r, uint32_t chunk, uint64_t now)
-{
-	uint32_t bit = chunk - r->first;
-
-	if (!r->heard)
-		rtt_sample(w, now - r->sent);
-	r->heard = true;
-	/* The probe repaired a loss that nothing else would have shown. */
-	if (r->number == w->probe_number) {
-		window_cut(w, r->number);
-		w->probe_number = 0;
-	}
-	if (r->missing >> bit & 1) {
-		r->missing &= ~(UINT32_C(1) << bit);
-		w->flight--;
-	} else {
-		stray_settle(w, chunk);
-	}
-	losses_detect(w, r, bit);
+	while ((r = recovery_overdue(&w->recovery, &w->pulls, now)) != NULL)
+		request_lost(w, r);
 }
 
 enum pullwin_verdict pullwin_data(struct pullwin *w, uint32_t chunk, uint32_t number, uint64_t now)
 {
-	struct pullwin_request *r;
+	struct pull_request *r = pulls_find(&w->pulls, number);
+	bool here = pulls_has(&w->pulls, chunk), first;
+	uint64_t rtt;
 
-	if (chunk >= w->next || number == 0 || number >= w->number)
+	if (chunk >= w->pulls.next || number == 0 || number >= w->pulls.number)
 		return PULLWIN_STRAY;
-	if (bit_test(w->bits, chunk))
-		return PULLWIN_DUPLICATE;
-	window_grow(w);
-	r = request_find(w, number);
-	if (r && chunk - r->first < PULL_MAX_CHUNKS && r->asked >> (chunk - r->first) & 1)
-		request_hear(w, r, chunk, now);
-	else
-		stray_settle(w, chunk);
-	bit_set(w->bits, chunk);
-	w->have++;
-	w->backoff = 1;
-	w->probed = false;
-	w->progress = now;
-	w->activity = now;
-	requests_trim(w);
-	return PULLWIN_NEW;
+	if (r != NULL && !pull_asked(r, chunk))
+		r = NULL;
+	/* once for each chunk of a PULL, however often the network repeats it */
+	first = r != NULL && !(r->came >> (chunk - r->first) & 1);
+	if (first) {
+		rtt = recovery_came(&w->recovery, &w->pulls, r, chunk, now);
+		congestion_came(&w->congestion, &r->mark, r->sent, rtt, w->pulls.flight, now);
+	}
+	if (!here) {
+		pulls_take(&w->pulls, r, chunk);
+		recovery_heard(&w->recovery, now);
+		w->progress = now;
+	}
+	overdue_lose(w, now);
+	return here ? PULLWIN_DUPLICATE : PULLWIN_NEW;
 }
 
 void pullwin_cancel(struct pullwin *w, uint32_t number)
 {
-	struct pullwin_request *r = request_find(w, number);
+	struct pull_request *r = pulls_find(&w->pulls, number);
 
-	if (!r)
-		return;
-	request_lose(w, r, r->missing);
-	requests_trim(w);
+	if (r != NULL)
+		pulls_lose(&w->pulls, r, UINT32_MAX);
 }
 
 /* ---- silence ---- */
 
-/* How long a silence may last. */
-static uint64_t patience(const struct pullwin *w)
-{
-	uint64_t wait = max64(max64(2 * w->srtt, w->srtt + 4 * w->rttvar), PROBE_MIN);
-
-	if (w->srtt && !w->probed && wait < w->rto)
-		return wait;
-	return w->rto * w->backoff < RTO_MAX ? w->rto * w->backoff : RTO_MAX;
-}
-
-static uint64_t silence_end(const struct pullwin *w)
-{
-	return w->activity + patience(w);
-}
-
-/* Asks for the oldest request again, whatever the window says. */
+/* Asks for the oldest PULL again, whatever the window says, but not for all of it: what
+ * comes tells what became of the rest. */
 static void probe(struct pullwin *w)
 {
-	struct pullwin_request *r = request_at(w, w->head);
-	uint32_t most = (uint32_t)window_now(w) / 2;
-	uint32_t mask = r->missing;
+	struct pull_request *r = pulls_oldest(&w->pulls);
+	uint32_t most = max32(pullwin_window(w) / 2, 1), mask = r->missing;
 
-	while (mask_count(mask) > most && mask_count(mask) > 1)
+	while ((uint32_t)__builtin_popcount(mask) > most)
 		mask &= ~(UINT32_C(1) << (31 - __builtin_clz(mask)));
-	request_lose(w, r, mask);
-	w->probe = mask_count(mask);
-	w->probe_number = w->number;
-	w->probed = true;
-	requests_trim(w);
+	w->probe = pulls_lose(&w->pulls, r, mask);
 }
 
-static void timeout(struct pullwin *w)
+static void all_lose(struct pullwin *w)
 {
-	/* Before the first round trip nothing is known that should last. */
-	if (w->srtt)
-		w->threshold = window_half(w);
-	w->window = WINDOW_MIN;
-	w->recover = w->number;
-	for (uint32_t i = w->head; i != w->tail; i++)
-		request_lose(w, request_at(w, i), UINT32_MAX);
-	requests_trim(w);
-	if (w->rto * w->backoff < RTO_MAX)
-		w->backoff *= 2;
+	struct pull_request *r;
+
+	while ((r = pulls_oldest(&w->pulls)) != NULL)
+		pulls_lose(&w->pulls, r, UINT32_MAX);
+	congestion_silent(&w->congestion);
 }
 
 void pullwin_tick(struct pullwin *w, uint64_t now)
 {
-	if (w->flight == 0 || now < silence_end(w))
+	overdue_lose(w, now);
+	if (now < recovery_silence(&w->recovery, &w->pulls))
 		return;
-	/* Until a PULL goes out, another tick has nothing to add. */
-	w->activity = now;
-	w->pace = now;
-	if (w->probed)
-		timeout(w);
+	w->pace = (double)now;
+	if (recovery_silent(&w->recovery, &w->pulls, now))
+		all_lose(w);
 	else
 		probe(w);
 }
 
 uint64_t pullwin_deadline(const struct pullwin *w)
 {
-	uint64_t at = UINT64_MAX;
+	uint64_t at = min64(recovery_due(&w->recovery, &w->pulls),
+			    recovery_silence(&w->recovery, &w->pulls));
 
 	if (sendable(w) > 0)
-		at = w->pace;
-	if (w->flight > 0 && silence_end(w) < at)
-		at = silence_end(w);
+		at = min64(at, w->pace > 0 ? (uint64_t)(w->pace + 1) : 0);
 	return at;
 }

@@ -7,12 +7,17 @@
 
 #include <cmocka.h>
 
-static uint32_t sim_random(struct sim *s, uint32_t below)
+uint32_t sim_random(struct sim *s, uint32_t below)
 {
 	s->random ^= s->random << 13;
 	s->random ^= s->random >> 7;
 	s->random ^= s->random << 17;
 	return below ? (uint32_t)(s->random >> 32) % below : 0;
+}
+
+static bool happens(struct sim *s, double chance)
+{
+	return chance > 0 && sim_random(s, 1000000) < chance * 1e6;
 }
 
 static bool event_before(const struct event *a, const struct event *b)
@@ -67,30 +72,57 @@ void sim_free(struct sim *s)
 	free(s);
 }
 
-static bool sim_lost(struct sim *s)
+static bool within(const uint64_t span[2], uint64_t at)
 {
-	return sim_random(s, 100) < s->link.loss;
+	return at >= span[0] && at < span[1];
+}
+
+static bool sim_lost(struct sim *s, int way)
+{
+	uint32_t burst = s->link.burst > 1 ? s->link.burst : 1;
+
+	if (s->burst_left[way] > 0) {
+		s->burst_left[way]--;
+		return true;
+	}
+	if (!happens(s, s->link.loss / burst))
+		return false;
+	s->burst_left[way] = burst - 1;
+	return true;
+}
+
+/* One way's time. */
+static uint64_t sim_delay(struct sim *s)
+{
+	uint64_t delay = s->link.rtt / 2;
+
+	return happens(s, s->link.reorder) ? delay / 2 : delay;
 }
 
 /* The holder sends a chunk: through the bottleneck, then half a round trip. */
-static void sim_data(struct sim *s, uint32_t chunk, uint32_t number)
+static void sim_data(struct sim *s, uint32_t chunk, uint32_t number, uint64_t sent)
 {
-	uint64_t sent = s->now + s->link.rtt / 2;
 	struct event e = {.chunk = chunk, .number = number};
 
+	if (within(s->link.still, sent))
+		sent = s->link.still[1];
+	if (sim_lost(s, 1) || within(s->link.dead, sent))
+		return;
 	if (s->link.rate) {
 		if (s->line_free < sent)
 			s->line_free = sent;
-		if ((s->line_free - sent) * s->link.rate / 1000 > s->link.queue)
+		if ((s->line_free - sent) * s->link.rate / 8000 + SIM_FRAME > s->link.queue) {
+			s->full++;
 			return;
-		s->line_free += (CHUNK_SIZE + DATA_HEAD + 28) * 1000 / s->link.rate;
+		}
+		s->sent++;
+		s->queue_time += s->line_free - sent;
+		s->line_free += SIM_FRAME * 8000 / s->link.rate;
 		sent = s->line_free;
 	}
-	if (sim_lost(s))
-		return;
-	for (int copies = sim_random(s, 100) < s->link.twice ? 2 : 1; copies > 0; copies--) {
+	for (int copies = happens(s, s->link.twice) ? 2 : 1; copies > 0; copies--) {
 		e.order = s->order++;
-		e.at = sent + s->link.rtt / 2 + sim_random(s, (uint32_t)s->link.jitter);
+		e.at = sent + sim_delay(s) + sim_random(s, (uint32_t)s->link.jitter);
 		event_push(s, e);
 	}
 }
@@ -98,6 +130,7 @@ static void sim_data(struct sim *s, uint32_t chunk, uint32_t number)
 bool sim_pull(struct sim *s)
 {
 	uint32_t number, first, mask;
+	uint64_t sent;
 
 	if (!pullwin_next(&s->w, s->now, &number, &first, &mask))
 		return false;
@@ -106,16 +139,17 @@ bool sim_pull(struct sim *s)
 		s->pull_times[s->pulls] = s->now;
 	s->pulls++;
 	s->asked += (uint32_t)__builtin_popcount(mask);
-	assert_true(s->w.flight <= s->link.cap);
-	assert_true(s->w.next <= s->w.limit);
-	if (sim_lost(s))
+	assert_true(s->w.pulls.flight <= pullwin_window(&s->w) + s->w.probe + PULL_MAX_CHUNKS);
+	assert_true(s->w.pulls.next <= s->w.pulls.limit);
+	if (sim_lost(s, 0) || within(s->link.dead, s->now))
 		return true;
+	sent = s->now + sim_delay(s);
 	for (uint32_t i = 0; i < 32; i++) {
 		if (!(mask >> i & 1))
 			continue;
-		assert_true(first + i < s->w.chunks);
+		assert_true(first + i < s->w.pulls.chunks);
 		assert_false(pullwin_has(&s->w, first + i));
-		sim_data(s, first + i, number);
+		sim_data(s, first + i, number, sent);
 	}
 	return true;
 }
@@ -125,7 +159,8 @@ void sim_arrive(struct sim *s)
 	struct event e = event_pop(s);
 	bool had = pullwin_has(&s->w, e.chunk);
 
-	s->now = e.at;
+	if (e.at > s->now) /* else it waited for us */
+		s->now = e.at;
 	switch (pullwin_data(&s->w, e.chunk, e.number, s->now)) {
 	case PULLWIN_NEW:
 		assert_false(had);
@@ -147,7 +182,8 @@ void sim_run(struct sim *s, uint64_t until)
 		uint64_t deadline, arrival;
 
 		/* Every chunk asked for is here, on its way, or to be asked for again. */
-		assert_int_equal(s->w.have + s->w.flight + s->w.lost, s->w.next);
+		assert_int_equal(s->w.pulls.have + s->w.pulls.flight + s->w.pulls.lost,
+				 s->w.pulls.next);
 		while (sim_pull(s))
 			;
 		deadline = pullwin_deadline(&s->w);
@@ -162,6 +198,7 @@ void sim_run(struct sim *s, uint64_t until)
 			sim_arrive(s);
 		} else {
 			s->now = deadline > s->now ? deadline : s->now;
+			s->now += sim_random(s, (uint32_t)s->link.wake_up);
 			pullwin_tick(&s->w, s->now);
 		}
 	}
