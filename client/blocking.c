@@ -47,12 +47,12 @@ int ow_send(const struct ow_send_options *options, struct ow_send_result *result
 		return ret;
 	}
 	if (ret == OW_OK) {
-		while ((ret = ow_sender_process(s)) == OW_AGAIN) {
+		while ((ret = sender_run(s)) == OW_AGAIN) {
 			if (stop_set(options->stop)) {
 				ret = fault_set(&s->fault, OW_STOPPED, "stopped");
 				break;
 			}
-			wait_until(ow_sender_fd(s), sender_due(s), options->stop);
+			wait_until(s->udp.fd, sender_due(s), options->stop);
 		}
 	}
 	if (result != NULL)
@@ -69,7 +69,7 @@ static int receive_loop(struct ow_receiver *r, const struct ow_receive_options *
 	uint64_t end = o->timeout_ms != 0 ? clock_now() + o->timeout_ms * MILLISECOND : NEVER;
 	int why = OW_OK, ret;
 
-	while ((ret = ow_receiver_process(r)) == OW_AGAIN) {
+	while ((ret = receiver_run(r)) == OW_AGAIN) {
 		if (why == OW_OK && !receiver_finished(r)) {
 			if (stop_set(o->stop))
 				why = OW_STOPPED;
@@ -78,7 +78,7 @@ static int receive_loop(struct ow_receiver *r, const struct ow_receive_options *
 			if (why != OW_OK)
 				ow_receiver_stop(r);
 		}
-		wait_until(ow_receiver_fd(r), earlier(receiver_due(r), why == OW_OK ? end : NEVER),
+		wait_until(r->udp.fd, earlier(receiver_due(r), why == OW_OK ? end : NEVER),
 			   o->stop);
 	}
 	if (ret != OW_OK || why == OW_OK)

@@ -19,14 +19,14 @@
 /* All deliveries share one receive buffer. */
 static uint32_t window_cap(const struct ow_receiver *r)
 {
-	uint32_t cap = r->udp.receive_bytes / FRAME_MEMORY;
+	uint32_t cap = r->udp.receive_bytes / FRAME_MEMORY * r->usable / USABLE_ALL;
 
 	if (r->active_count > 0)
 		cap /= r->active_count;
 	return cap < WINDOW_LEAST ? WINDOW_LEAST : cap;
 }
 
-static void windows_share(struct ow_receiver *r)
+void windows_share(struct ow_receiver *r)
 {
 	uint32_t i;
 
@@ -140,7 +140,8 @@ static bool data_fits(const struct delivery *d, const struct data *data)
 	       (data->len % CHUNK_SIZE == 0 || data->len == d->length - offset);
 }
 
-void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data *data, uint64_t now)
+void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data *data,
+		   uint64_t came, uint64_t now)
 {
 	uint32_t done, len, chunk = data->first;
 	uint64_t offset;
@@ -151,7 +152,7 @@ void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data 
 	for (done = 0; done < data->len; done += len, chunk++) {
 		len = chunk_length(d->length, chunk);
 		offset = (uint64_t)chunk * CHUNK_SIZE;
-		if (pullwin_data(d->window, chunk, data->number, now) != PULLWIN_NEW)
+		if (pullwin_data(d->window, chunk, data->number, came, now) != PULLWIN_NEW)
 			continue;
 		d->errors = 0;
 		chunk_gather(r, d, offset, data->bytes + done, len);

@@ -57,6 +57,8 @@ struct delivery {
 
 struct ow_receiver;
 
+/* What all deliveries may have in flight was shared out anew, or has changed. */
+void windows_share(struct ow_receiver *r);
 /* The relay is known: makes the file and the window. */
 void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* Pulls all of it, from the beginning. 0 or -ENOMEM. */
@@ -64,7 +66,7 @@ int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* DATA of the delivery's relay and stream. Its bytes must stay where they are
  * until delivery_write_gathered(). */
 void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data *data,
-		   uint64_t now);
+		   uint64_t came, uint64_t now);
 /* Writes what delivery_data() has gathered. */
 void delivery_write_gathered(struct ow_receiver *r);
 /* Opens the key and metadata of an encrypted one; false: it has ended, because

@@ -177,7 +177,9 @@ struct ow_sender;
  * failure, for ow_sender_message() and ow_sender_close(); it is NULL only when
  * there was no memory. */
 OW_API int ow_sender_open(const struct ow_send_options *options, struct ow_sender **out);
-/* Readable when there is something to process. The handle's own: do not close. */
+/* Readable when process() is due, for a datagram or by time, which it knows finer than
+ * ow_sender_timeout() can say. The handle's own: do not close, wait for it to be readable
+ * and nothing else. */
 OW_API int ow_sender_fd(const struct ow_sender *s);
 /* Milliseconds after which process() is due even if fd is not readable; 0: at once. */
 OW_API int ow_sender_timeout(const struct ow_sender *s);

@@ -11,6 +11,7 @@
 #define STOP_LONGEST (1 * SECOND)
 #define STOP_TOLD (500 * MILLISECOND)
 #define REPORT_EVERY (100 * MILLISECOND)
+#define OVERFLOW_EVERY (100 * MILLISECOND)
 
 void receiver_warn(struct ow_receiver *r, const char *format, ...)
 {
@@ -46,7 +47,7 @@ bool receiver_finished(const struct ow_receiver *r)
 /* ---- what comes in ---- */
 
 static void data_take(struct ow_receiver *r, const struct frame *f, const struct addr *from,
-		      uint64_t now)
+		      uint64_t came, uint64_t now)
 {
 	struct delivery *d;
 	struct data data;
@@ -57,7 +58,7 @@ static void data_take(struct ow_receiver *r, const struct frame *f, const struct
 	if (d == NULL || d->stream != data.stream || !peer_owns(d->peer, from, f->conn))
 		return;
 	d->peer->heard = now;
-	delivery_data(r, d, &data, now);
+	delivery_data(r, d, &data, came, now);
 }
 
 static void leases_error(struct ow_receiver *r, const struct peer *p, const struct error *e,
@@ -110,17 +111,19 @@ static void listening_take(struct ow_receiver *r, const struct frame *f, struct 
 			lease_answer(r, &r->leases[i], &a, now);
 }
 
-static void frame_take(struct ow_receiver *r, const uint8_t *bytes, size_t len,
-		       const struct addr *from, uint64_t now)
+/* The i-th of those read. */
+static void frame_take(struct ow_receiver *r, uint32_t i, uint64_t now)
 {
+	const struct addr *from = &r->rx->from[i];
+
 	struct peer *p;
 	struct frame f;
 
-	if (frame_parse(bytes, len, &f) != DROP_NONE)
+	if (frame_parse(r->rx->data[i], r->rx->len[i], &f) != DROP_NONE)
 		return;
 	switch (f.verb) {
 	case VERB_DATA:
-		data_take(r, &f, from, now);
+		data_take(r, &f, from, r->rx->came[i], now);
 		return;
 	case VERB_OFFER:
 		offer_take(r, &f, from, now);
@@ -255,6 +258,24 @@ static void progress_report(struct ow_receiver *r, uint64_t now)
 	r->progress(r->ctx, OW_RECEIVING, done, total);
 }
 
+/* What finds the receive buffer full is lost, but not on the path: less is kept in
+ * flight. Each second without makes room again. */
+static void overflow_mind(struct ow_receiver *r, uint64_t now)
+{
+	if (r->udp.overflow != r->overflow) {
+		r->overflow = r->udp.overflow;
+		if (now - r->usable_at < OVERFLOW_EVERY)
+			return;
+		r->usable = r->usable > 1 ? r->usable / 2 : 1;
+	} else if (r->usable == USABLE_ALL || now - r->usable_at < SECOND) {
+		return;
+	} else {
+		r->usable++;
+	}
+	r->usable_at = now;
+	windows_share(r);
+}
+
 /* ---- the handle ---- */
 
 static void introduce(struct ow_receiver *r)
@@ -268,10 +289,10 @@ uint32_t ow_receiver_dropped(const struct ow_receiver *r)
 	return r->dropped;
 }
 
-int ow_receiver_process(struct ow_receiver *r)
+int receiver_run(struct ow_receiver *r)
 {
-	uint64_t now = clock_now();
 	uint32_t batch, n, i;
+	uint64_t now;
 
 	if (r->fault.code != OW_OK)
 		return r->fault.code;
@@ -279,18 +300,27 @@ int ow_receiver_process(struct ow_receiver *r)
 		introduce(r);
 	for (batch = 0; batch < RECEIVE_BATCHES && r->state != RECEIVER_FINISHED; batch++) {
 		n = udp_receive(&r->udp, r->rx);
+		now = clock_now();
 		for (i = 0; i < n; i++)
-			frame_take(r, r->rx->data[i], r->rx->len[i], &r->rx->from[i], now);
+			frame_take(r, i, now);
+		overflow_mind(r, now);
 		delivery_write_gathered(r);
 		state_tick(r, now);
 		timers_run(r, now);
 		state_tick(r, now);
 		progress_report(r, now);
-		now = clock_now();
 		if (n < UDP_BATCH)
 			break;
 	}
 	return r->state == RECEIVER_FINISHED ? OW_OK : OW_AGAIN;
+}
+
+int ow_receiver_process(struct ow_receiver *r)
+{
+	int ret = receiver_run(r);
+
+	wait_arm(&r->wait, receiver_due(r), clock_now());
+	return ret;
 }
 
 void ow_receiver_stop(struct ow_receiver *r)

@@ -10,10 +10,12 @@
 #include "client/delivery.h"
 #include "client/fault.h"
 #include "client/lease.h"
+#include "client/wait.h"
 
 #define DELIVERIES_MAX 64 /* a power of two: the low bits of a stream */
 #define ENDED_MAX 1024	  /* remembered */
 #define PEERS_MAX 192
+#define USABLE_ALL 8		 /* eighths */
 #define SETTLE_BYTES (256 << 10) /* read back and hashed at a time */
 
 enum receiver_state {
@@ -40,6 +42,10 @@ struct ow_receiver {
 	struct udp udp;
 	struct udp_rx *rx;
 	struct udp_tx *tx;
+	struct wait wait;
+	uint32_t overflow; /* of the receive buffer, as far as it was reckoned with */
+	uint32_t usable;   /* eighths of the receive buffer that windows count on */
+	uint64_t usable_at;
 	struct inbox inbox;
 	bool inbox_moved; /* and the user was told */
 	bool has_identity;
@@ -74,6 +80,8 @@ struct ow_receiver {
 
 /* When process() is due. */
 uint64_t receiver_due(const struct ow_receiver *r);
+/* ow_receiver_process() for who waits without ow_receiver_fd(). */
+int receiver_run(struct ow_receiver *r);
 /* Takes nothing new: all files are here, or it is ending. */
 bool receiver_finished(const struct ow_receiver *r);
 void receiver_warn(struct ow_receiver *r, const char *format, ...)

@@ -41,6 +41,10 @@ static int socket_take(struct ow_receiver *r, const struct ow_receive_options *o
 	if (ret < 0)
 		return fault_set(&r->fault, OW_FAILED, "cannot listen on %s: %s", text,
 				 strerror(-ret));
+	ret = wait_open(&r->wait, r->udp.fd);
+	if (ret < 0)
+		return fault_set(&r->fault, OW_FAILED, "cannot wait for a socket: %s",
+				 strerror(-ret));
 	memcpy(r->local, text, sizeof(r->local));
 	return OW_OK;
 }
@@ -144,7 +148,7 @@ int ow_receiver_open(const struct ow_receive_options *o, struct ow_receiver **ou
 	r = *out = calloc(1, sizeof(*r));
 	if (r == NULL)
 		return OW_FAILED;
-	r->udp.fd = -1;
+	r->udp.fd = r->wait.epoll = r->wait.timer = -1;
 	r->inbox.fd = -1;
 	r->rx = malloc(sizeof(*r->rx));
 	r->tx = calloc(1, sizeof(*r->tx));
@@ -157,6 +161,7 @@ int ow_receiver_open(const struct ow_receive_options *o, struct ow_receiver **ou
 	r->file = o->file;
 	r->warning = o->warning;
 	r->notice = o->notice;
+	r->usable = USABLE_ALL;
 	r->progress = o->progress;
 	r->ctx = o->ctx;
 	if (member_read(&r->member, o->domain_key_file, &r->fault) < 0 || inbox_take(r, o) < 0 ||
@@ -177,6 +182,7 @@ void ow_receiver_close(struct ow_receiver *r)
 	for (i = 0; i < ENDED_MAX; i++)
 		free(r->ended[i]);
 	peers_free(r);
+	wait_close(&r->wait);
 	udp_close(&r->udp);
 	inbox_close(&r->inbox);
 	identity_wipe(&r->identity);
@@ -189,7 +195,7 @@ void ow_receiver_close(struct ow_receiver *r)
 
 int ow_receiver_fd(const struct ow_receiver *r)
 {
-	return r->udp.fd;
+	return r->wait.epoll;
 }
 
 int ow_receiver_timeout(const struct ow_receiver *r)

@@ -409,7 +409,7 @@ static void progress_report(struct ow_sender *s, uint64_t now)
 
 /* ---- the handle ---- */
 
-static int sender_run(struct ow_sender *s, uint64_t now)
+static int sender_turn(struct ow_sender *s, uint64_t now)
 {
 	int ret;
 
@@ -422,18 +422,26 @@ static int sender_run(struct ow_sender *s, uint64_t now)
 	return ret;
 }
 
-int ow_sender_process(struct ow_sender *s)
+int sender_run(struct ow_sender *s)
 {
 	uint64_t now = clock_now();
 
 	if (s->fault.code == OW_OK && !s->delivered) {
-		sender_run(s, now);
+		sender_turn(s, now);
 		progress_report(s, now);
 		s->finished = now;
 	}
 	if (s->fault.code != OW_OK)
 		return s->fault.code;
 	return s->delivered ? OW_OK : OW_AGAIN;
+}
+
+int ow_sender_process(struct ow_sender *s)
+{
+	int ret = sender_run(s);
+
+	wait_arm(&s->wait, sender_due(s), clock_now());
+	return ret;
 }
 
 void ow_sender_result(const struct ow_sender *s, struct ow_send_result *r)

@@ -10,6 +10,7 @@
 #include "client/hosts.h"
 #include "client/seal.h"
 #include "client/upload.h"
+#include "client/wait.h"
 
 #define SEND_TIMEOUT_MS 300000 /* default */
 
@@ -18,6 +19,7 @@ struct ow_sender {
 	struct udp udp;
 	struct udp_rx *rx;
 	struct udp_tx *tx;
+	struct wait wait;
 	struct member member;
 	struct peer relay;
 	struct hosts relays;  /* what its name stands for; relay is the one in use */
@@ -67,6 +69,8 @@ struct ow_sender {
 	uint64_t waits_since; /* when the relay was known to have all of it, 0: not yet */
 };
 
+/* ow_sender_process() for who waits without ow_sender_fd(). */
+int sender_run(struct ow_sender *s);
 /* When process() is due. */
 uint64_t sender_due(const struct ow_sender *s);
 

@@ -124,6 +124,10 @@ static int resources_take(struct ow_sender *s)
 	if (ret < 0)
 		return fault_set(&s->fault, OW_FAILED, "cannot open a UDP socket: %s",
 				 strerror(-ret));
+	ret = wait_open(&s->wait, s->udp.fd);
+	if (ret < 0)
+		return fault_set(&s->fault, OW_FAILED, "cannot wait for a socket: %s",
+				 strerror(-ret));
 	return OW_OK;
 }
 
@@ -134,7 +138,7 @@ int ow_sender_open(const struct ow_send_options *o, struct ow_sender **out)
 	s = *out = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return OW_FAILED;
-	s->udp.fd = -1;
+	s->udp.fd = s->wait.epoll = s->wait.timer = -1;
 	s->blob.fd = -1;
 	if (sodium_init() < 0)
 		return fault_set(&s->fault, OW_FAILED, "no source of random numbers");
@@ -154,6 +158,7 @@ void ow_sender_close(struct ow_sender *s)
 {
 	if (s == NULL)
 		return;
+	wait_close(&s->wait);
 	udp_close(&s->udp);
 	upload_free(&s->upload);
 	blob_close(&s->blob);
@@ -168,7 +173,7 @@ void ow_sender_close(struct ow_sender *s)
 
 int ow_sender_fd(const struct ow_sender *s)
 {
-	return s->udp.fd;
+	return s->wait.epoll;
 }
 
 int ow_sender_timeout(const struct ow_sender *s)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "client/clock.h"
 #include "client/udp.h"
 
 socklen_t udp_sockaddr(const struct udp *u, const struct addr *a, struct sockaddr_in6 *out)
@@ -62,6 +63,14 @@ static void buffers_size(struct udp *u, uint32_t receive_wish)
 	setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &out, sizeof(out));
 }
 
+static void stamps_ask(const struct udp *u)
+{
+	const int on = 1;
+
+	setsockopt(u->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+	setsockopt(u->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+}
+
 static int socket_bind(struct udp *u, const struct addr *local, int v6only)
 {
 	struct sockaddr_in6 raw;
@@ -101,6 +110,7 @@ int udp_open(struct udp *u, const struct addr *local, uint32_t receive_wish)
 	if (ret < 0)
 		return ret;
 	buffers_size(u, receive_wish);
+	stamps_ask(u);
 	return 0;
 }
 
@@ -111,8 +121,34 @@ void udp_close(struct udp *u)
 	u->fd = -1;
 }
 
+/* Stamps are of the clock that can be set; ahead: of what they are ahead of ours. */
+static uint64_t stamp_take(struct udp *u, struct msghdr *m, uint64_t ahead, uint64_t now)
+{
+	uint64_t came = now;
+	struct cmsghdr *c;
+	struct timespec t;
+
+	for (c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SO_TIMESTAMPNS) {
+			memcpy(&t, CMSG_DATA(c), sizeof(t));
+			came = (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec / 1000 - ahead;
+		} else if (c->cmsg_type == SO_RXQ_OVFL) {
+			memcpy(&u->overflow, CMSG_DATA(c), sizeof(u->overflow));
+		}
+	}
+	/* the clock may have been set in between */
+	if (came > now || now - came > SECOND)
+		came = now;
+	if (came > u->latest)
+		u->latest = came;
+	return u->latest;
+}
+
 uint32_t udp_receive(struct udp *u, struct udp_rx *rx)
 {
+	uint64_t now, ahead;
 	int n, i;
 
 	for (i = 0; i < UDP_BATCH; i++) {
@@ -122,12 +158,17 @@ uint32_t udp_receive(struct udp *u, struct udp_rx *rx)
 			.msg_namelen = sizeof(rx->raw[i]),
 			.msg_iov = &rx->iov[i],
 			.msg_iovlen = 1,
+			.msg_control = rx->control[i],
+			.msg_controllen = UDP_CONTROL,
 		};
 	}
 	n = recvmmsg(u->fd, rx->msgs, UDP_BATCH, MSG_DONTWAIT, NULL);
 	if (n < 0)
 		return 0;
+	now = clock_now();
+	ahead = clock_real() - now;
 	for (i = 0; i < n; i++) {
+		rx->came[i] = stamp_take(u, &rx->msgs[i].msg_hdr, ahead, now);
 		rx->len[i] = rx->msgs[i].msg_hdr.msg_flags & MSG_TRUNC ? 0 : rx->msgs[i].msg_len;
 		addr_from_sockaddr(&rx->raw[i], &rx->from[i]);
 	}

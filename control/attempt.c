@@ -275,11 +275,15 @@ void upload_chunk(struct control *ctl, const struct message *note)
 	struct upload_slot *s = &ctl->relay->uploads[note->slot];
 	uint64_t stream = atomic_load_explicit(&s->stream, memory_order_relaxed);
 	struct attempt *a = s->attempt;
+	uint64_t came;
 
 	/* a note about a stream that has ended since */
 	if (stream == 0 || (uint32_t)(stream >> UPLOAD_SLOT_BITS) != note->stream_low)
 		return;
-	if (pullwin_data(&a->window, note->chunk, note->number, ctl->now_us) == PULLWIN_NEW)
+	came = RTE_MIN(note->came_us - ctl->unix_offset, ctl->now_us);
+	a->came = RTE_MAX(a->came, came); /* a reference of the workers' clock may be newer */
+	if (pullwin_data(&a->window, note->chunk, note->number, a->came, ctl->now_us) ==
+	    PULLWIN_NEW)
 		attempt_mark(a);
 }
 

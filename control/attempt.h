@@ -27,6 +27,7 @@ struct attempt {
 	struct ident_state *hash;
 	uint32_t hash_to; /* chunks that the job hashes up to */
 	struct pullwin window;
+	uint64_t came; /* when the newest chunk did, by the worker's clock; of now_us */
 	uint8_t *bits; /* the window's bitmaps, then the slot's */
 	size_t bits_size;
 	uint64_t judged; /* when its rate was last looked at, and */

@@ -104,6 +104,7 @@ static enum drop chunk_accept(struct worker *w, struct upload_slot *s, const str
 		.number = d->number,
 		.chunk = d->first,
 		.stream_low = (uint32_t)(d->stream >> UPLOAD_SLOT_BITS),
+		.came_us = w->now_us,
 	};
 	uint64_t bit = UINT64_C(1) << (d->first % 64);
 

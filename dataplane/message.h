@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * What workers and control tell each other: 16 bytes through one
+ * What workers and control tell each other: 24 bytes through one
  * single-producer single-consumer ring in each direction and per worker.
  */
 #ifndef DATAPLANE_MESSAGE_H
@@ -36,8 +36,9 @@ struct message {
 			uint32_t stream_low; /* CHUNK: tells a reused slot apart */
 		};
 	};
+	uint64_t came_us; /* CHUNK: the worker's Unix time of its burst */
 };
-_Static_assert(sizeof(struct message) == 16, "ring element");
+_Static_assert(sizeof(struct message) == 24, "ring element");
 
 /* The receiving end of a ring. A side that is about to block publishes
  * `sleeping`, then looks at its rings once more; the other side enqueues, then

@@ -137,7 +137,8 @@ static void overdue_lose(struct pullwin *w, uint64_t now)
 		request_lost(w, r);
 }
 
-enum pullwin_verdict pullwin_data(struct pullwin *w, uint32_t chunk, uint32_t number, uint64_t now)
+enum pullwin_verdict pullwin_data(struct pullwin *w, uint32_t chunk, uint32_t number, uint64_t came,
+				  uint64_t now)
 {
 	struct pull_request *r = pulls_find(&w->pulls, number);
 	bool here = pulls_has(&w->pulls, chunk), first;
@@ -150,8 +151,11 @@ enum pullwin_verdict pullwin_data(struct pullwin *w, uint32_t chunk, uint32_t nu
 	/* once for each chunk of a PULL, however often the network repeats it */
 	first = r != NULL && !(r->came >> (chunk - r->first) & 1);
 	if (first) {
-		rtt = recovery_came(&w->recovery, &w->pulls, r, chunk, now);
-		congestion_came(&w->congestion, &r->mark, r->sent, rtt, w->pulls.flight, now);
+		/* clocks are read one after the other: nothing comes before it was asked for */
+		if (came < r->sent)
+			came = r->sent;
+		rtt = recovery_came(&w->recovery, &w->pulls, r, chunk, came, now);
+		congestion_came(&w->congestion, &r->mark, r->sent, rtt, w->pulls.flight, came);
 	}
 	if (!here) {
 		pulls_take(&w->pulls, r, chunk);

@@ -40,8 +40,10 @@ enum pullwin_verdict {
 	PULLWIN_DUPLICATE, /* is here already */
 	PULLWIN_STRAY,	   /* never asked for, or outside the blob */
 };
-/* One chunk arrived under PULL `number`. */
-enum pullwin_verdict pullwin_data(struct pullwin *w, uint32_t chunk, uint32_t number, uint64_t now);
+/* One chunk arrived under PULL `number`, at `came`, which never goes back; now: when it
+ * is seen. */
+enum pullwin_verdict pullwin_data(struct pullwin *w, uint32_t chunk, uint32_t number, uint64_t came,
+				  uint64_t now);
 
 /* Takes back PULL `number` (it was answered by an ERROR, not lost): its
  * chunks are asked for again without blaming the network. */

@@ -54,9 +54,9 @@ static void rtt_take(struct recovery *v, uint64_t rtt)
 /* A PULL's number comes back with its DATA, so its first chunk is a round trip even if
  * it was repeated; but not if it was given up, or waited out a silence somewhere. */
 static uint64_t rtt_measure(struct recovery *v, const struct pull_request *r, uint32_t chunk,
-			    uint64_t now)
+			    uint64_t came)
 {
-	uint64_t rtt = max64(now - r->sent, 1);
+	uint64_t rtt = max64(came - r->sent, 1);
 
 	if (r->came != 0)
 		return 0;
@@ -107,14 +107,15 @@ static void passed_raise(struct recovery *v, const struct pulls *q, const struct
 }
 
 uint64_t recovery_came(struct recovery *v, const struct pulls *q, struct pull_request *r,
-		       uint32_t chunk, uint64_t now)
+		       uint32_t chunk, uint64_t came, uint64_t now)
 {
-	uint64_t rtt = rtt_measure(v, r, chunk, now);
+	uint64_t rtt = rtt_measure(v, r, chunk, came);
 
 	if (!pull_missing(r, chunk))
 		late_take(v, r, now);
 	late_forget(v, now);
 	r->came |= UINT32_C(1) << (chunk - r->first);
+	/* by when it is seen: what it passed may be next in the socket */
 	passed_raise(v, q, r, now);
 	recovery_heard(v, now);
 	return rtt;

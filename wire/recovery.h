@@ -30,10 +30,10 @@ void recovery_init(struct recovery *v, uint64_t now);
 void recovery_heard(struct recovery *v, uint64_t now);
 /* A PULL left. */
 void recovery_sent(struct recovery *v, uint64_t now);
-/* A chunk came under PULL r, which had asked for it; before pulls_take().
+/* A chunk came at `came` under PULL r, which had asked for it; before pulls_take().
  * Returns the round trip if this is a good measure of it, else 0. */
 uint64_t recovery_came(struct recovery *v, const struct pulls *q, struct pull_request *r,
-		       uint32_t chunk, uint64_t now);
+		       uint32_t chunk, uint64_t came, uint64_t now);
 
 /* When recovery_overdue() may find something; UINT64_MAX: nothing is passed. */
 uint64_t recovery_due(const struct recovery *v, const struct pulls *q);

@@ -475,10 +475,11 @@ static void pull_take(struct relay *r, const struct frame *f, const struct addr 
 
 static void data_take(struct relay *r, const struct frame *f)
 {
+	const uint64_t now = clock_now();
 	struct data d;
 
 	if (data_decode(f, &d) != DROP_NONE || !d.upload || !r->uploading ||
-	    pullwin_data(&r->window, d.first, d.number, clock_now()) != PULLWIN_NEW)
+	    pullwin_data(&r->window, d.first, d.number, now, now) != PULLWIN_NEW)
 		return;
 	memcpy(r->bytes + (uint64_t)d.first * CHUNK_SIZE, d.bytes, d.len);
 	if (pullwin_complete(&r->window))

@@ -31,7 +31,7 @@ static void test_empty(void **state)
 	assert_true(pullwin_complete(&s->w));
 	assert_int_equal(sim_complete(s), 0);
 	assert_false(pullwin_has(&s->w, 0));
-	assert_int_equal(pullwin_data(&s->w, 0, 1, s->now), PULLWIN_STRAY);
+	assert_int_equal(pullwin_data(&s->w, 0, 1, s->now, s->now), PULLWIN_STRAY);
 	sim_free(s);
 }
 
@@ -294,18 +294,19 @@ static void test_verdicts(void **state)
 	struct pullwin *w = &s->w;
 
 	(void)state;
-	assert_int_equal(pullwin_data(w, 0, 1, s->now), PULLWIN_STRAY); /* never asked for */
+	assert_int_equal(pullwin_data(w, 0, 1, s->now, s->now),
+			 PULLWIN_STRAY); /* never asked for */
 	assert_true(pullwin_next(w, s->now, &number, &first, &mask));
 	assert_int_equal(number, 1);
 	assert_int_equal(first, 0);
 	assert_int_equal(mask, 0x3ff);
-	assert_int_equal(pullwin_data(w, 10, 1, s->now), PULLWIN_STRAY);
-	assert_int_equal(pullwin_data(w, 100, 1, s->now), PULLWIN_STRAY);
-	assert_int_equal(pullwin_data(w, UINT32_MAX, 1, s->now), PULLWIN_STRAY);
-	assert_int_equal(pullwin_data(w, 0, 0, s->now), PULLWIN_STRAY); /* no such PULL */
-	assert_int_equal(pullwin_data(w, 0, 2, s->now), PULLWIN_STRAY);
-	assert_int_equal(pullwin_data(w, 3, 1, s->now + 5), PULLWIN_NEW);
-	assert_int_equal(pullwin_data(w, 3, 1, s->now + 6), PULLWIN_DUPLICATE);
+	assert_int_equal(pullwin_data(w, 10, 1, s->now, s->now), PULLWIN_STRAY);
+	assert_int_equal(pullwin_data(w, 100, 1, s->now, s->now), PULLWIN_STRAY);
+	assert_int_equal(pullwin_data(w, UINT32_MAX, 1, s->now, s->now), PULLWIN_STRAY);
+	assert_int_equal(pullwin_data(w, 0, 0, s->now, s->now), PULLWIN_STRAY); /* no such PULL */
+	assert_int_equal(pullwin_data(w, 0, 2, s->now, s->now), PULLWIN_STRAY);
+	assert_int_equal(pullwin_data(w, 3, 1, s->now + 5, s->now + 5), PULLWIN_NEW);
+	assert_int_equal(pullwin_data(w, 3, 1, s->now + 6, s->now + 6), PULLWIN_DUPLICATE);
 	assert_int_equal(w->pulls.flight, 9);
 	assert_int_equal(w->pulls.have, 1);
 	assert_true(w->progress == s->now + 5);
@@ -332,12 +333,14 @@ static void test_late_answer(void **state)
 	assert_int_equal(mask, 0x1f);
 	assert_int_equal(w->pulls.flight, 10);
 	for (uint32_t chunk = 0; chunk < 10; chunk++)
-		assert_int_equal(pullwin_data(w, chunk, 1, s->now + 310000), PULLWIN_NEW);
+		assert_int_equal(pullwin_data(w, chunk, 1, s->now + 310000, s->now + 310000),
+				 PULLWIN_NEW);
 	assert_true(pullwin_complete(w));
 	assert_int_equal(w->pulls.flight, 0);
 	/* Timed from the PULL that it answers. */
 	assert_int_equal(w->recovery.srtt, 310000);
-	assert_int_equal(pullwin_data(w, 0, 2, s->now + 320000), PULLWIN_DUPLICATE);
+	assert_int_equal(pullwin_data(w, 0, 2, s->now + 320000, s->now + 320000),
+			 PULLWIN_DUPLICATE);
 	sim_free(s);
 }
 
@@ -350,7 +353,7 @@ static void test_cancel(void **state)
 	(void)state;
 	assert_true(pullwin_next(w, s->now, &number, &first, &mask));
 	assert_false(pullwin_next(w, s->now, &number, &first, &mask));
-	pullwin_data(w, 2, 1, s->now + 100);
+	pullwin_data(w, 2, 1, s->now + 100, s->now + 100);
 	pullwin_cancel(w, 1);
 	assert_int_equal(w->pulls.flight, 0);
 	assert_int_equal(w->pulls.lost, 9);
@@ -366,7 +369,7 @@ static void test_cancel(void **state)
 	pullwin_cancel(w, UINT32_MAX);
 	assert_int_equal(w->pulls.flight, 9);
 	for (uint32_t chunk = 0; chunk < 10; chunk++)
-		pullwin_data(w, chunk, 2, s->now + 200);
+		pullwin_data(w, chunk, 2, s->now + 200, s->now + 200);
 	sim_complete(s);
 	sim_free(s);
 }

@@ -49,7 +49,7 @@ static uint64_t come(uint32_t number, uint32_t bit)
 {
 	struct pull_request *r = pulls_find(&q, number);
 	uint32_t chunk = r->first + bit;
-	uint64_t rtt = recovery_came(&v, &q, r, chunk, now);
+	uint64_t rtt = recovery_came(&v, &q, r, chunk, now, now);
 
 	if (!pulls_has(&q, chunk))
 		pulls_take(&q, r, chunk);

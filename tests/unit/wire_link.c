@@ -161,7 +161,7 @@ void sim_arrive(struct sim *s)
 
 	if (e.at > s->now) /* else it waited for us */
 		s->now = e.at;
-	switch (pullwin_data(&s->w, e.chunk, e.number, s->now)) {
+	switch (pullwin_data(&s->w, e.chunk, e.number, e.at, s->now)) {
 	case PULLWIN_NEW:
 		assert_false(had);
 		assert_true(pullwin_has(&s->w, e.chunk));

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The descriptor that an event loop waits for.
+ */
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/clock.h"
+#include "client/oncewire.h"
+#include "client/wait.h"
+
+static int readable(int fd, int milliseconds)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, milliseconds);
+}
+
+static void test_wait(void **state)
+{
+	uint64_t begin = clock_now();
+	struct wait w;
+	int pair[2];
+	char byte;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
+	assert_int_equal(wait_open(&w, pair[0]), 0);
+	assert_int_equal(readable(w.epoll, 0), 0);
+	/* by time, and not before it */
+	wait_arm(&w, begin + 2500, begin);
+	assert_int_equal(readable(w.epoll, 10000), 1);
+	assert_true(clock_now() >= begin + 2500);
+	/* it stays so until it is armed anew */
+	assert_int_equal(readable(w.epoll, 0), 1);
+	wait_arm(&w, clock_now() + 60 * SECOND, clock_now());
+	assert_int_equal(readable(w.epoll, 0), 0);
+	wait_arm(&w, 0, clock_now());
+	assert_int_equal(readable(w.epoll, 10000), 1);
+	wait_arm(&w, NEVER, clock_now());
+	assert_int_equal(readable(w.epoll, 0), 0);
+	/* by a datagram */
+	assert_int_equal(write(pair[1], "x", 1), 1);
+	assert_int_equal(readable(w.epoll, 10000), 1);
+	assert_int_equal(read(pair[0], &byte, 1), 1);
+	assert_int_equal(readable(w.epoll, 0), 0);
+	/* one that has passed already fires again, when it is armed again */
+	begin = clock_now();
+	wait_arm(&w, begin - 5, begin);
+	assert_int_equal(readable(w.epoll, 10000), 1);
+	wait_arm(&w, begin - 5, begin);
+	assert_int_equal(readable(w.epoll, 10000), 1);
+	wait_close(&w);
+	wait_close(&w);
+	wait_arm(&w, 0, 0);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* A loop that looks at the descriptor alone sends what is due. */
+static void test_handle(void **state)
+{
+	struct ow_send_options o = {.relay = "127.0.0.1:9",
+				    .via = OW_VIA_PRIVATE,
+				    .target = "127.0.0.1",
+				    .data = "x",
+				    .size = 1,
+				    .timeout_ms = 1200};
+	uint64_t begin = clock_now();
+	struct ow_sender *s;
+	int ret, turns = 0;
+
+	(void)state;
+	assert_int_equal(ow_sender_open(&o, &s), OW_OK);
+	while ((ret = ow_sender_process(s)) == OW_AGAIN) {
+		assert_int_equal(readable(ow_sender_fd(s), 30000), 1);
+		turns++;
+	}
+	assert_true(ret == OW_UNREACHABLE || ret == OW_UNCONFIRMED);
+	assert_true(clock_now() >= begin + 1200 * MILLISECOND);
+	assert_in_range(turns, 3, 100);
+	ow_sender_close(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_handle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
