@@ -111,19 +111,18 @@ static void listening_take(struct ow_receiver *r, const struct frame *f, struct 
 			lease_answer(r, &r->leases[i], &a, now);
 }
 
-/* The i-th of those read. */
-static void frame_take(struct ow_receiver *r, uint32_t i, uint64_t now)
+static void frame_take(struct ow_receiver *r, const struct udp_datagram *dg, uint64_t now)
 {
-	const struct addr *from = &r->rx->from[i];
+	const struct addr *from = dg->from;
 
 	struct peer *p;
 	struct frame f;
 
-	if (frame_parse(r->rx->data[i], r->rx->len[i], &f) != DROP_NONE)
+	if (frame_parse(dg->bytes, dg->len, &f) != DROP_NONE)
 		return;
 	switch (f.verb) {
 	case VERB_DATA:
-		data_take(r, &f, from, r->rx->came[i], now);
+		data_take(r, &f, from, dg->came, now);
 		return;
 	case VERB_OFFER:
 		offer_take(r, &f, from, now);
@@ -302,14 +301,14 @@ int receiver_run(struct ow_receiver *r)
 		n = udp_receive(&r->udp, r->rx);
 		now = clock_now();
 		for (i = 0; i < n; i++)
-			frame_take(r, i, now);
+			frame_take(r, &r->rx->datagram[i], now);
 		overflow_mind(r, now);
 		delivery_write_gathered(r);
 		state_tick(r, now);
 		timers_run(r, now);
 		state_tick(r, now);
 		progress_report(r, now);
-		if (n < UDP_BATCH)
+		if (!r->rx->more)
 			break;
 	}
 	return r->state == RECEIVER_FINISHED ? OW_OK : OW_AGAIN;

@@ -171,12 +171,12 @@ static void unverified_take(struct ow_sender *s, const struct frame *f, uint64_t
 		peer_doubt(&s->relay, now);
 }
 
-static int frame_take(struct ow_sender *s, const uint8_t *data, size_t len, const struct addr *from,
-		      uint64_t now)
+static int frame_take(struct ow_sender *s, const struct udp_datagram *d, uint64_t now)
 {
+	const struct addr *from = d->from;
 	struct frame f;
 
-	if (frame_parse(data, len, &f) != DROP_NONE)
+	if (frame_parse(d->bytes, d->len, &f) != DROP_NONE)
 		return 0;
 	if (f.verb == VERB_WELCOME) {
 		return welcome_take(s, &f, from, now);
@@ -209,11 +209,11 @@ static int frames_take(struct ow_sender *s, uint64_t now)
 	for (batch = 0; batch < RECEIVE_BATCHES; batch++) {
 		n = udp_receive(&s->udp, s->rx);
 		for (i = 0; i < n && !s->delivered; i++) {
-			ret = frame_take(s, s->rx->data[i], s->rx->len[i], &s->rx->from[i], now);
+			ret = frame_take(s, &s->rx->datagram[i], now);
 			if (ret < 0)
 				return ret;
 		}
-		if (n < UDP_BATCH)
+		if (!s->rx->more)
 			break;
 	}
 	return 0;

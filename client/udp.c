@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <netinet/udp.h>
 #include <unistd.h>
 
 #include "client/clock.h"
@@ -63,12 +64,17 @@ static void buffers_size(struct udp *u, uint32_t receive_wish)
 	setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &out, sizeof(out));
 }
 
-static void stamps_ask(const struct udp *u)
+/* What the kernel does not have is done without. */
+static void features_ask(struct udp *u)
 {
 	const int on = 1;
+	int none = 0;
+	socklen_t len = sizeof(none);
 
 	setsockopt(u->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	setsockopt(u->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+	setsockopt(u->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+	u->cut = getsockopt(u->fd, SOL_UDP, UDP_SEGMENT, &none, &len) == 0;
 }
 
 static int socket_bind(struct udp *u, const struct addr *local, int v6only)
@@ -110,7 +116,7 @@ int udp_open(struct udp *u, const struct addr *local, uint32_t receive_wish)
 	if (ret < 0)
 		return ret;
 	buffers_size(u, receive_wish);
-	stamps_ask(u);
+	features_ask(u);
 	return 0;
 }
 
@@ -121,38 +127,68 @@ void udp_close(struct udp *u)
 	u->fd = -1;
 }
 
-/* Stamps are of the clock that can be set; ahead: of what they are ahead of ours. */
-static uint64_t stamp_take(struct udp *u, struct msghdr *m, uint64_t ahead, uint64_t now)
+/* What came with a message. */
+struct note {
+	uint64_t came;
+	uint32_t segment; /* bytes of each datagram but the last; 0: it is one */
+};
+
+/* Stamps are of the clock that can be set; ahead: what that is ahead of ours. */
+static struct note note_take(struct udp *u, struct msghdr *m, uint64_t ahead, uint64_t now)
 {
-	uint64_t came = now;
+	struct note note = {.came = now};
 	struct cmsghdr *c;
 	struct timespec t;
+	int segment;
 
 	for (c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SO_TIMESTAMPNS) {
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS) {
 			memcpy(&t, CMSG_DATA(c), sizeof(t));
-			came = (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec / 1000 - ahead;
-		} else if (c->cmsg_type == SO_RXQ_OVFL) {
+			note.came =
+				(uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec / 1000 - ahead;
+		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
 			memcpy(&u->overflow, CMSG_DATA(c), sizeof(u->overflow));
+		} else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+			note.segment = segment > 0 ? (uint32_t)segment : 0;
 		}
 	}
 	/* the clock may have been set in between */
-	if (came > now || now - came > SECOND)
-		came = now;
-	if (came > u->latest)
-		u->latest = came;
-	return u->latest;
+	if (note.came > now || now - note.came > SECOND)
+		note.came = now;
+	if (note.came > u->latest)
+		u->latest = note.came;
+	note.came = u->latest;
+	return note;
+}
+
+/* Takes one message apart; returns its datagrams. */
+static uint32_t message_split(struct udp_rx *rx, int i, const struct note *note,
+			      struct udp_datagram *out)
+{
+	uint32_t left = rx->msgs[i].msg_len, len, n = 0;
+	const uint8_t *bytes = rx->data[i];
+
+	if (rx->msgs[i].msg_hdr.msg_flags & MSG_TRUNC)
+		return 0;
+	for (; left > 0 && n < UDP_SEGMENTS; left -= len, bytes += len) {
+		len = note->segment > 0 && note->segment < left ? note->segment : left;
+		if (len > UDP_LONGEST)
+			continue;
+		out[n++] = (struct udp_datagram){bytes, len, &rx->from[i], note->came};
+	}
+	return n;
 }
 
 uint32_t udp_receive(struct udp *u, struct udp_rx *rx)
 {
 	uint64_t now, ahead;
+	uint32_t count = 0;
+	struct note note;
 	int n, i;
 
 	for (i = 0; i < UDP_BATCH; i++) {
-		rx->iov[i] = (struct iovec){rx->data[i], UDP_SLOT};
+		rx->iov[i] = (struct iovec){rx->data[i], UDP_MESSAGE};
 		rx->msgs[i].msg_hdr = (struct msghdr){
 			.msg_name = &rx->raw[i],
 			.msg_namelen = sizeof(rx->raw[i]),
@@ -163,16 +199,17 @@ uint32_t udp_receive(struct udp *u, struct udp_rx *rx)
 		};
 	}
 	n = recvmmsg(u->fd, rx->msgs, UDP_BATCH, MSG_DONTWAIT, NULL);
+	rx->more = n == UDP_BATCH;
 	if (n < 0)
 		return 0;
 	now = clock_now();
 	ahead = clock_real() - now;
 	for (i = 0; i < n; i++) {
-		rx->came[i] = stamp_take(u, &rx->msgs[i].msg_hdr, ahead, now);
-		rx->len[i] = rx->msgs[i].msg_hdr.msg_flags & MSG_TRUNC ? 0 : rx->msgs[i].msg_len;
+		note = note_take(u, &rx->msgs[i].msg_hdr, ahead, now);
 		addr_from_sockaddr(&rx->raw[i], &rx->from[i]);
+		count += message_split(rx, i, &note, &rx->datagram[count]);
 	}
-	return (uint32_t)n;
+	return count;
 }
 
 uint8_t *udp_slot(struct udp *u, struct udp_tx *tx)
@@ -222,4 +259,66 @@ void udp_flush(struct udp *u, struct udp_tx *tx)
 		done++; /* this one cannot be sent; the next may go elsewhere */
 	}
 	tx->count = 0;
+}
+
+/* Does the kernel find the datagrams' ends by one length? */
+static bool cuttable(const struct udp *u, struct iovec (*iov)[2], uint32_t n)
+{
+	const size_t first = iov[0][0].iov_len + iov[0][1].iov_len;
+
+	for (uint32_t i = 1; i < n; i++) {
+		size_t len = iov[i][0].iov_len + iov[i][1].iov_len;
+
+		if (len > first || (len < first && i + 1 < n))
+			return false;
+	}
+	return u->cut && n > 1;
+}
+
+static int burst_cut(struct udp *u, const struct msghdr *to, struct iovec (*iov)[2], uint32_t n)
+{
+	const uint16_t segment = (uint16_t)(iov[0][0].iov_len + iov[0][1].iov_len);
+	union {
+		struct cmsghdr align;
+		uint8_t bytes[CMSG_SPACE(sizeof(segment))];
+	} control = {0};
+	struct msghdr m = *to;
+	struct cmsghdr *c;
+
+	m.msg_iov = iov[0];
+	m.msg_iovlen = 2 * n;
+	m.msg_control = control.bytes;
+	m.msg_controllen = sizeof(control.bytes);
+	c = CMSG_FIRSTHDR(&m);
+	c->cmsg_level = SOL_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+	return sendmsg(u->fd, &m, MSG_NOSIGNAL) < 0 ? -1 : (int)n;
+}
+
+int udp_burst(struct udp *u, const struct addr *to, struct iovec (*iov)[2], struct mmsghdr *msgs,
+	      uint32_t n)
+{
+	struct sockaddr_in6 raw;
+	const struct msghdr m = {.msg_name = &raw, .msg_namelen = udp_sockaddr(u, to, &raw)};
+	int sent;
+
+	if (cuttable(u, iov, n)) {
+		do
+			sent = burst_cut(u, &m, iov, n);
+		while (sent < 0 && errno == EINTR);
+		if (sent >= 0 || errno == EAGAIN)
+			return sent;
+		u->cut = false; /* not through this interface, or over this path's MTU */
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		msgs[i].msg_hdr = m;
+		msgs[i].msg_hdr.msg_iov = iov[i];
+		msgs[i].msg_hdr.msg_iovlen = 2;
+	}
+	do
+		sent = sendmmsg(u->fd, msgs, n, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent;
 }

@@ -108,21 +108,8 @@ static void chunk_account(struct upload *up, const struct blob *b, uint32_t chun
 /* Sends n frames; returns how many the socket took, or -EAGAIN. */
 static int frames_send(struct upload *up, struct udp *u, const struct peer *relay, uint32_t n)
 {
-	struct sockaddr_in6 to;
-	socklen_t len = udp_sockaddr(u, &relay->addr, &to);
-	uint32_t i;
-	int sent;
+	int sent = udp_burst(u, &relay->addr, up->iov, up->msgs, n);
 
-	for (i = 0; i < n; i++)
-		up->msgs[i].msg_hdr = (struct msghdr){
-			.msg_name = &to,
-			.msg_namelen = len,
-			.msg_iov = up->iov[i],
-			.msg_iovlen = 2,
-		};
-	do
-		sent = sendmmsg(u->fd, up->msgs, n, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
 	if (sent >= 0)
 		return sent;
 	u->error = errno;

@@ -588,7 +588,8 @@ void relay_run(struct relay *r)
 
 	n = udp_receive(&r->udp, &r->rx);
 	for (i = 0; i < n; i++)
-		frame_take(r, r->rx.data[i], r->rx.len[i], &r->rx.from[i]);
+		frame_take(r, r->rx.datagram[i].bytes, r->rx.datagram[i].len,
+			   r->rx.datagram[i].from);
 	if (r->uploading)
 		upload_pull(r);
 	udp_flush(&r->udp, &r->tx);

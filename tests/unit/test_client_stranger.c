@@ -164,10 +164,11 @@ static void stranger_run(struct scene *s, struct stranger *p)
 	struct frame f;
 
 	for (i = 0; i < n; i++) {
-		const struct addr *from = &s->rx.from[i];
+		const struct addr *from = s->rx.datagram[i].from;
 
-		assert_int_equal(frame_parse(s->rx.data[i], s->rx.len[i], &f), DROP_NONE);
-		p->heard_bytes += s->rx.len[i] + IP_UDP;
+		assert_int_equal(frame_parse(s->rx.datagram[i].bytes, s->rx.datagram[i].len, &f),
+				 DROP_NONE);
+		p->heard_bytes += s->rx.datagram[i].len + IP_UDP;
 		p->heard[f.verb]++;
 		p->last = clock_now();
 		if (f.verb == VERB_HELLO && p->self != NULL)
