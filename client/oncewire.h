@@ -180,7 +180,7 @@ OW_API int ow_sender_open(const struct ow_send_options *options, struct ow_sende
 /* Readable when process() is due, for a datagram or by time, which it knows finer than
  * ow_sender_timeout() can say. The handle's own: do not close, wait for it to be readable
  * and nothing else. */
-OW_API int ow_sender_fd(const struct ow_sender *s);
+OW_API int ow_sender_fd(struct ow_sender *s);
 /* Milliseconds after which process() is due even if fd is not readable; 0: at once. */
 OW_API int ow_sender_timeout(const struct ow_sender *s);
 /* Never blocks on the network; hashes or reads a few MiB at most. Returns
@@ -253,7 +253,7 @@ struct ow_receiver;
 
 /* As ow_sender_open(). The socket is bound when it returns OW_OK. */
 OW_API int ow_receiver_open(const struct ow_receive_options *options, struct ow_receiver **out);
-OW_API int ow_receiver_fd(const struct ow_receiver *r);
+OW_API int ow_receiver_fd(struct ow_receiver *r);
 OW_API int ow_receiver_timeout(const struct ow_receiver *r);
 /* As ow_sender_process(). OW_OK: `count` files arrived, or ow_receiver_stop()
  * was called, and the relays know that nobody listens any more. After the last

@@ -41,10 +41,6 @@ static int socket_take(struct ow_receiver *r, const struct ow_receive_options *o
 	if (ret < 0)
 		return fault_set(&r->fault, OW_FAILED, "cannot listen on %s: %s", text,
 				 strerror(-ret));
-	ret = wait_open(&r->wait, r->udp.fd);
-	if (ret < 0)
-		return fault_set(&r->fault, OW_FAILED, "cannot wait for a socket: %s",
-				 strerror(-ret));
 	memcpy(r->local, text, sizeof(r->local));
 	return OW_OK;
 }
@@ -148,9 +144,10 @@ int ow_receiver_open(const struct ow_receive_options *o, struct ow_receiver **ou
 	r = *out = calloc(1, sizeof(*r));
 	if (r == NULL)
 		return OW_FAILED;
-	r->udp.fd = r->wait.epoll = r->wait.timer = -1;
+	r->udp.fd = -1;
+	wait_init(&r->wait);
 	r->inbox.fd = -1;
-	r->rx = malloc(sizeof(*r->rx));
+	r->rx = udp_rx_create();
 	r->tx = calloc(1, sizeof(*r->tx));
 	r->scratch = malloc(SETTLE_BYTES);
 	if (r->rx == NULL || r->tx == NULL || r->scratch == NULL)
@@ -193,9 +190,9 @@ void ow_receiver_close(struct ow_receiver *r)
 	free(r);
 }
 
-int ow_receiver_fd(const struct ow_receiver *r)
+int ow_receiver_fd(struct ow_receiver *r)
 {
-	return r->wait.epoll;
+	return wait_fd(&r->wait, r->udp.fd);
 }
 
 int ow_receiver_timeout(const struct ow_receiver *r)

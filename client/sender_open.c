@@ -116,17 +116,13 @@ static int resources_take(struct ow_sender *s)
 
 	/* A shared content key follows from the file's SHA-256. */
 	s->hash = ident_begin(s->encrypt == OW_ENCRYPT_SHARED ? RULE_SHA256 : s->rule);
-	s->rx = malloc(sizeof(*s->rx));
+	s->rx = udp_rx_create();
 	s->tx = calloc(1, sizeof(*s->tx));
 	if (s->hash == NULL || s->rx == NULL || s->tx == NULL)
 		return fault_set(&s->fault, OW_FAILED, "out of memory");
 	ret = udp_open(&s->udp, &local, 1 << 20);
 	if (ret < 0)
 		return fault_set(&s->fault, OW_FAILED, "cannot open a UDP socket: %s",
-				 strerror(-ret));
-	ret = wait_open(&s->wait, s->udp.fd);
-	if (ret < 0)
-		return fault_set(&s->fault, OW_FAILED, "cannot wait for a socket: %s",
 				 strerror(-ret));
 	return OW_OK;
 }
@@ -138,7 +134,8 @@ int ow_sender_open(const struct ow_send_options *o, struct ow_sender **out)
 	s = *out = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return OW_FAILED;
-	s->udp.fd = s->wait.epoll = s->wait.timer = -1;
+	s->udp.fd = -1;
+	wait_init(&s->wait);
 	s->blob.fd = -1;
 	if (sodium_init() < 0)
 		return fault_set(&s->fault, OW_FAILED, "no source of random numbers");
@@ -171,9 +168,9 @@ void ow_sender_close(struct ow_sender *s)
 	free(s);
 }
 
-int ow_sender_fd(const struct ow_sender *s)
+int ow_sender_fd(struct ow_sender *s)
 {
-	return s->wait.epoll;
+	return wait_fd(&s->wait, s->udp.fd);
 }
 
 int ow_sender_timeout(const struct ow_sender *s)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <netinet/udp.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "client/clock.h"
@@ -71,10 +72,18 @@ static void features_ask(struct udp *u)
 	int none = 0;
 	socklen_t len = sizeof(none);
 
-	setsockopt(u->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	setsockopt(u->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
 	setsockopt(u->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
 	u->cut = getsockopt(u->fd, SOL_UDP, UDP_SEGMENT, &none, &len) == 0;
+}
+
+void udp_stamp(struct udp *u)
+{
+	const int on = 1;
+
+	if (!u->stamped)
+		setsockopt(u->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+	u->stamped = true;
 }
 
 static int socket_bind(struct udp *u, const struct addr *local, int v6only)
@@ -180,14 +189,11 @@ static uint32_t message_split(struct udp_rx *rx, int i, const struct note *note,
 	return n;
 }
 
-uint32_t udp_receive(struct udp *u, struct udp_rx *rx)
+struct udp_rx *udp_rx_create(void)
 {
-	uint64_t now, ahead;
-	uint32_t count = 0;
-	struct note note;
-	int n, i;
+	struct udp_rx *rx = malloc(sizeof(*rx));
 
-	for (i = 0; i < UDP_BATCH; i++) {
+	for (int i = 0; rx != NULL && i < UDP_BATCH; i++) {
 		rx->iov[i] = (struct iovec){rx->data[i], UDP_MESSAGE};
 		rx->msgs[i].msg_hdr = (struct msghdr){
 			.msg_name = &rx->raw[i],
@@ -198,7 +204,25 @@ uint32_t udp_receive(struct udp *u, struct udp_rx *rx)
 			.msg_controllen = UDP_CONTROL,
 		};
 	}
+	if (rx != NULL)
+		rx->filled = 0;
+	return rx;
+}
+
+uint32_t udp_receive(struct udp *u, struct udp_rx *rx)
+{
+	uint64_t now, ahead;
+	uint32_t count = 0;
+	struct note note;
+	int n, i;
+
+	/* what the last call has written over; it has left alone what it did not fill */
+	for (i = 0; i < rx->filled; i++) {
+		rx->msgs[i].msg_hdr.msg_namelen = sizeof(rx->raw[i]);
+		rx->msgs[i].msg_hdr.msg_controllen = UDP_CONTROL;
+	}
 	n = recvmmsg(u->fd, rx->msgs, UDP_BATCH, MSG_DONTWAIT, NULL);
+	rx->filled = n > 0 ? n : 0;
 	rx->more = n == UDP_BATCH;
 	if (n < 0)
 		return 0;

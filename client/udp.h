@@ -25,6 +25,7 @@ struct udp {
 	int fd;
 	bool v6;		/* an IPv6 socket, which may carry IPv4 too */
 	bool cut;		/* the kernel cuts a long message to datagrams (UDP_SEGMENT) */
+	bool stamped;		/* datagrams come with the kernel's time */
 	uint32_t zone;		/* interface of link-local addresses; 0: none was named */
 	uint32_t receive_bytes; /* receive buffer granted, as the kernel counts it */
 	uint32_t overflow;	/* datagrams that found the receive buffer full, so far */
@@ -36,12 +37,13 @@ struct udp_datagram {
 	const uint8_t *bytes;
 	uint32_t len;
 	const struct addr *from;
-	uint64_t came; /* when the kernel got it, microseconds of clock_now() */
+	uint64_t came; /* when the kernel got it, or it was read; microseconds of clock_now() */
 };
 
 /* Large, but only what is used becomes memory. */
 struct udp_rx {
-	bool more; /* there may be more to read */
+	bool more;  /* there may be more to read */
+	int filled; /* messages of the last call */
 	struct addr from[UDP_BATCH];
 	struct mmsghdr msgs[UDP_BATCH];
 	struct iovec iov[UDP_BATCH];
@@ -65,6 +67,11 @@ struct udp_tx {
 int udp_open(struct udp *u, const struct addr *local, uint32_t receive_wish);
 void udp_close(struct udp *u);
 
+/* NULL: no memory. free() takes it. */
+struct udp_rx *udp_rx_create(void);
+/* From now on datagrams have the time at which the kernel got them. That costs some percent
+ * of a local network's rate, where it tells nothing. */
+void udp_stamp(struct udp *u);
 /* Returns the number of datagrams read into rx, 0 when none waits. Times never go back. What
  * the kernel has joined (UDP_GRO) is taken apart; what is too long is left out. */
 uint32_t udp_receive(struct udp *u, struct udp_rx *rx);

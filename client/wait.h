@@ -5,6 +5,7 @@
 #ifndef CLIENT_WAIT_H
 #define CLIENT_WAIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct wait {
@@ -13,10 +14,13 @@ struct wait {
 	uint64_t armed; /* microseconds; NEVER: not */
 };
 
-/* fd: the socket, which stays the caller's. Returns 0 or -errno. */
-int wait_open(struct wait *w, int fd);
+void wait_init(struct wait *w);
 void wait_close(struct wait *w);
-/* Readable from `due` on (NEVER: by the socket alone), microseconds of clock_now(). */
+/* The descriptor, made when it is first asked for: the kernel minds it with every
+ * datagram. fd: the socket, which stays the caller's; it is what is returned if there are
+ * no descriptors left. */
+int wait_fd(struct wait *w, int fd);
+/* It is readable from `due` on (NEVER: by the socket alone), microseconds of clock_now(). */
 void wait_arm(struct wait *w, uint64_t due, uint64_t now);
 
 #endif

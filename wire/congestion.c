@@ -10,7 +10,7 @@
 #define QUANTUM_LEAST 2u
 #define QUANTUM_US 2000.0 /* of the rate in one PULL */
 #define BURST_US 200.0	  /* what may come at once however short the path is */
-#define HOST_US 1000.0	  /* how late the ends may be, both together */
+#define HOST_US 3000.0	  /* how late the ends may be, both together */
 
 #define MARGIN 0.99	  /* stay a little below what was measured */
 #define STARTUP_GAIN 2.77 /* 4 ln 2, as in BBRv3 */

@@ -70,7 +70,7 @@ bool pulls_has(const struct pulls *q, uint32_t chunk)
 
 static struct pull_request *request_at(const struct pulls *q, uint32_t position)
 {
-	return &q->ring[position % q->ring_size];
+	return &q->ring[position & (q->ring_size - 1)];
 }
 
 /* PULL numbers are consecutive, so a number leads to its place. */

@@ -39,8 +39,8 @@ struct pulls {
 	uint32_t scan;	 /* no lost chunk is below this one */
 	uint64_t *bits, *lost_bits;
 	struct pull_request *ring; /* in the order of sending */
-	uint32_t ring_size;
-	uint32_t head, tail; /* positions, which only grow; head is missing something */
+	uint32_t ring_size;	   /* a power of two */
+	uint32_t head, tail;	   /* positions, which only grow; head is missing something */
 };
 
 /* Bytes of memory that pulls_init() wants for a blob of `length`. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "wire/pullwin.h"
 
-#define SILENT_WINDOW 2u   /* chunks asked for at a time while nothing comes */
-#define BUFFER_US 10000u   /* the receive buffer is emptied at least as often */
-#define LATENESS_US 1000.0 /* of our own, which pacing makes up for */
+#define SILENT_WINDOW 2u	/* chunks asked for at a time while nothing comes */
+#define BUFFER_US 10000u	/* the receive buffer is emptied at least as often */
+#define LATENESS_US 1000.0	/* of our own, which pacing makes up for */
+#define SHORT_CREDIT_US 10000.0 /* within a host or a rack it is the window that counts */
 
 static uint32_t min32(uint32_t a, uint32_t b)
 {
@@ -82,7 +83,8 @@ static void pace_advance(struct pullwin *w, uint32_t chunks, uint64_t now)
 		return;
 	}
 	interval = chunks / rate;
-	credit = interval > LATENESS_US ? interval : LATENESS_US;
+	credit = w->congestion.rtt < LATENESS_US ? SHORT_CREDIT_US : LATENESS_US;
+	credit = interval > credit ? interval : credit;
 	if (w->pace < (double)now - credit)
 		w->pace = (double)now - credit;
 	w->pace += interval;

@@ -76,7 +76,8 @@ void relay_open(struct relay *r, uint32_t seed)
 	memset(r, 0, sizeof(*r));
 	r->random = seed;
 	r->serving = STATUS_SERVING_PRIVATE;
-	if (udp_open(&r->udp, &local, 4 << 20) < 0 || socket_local(&r->udp, &r->addr) < 0)
+	r->rx = udp_rx_create();
+	if (r->rx == NULL || udp_open(&r->udp, &local, 4 << 20) < 0 || socket_local(&r->udp, &r->addr) < 0)
 		abort();
 	token_ring_derive(&r->keys, master, unix_now());
 }
@@ -84,6 +85,7 @@ void relay_open(struct relay *r, uint32_t seed)
 void relay_close(struct relay *r)
 {
 	udp_close(&r->udp);
+	free(r->rx);
 	free(r->bytes);
 	free(r->bits);
 }
@@ -586,10 +588,10 @@ void relay_run(struct relay *r)
 {
 	uint32_t n, i;
 
-	n = udp_receive(&r->udp, &r->rx);
+	n = udp_receive(&r->udp, r->rx);
 	for (i = 0; i < n; i++)
-		frame_take(r, r->rx.datagram[i].bytes, r->rx.datagram[i].len,
-			   r->rx.datagram[i].from);
+		frame_take(r, r->rx->datagram[i].bytes, r->rx->datagram[i].len,
+			   r->rx->datagram[i].from);
 	if (r->uploading)
 		upload_pull(r);
 	udp_flush(&r->udp, &r->tx);

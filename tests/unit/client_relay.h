@@ -12,7 +12,7 @@ struct relay {
 	struct udp udp;
 	struct addr addr;
 	struct token_ring keys;
-	struct udp_rx rx;
+	struct udp_rx *rx;
 	struct udp_tx tx;
 
 	/* how it behaves */

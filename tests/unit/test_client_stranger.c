@@ -46,7 +46,7 @@ struct scene {
 	struct ow_sender *sender;
 	char directory[64], attacker_text[ADDR_TEXT_MAX];
 	struct addr target;
-	struct udp_rx rx;
+	struct udp_rx *rx;
 	struct udp_tx tx;
 };
 
@@ -69,6 +69,8 @@ static int scene_setup(void **state)
 
 	unit_clock_reset();
 	unit_net_reset();
+	s->rx = udp_rx_create();
+	assert_non_null(s->rx);
 	stranger_open(&s->attacker);
 	stranger_open(&s->victim);
 	addr_text(&s->attacker.addr, s->attacker_text);
@@ -92,6 +94,7 @@ static int scene_teardown(void **state)
 	udp_close(&s->attacker.udp);
 	udp_close(&s->victim.udp);
 	rmdir(s->directory);
+	free(s->rx);
 	free(s);
 	return 0;
 }
@@ -160,15 +163,15 @@ static void challenge_send(struct scene *s, struct stranger *p, const struct fra
 
 static void stranger_run(struct scene *s, struct stranger *p)
 {
-	uint32_t n = udp_receive(&p->udp, &s->rx), i;
+	uint32_t n = udp_receive(&p->udp, s->rx), i;
 	struct frame f;
 
 	for (i = 0; i < n; i++) {
-		const struct addr *from = s->rx.datagram[i].from;
+		const struct addr *from = s->rx->datagram[i].from;
 
-		assert_int_equal(frame_parse(s->rx.datagram[i].bytes, s->rx.datagram[i].len, &f),
+		assert_int_equal(frame_parse(s->rx->datagram[i].bytes, s->rx->datagram[i].len, &f),
 				 DROP_NONE);
-		p->heard_bytes += s->rx.datagram[i].len + IP_UDP;
+		p->heard_bytes += s->rx->datagram[i].len + IP_UDP;
 		p->heard[f.verb]++;
 		p->last = clock_now();
 		if (f.verb == VERB_HELLO && p->self != NULL)

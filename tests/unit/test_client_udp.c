@@ -30,7 +30,7 @@ static int setup(void **state)
 	struct addr any = address;
 
 	(void)state;
-	rx = malloc(sizeof(*rx));
+	rx = udp_rx_create();
 	assert_non_null(rx);
 	from.zone = to.zone = 0;
 	assert_int_equal(udp_open(&from, &any, 1 << 20), 0);
@@ -131,15 +131,22 @@ static void test_refused(void **state)
 	assert_int_equal(burst_check(1), 1);
 }
 
-/* Times are of the kernel, not of the look. */
+/* Times are of the kernel, not of the look. It begins to take them a little after it was
+ * asked to. */
 static void test_time(void **state)
 {
+	bool kernels = false;
+
 	(void)state;
 	frame(0, 100);
-	assert_int_equal(udp_burst(&from, &address, iov, msgs, 1), 1);
-	usleep(300000);
-	assert_int_equal(udp_receive(&to, rx), 1);
-	assert_true(rx->datagram[0].came + 200000 <= clock_now());
+	udp_stamp(&to);
+	for (int i = 0; i < 50 && !kernels; i++) {
+		assert_int_equal(udp_burst(&from, &address, iov, msgs, 1), 1);
+		usleep(200000);
+		assert_int_equal(udp_receive(&to, rx), 1);
+		kernels = rx->datagram[0].came + 100000 <= clock_now();
+	}
+	assert_true(kernels);
 }
 
 /* What finds no room is counted. */

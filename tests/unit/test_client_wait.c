@@ -30,7 +30,11 @@ static void test_wait(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
-	assert_int_equal(wait_open(&w, pair[0]), 0);
+	wait_init(&w);
+	wait_arm(&w, begin + 60 * SECOND, begin); /* nobody waits by it yet */
+	assert_int_not_equal(wait_fd(&w, pair[0]), -1);
+	assert_int_not_equal(wait_fd(&w, pair[0]), pair[0]);
+	assert_int_equal(wait_fd(&w, pair[0]), w.epoll);
 	assert_int_equal(readable(w.epoll, 0), 0);
 	/* by time, and not before it */
 	wait_arm(&w, begin + 2500, begin);
@@ -57,7 +61,10 @@ static void test_wait(void **state)
 	assert_int_equal(readable(w.epoll, 10000), 1);
 	wait_close(&w);
 	wait_close(&w);
+	/* what was armed before it was made counts */
 	wait_arm(&w, 0, 0);
+	assert_int_equal(readable(wait_fd(&w, pair[0]), 10000), 1);
+	wait_close(&w);
 	close(pair[0]);
 	close(pair[1]);
 }

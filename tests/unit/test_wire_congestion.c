@@ -371,7 +371,7 @@ static void test_bounds(void **state)
 	c.rate = 0.25; /* a local network, 50 us: what the ends do counts, not the path */
 	c.rtt = 50;
 	assert_int_equal(congestion_quantum(&c), 32);
-	assert_int_equal(congestion_window(&c), 250 + 96);
+	assert_int_equal(congestion_window(&c), 750 + 96);
 }
 
 int main(void)
