@@ -10,7 +10,7 @@
 
 #define FRAME_MEMORY 2304	      /* what a full frame costs in the receive buffer */
 #define WINDOW_LEAST 4		      /* chunks */
-#define STAMP_ABOVE (1 * MILLISECOND) /* of round trip */
+#define NOTES_ABOVE (1 * MILLISECOND) /* of round trip */
 #define REPORT_EVERY (250 * MILLISECOND)
 #define ASK_EVERY (1 * SECOND)
 #define ERROR_WAIT (10 * MILLISECOND) /* before pulling again; doubles */
@@ -150,8 +150,8 @@ void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data 
 	if (d->window == NULL || !data_fits(d, data))
 		return;
 	d->peer->echo = *data->echo;
-	if (d->window->congestion.rtt > STAMP_ABOVE)
-		udp_stamp(&r->udp);
+	if (d->window->congestion.rtt > NOTES_ABOVE)
+		udp_notes(&r->udp);
 	for (done = 0; done < data->len; done += len, chunk++) {
 		len = chunk_length(d->length, chunk);
 		offset = (uint64_t)chunk * CHUNK_SIZE;

@@ -72,18 +72,19 @@ static void features_ask(struct udp *u)
 	int none = 0;
 	socklen_t len = sizeof(none);
 
-	setsockopt(u->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
 	setsockopt(u->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
 	u->cut = getsockopt(u->fd, SOL_UDP, UDP_SEGMENT, &none, &len) == 0;
 }
 
-void udp_stamp(struct udp *u)
+void udp_notes(struct udp *u)
 {
 	const int on = 1;
 
-	if (!u->stamped)
-		setsockopt(u->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
-	u->stamped = true;
+	if (u->noted)
+		return;
+	setsockopt(u->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+	setsockopt(u->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+	u->noted = true;
 }
 
 static int socket_bind(struct udp *u, const struct addr *local, int v6only)

@@ -25,10 +25,10 @@ struct udp {
 	int fd;
 	bool v6;		/* an IPv6 socket, which may carry IPv4 too */
 	bool cut;		/* the kernel cuts a long message to datagrams (UDP_SEGMENT) */
-	bool stamped;		/* datagrams come with the kernel's time */
+	bool noted;		/* datagrams come with the kernel's notes */
 	uint32_t zone;		/* interface of link-local addresses; 0: none was named */
 	uint32_t receive_bytes; /* receive buffer granted, as the kernel counts it */
-	uint32_t overflow;	/* datagrams that found the receive buffer full, so far */
+	uint32_t overflow;	/* datagrams that found the receive buffer full, as noted */
 	uint64_t latest;	/* when the newest datagram came */
 	int error;		/* errno of the newest failure to send; 0: none since */
 };
@@ -69,9 +69,9 @@ void udp_close(struct udp *u);
 
 /* NULL: no memory. free() takes it. */
 struct udp_rx *udp_rx_create(void);
-/* From now on datagrams have the time at which the kernel got them. That costs some percent
- * of a local network's rate, where it tells nothing. */
-void udp_stamp(struct udp *u);
+/* From now on the kernel says when it got a datagram, and how many found no room. That costs
+ * some percent of a local network's rate, where it tells little. */
+void udp_notes(struct udp *u);
 /* Returns the number of datagrams read into rx, 0 when none waits. Times never go back. What
  * the kernel has joined (UDP_GRO) is taken apart; what is too long is left out. */
 uint32_t udp_receive(struct udp *u, struct udp_rx *rx);

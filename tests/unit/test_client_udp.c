@@ -139,7 +139,7 @@ static void test_time(void **state)
 
 	(void)state;
 	frame(0, 100);
-	udp_stamp(&to);
+	udp_notes(&to);
 	for (int i = 0; i < 50 && !kernels; i++) {
 		assert_int_equal(udp_burst(&from, &address, iov, msgs, 1), 1);
 		usleep(200000);
@@ -155,6 +155,7 @@ static void test_overflow(void **state)
 	const int least = 4096;
 
 	(void)state;
+	udp_notes(&to);
 	setsockopt(to.fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
 	from.cut = false;
 	for (uint32_t i = 0; i < BURST; i++)
