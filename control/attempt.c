@@ -12,8 +12,9 @@
 #define GROW_STEP 224u	  /* chunks: memory is taken four extents at a time */
 #define WINDOW_MAX 1024u  /* chunks in flight, one upload */
 #define WINDOW_MIN 8u
-#define BITS_SHORT 65536u /* bytes: of blobs up to about 200 MB */
-#define STALL_US 5000000u /* without a new chunk: the source is given up */
+#define BITS_SHORT 65536u  /* bytes: of blobs up to about 200 MB */
+#define STALL_US 5000000u  /* without a new chunk: others go first */
+#define GROW_WAIT_US 50000 /* until what was reclaimed is free */
 
 static void attempt_mark(struct attempt *a)
 {
@@ -227,10 +228,15 @@ static void attempt_pull(struct attempt *a)
 	}
 }
 
+bool attempt_stalled(const struct attempt *a)
+{
+	return a->ctl->now_us - a->window.progress >= STALL_US && !pullwin_complete(&a->window);
+}
+
 static void attempt_rearm(struct attempt *a)
 {
 	uint64_t at = pullwin_deadline(&a->window), now = a->ctl->now_us;
-	uint64_t stall = a->window.progress + STALL_US;
+	uint64_t stall = a->window.progress + (attempt_stalled(a) ? ATTEMPT_PARK_US : STALL_US);
 	struct timeval tv;
 
 	at = RTE_MIN(at, stall);
@@ -242,17 +248,20 @@ static void attempt_rearm(struct attempt *a)
 
 static void attempt_pump(struct attempt *a)
 {
+	static const struct timeval grow_wait = {.tv_usec = GROW_WAIT_US};
+
 	attempt_hash(a);
 	if (pullwin_complete(&a->window)) {
 		event_del(a->timer);
 		return;
 	}
-	if (!attempt_grow(a)) {
-		upload_failed(a, REFUSE_STORE_FULL);
+	if (attempt_stalled(a) && upload_stalled(a))
 		return;
-	}
-	if (a->ctl->now_us - a->window.progress >= STALL_US) {
-		upload_failed(a, REFUSE_UPLOAD_TIMEOUT);
+	if (!attempt_grow(a)) {
+		if (attempt_stalled(a) || !uploads_reclaim(a->ctl))
+			upload_failed(a, REFUSE_STORE_FULL);
+		else
+			event_add(a->timer, &grow_wait);
 		return;
 	}
 	attempt_pull(a);
@@ -342,6 +351,14 @@ static enum refuse_reason quota_check(struct control *ctl, const struct domain *
 	return REFUSE_NONE;
 }
 
+/* Is there room for one more of this source's? */
+static bool slot_free(struct control *ctl, const struct request *rq)
+{
+	return ctl->uploads.active < ctl->config->max_uploads && ctl->uploads.free_count > 0 &&
+	       *tally_of(&ctl->uploads.hosts, &rq->key.source) <
+		       ctl->config->max_uploads_per_source;
+}
+
 enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 {
 	struct control *ctl = u->ctl;
@@ -353,9 +370,10 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 
 	if (d == NULL) /* the key was retired meanwhile */
 		return REFUSE_MEMBERS_ONLY;
-	if (ctl->uploads.active >= ctl->config->max_uploads || ctl->uploads.free_count == 0 ||
-	    *tally_of(&ctl->uploads.hosts, &rq->key.source) >= ctl->config->max_uploads_per_source)
+	if (!slot_free(ctl, rq)) {
+		uploads_reclaim(ctl); /* for when it asks again */
 		return REFUSE_BUSY;
+	}
 	reason = quota_check(ctl, d, rq->length);
 	if (reason != REFUSE_NONE) {
 		ctl->usage[d->slot].refused++;
@@ -367,7 +385,9 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 	ret = blob_reserve(&ctl->relay->slab, d->id, &rq->id, rq->rule, rq->length, &a->blob);
 	if (ret < 0) {
 		attempt_memory_free(a);
-		return ret == -EFBIG ? REFUSE_TOO_LARGE : REFUSE_STORE_FULL;
+		if (ret == -EFBIG)
+			return REFUSE_TOO_LARGE;
+		return uploads_reclaim(ctl) ? REFUSE_BUSY : REFUSE_STORE_FULL;
 	}
 	a->request = rq;
 	a->source = rq->key.source;

@@ -7,6 +7,8 @@
 
 #include "control/upload.h"
 
+#define ATTEMPT_PARK_US 120000000u /* without a new chunk: given up, even if nobody waits */
+
 struct attempt {
 	struct control *ctl;
 	/* NULL: ended; memory is still in use by a worker or hash thread */
@@ -44,7 +46,12 @@ void attempt_end(struct attempt *a);
 uint64_t attempt_rate(const struct attempt *a);
 /* attempt -> upload: all chunks are here and this is their identifier */
 void upload_hashed(struct attempt *a, const struct ident *computed);
-/* attempt -> upload: no progress, or no room */
+/* attempt -> upload: it must not go on */
 void upload_failed(struct attempt *a, enum refuse_reason reason);
+/* attempt -> upload: nothing has come for a while. Ends the attempt if another source is
+ * waiting to upload, or if this has lasted; true then. */
+bool upload_stalled(struct attempt *a);
+/* Has nothing come for so long that others go first? */
+bool attempt_stalled(const struct attempt *a);
 
 #endif

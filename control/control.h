@@ -28,7 +28,8 @@
 #define CONTROL_COUNTERS(X)                                                                   \
 	X(misses)  /* SENDs (their repeats not counted) and QUERYs whose blob was not here */ \
 	X(uploads) /* uploads verified and stored */                                          \
-	X(upload_failures) /* wrong identifier, stalled, or no room */                        \
+	X(upload_failures) /* wrong identifier, or no room */                                 \
+	X(uploads_put_off) /* without progress, for others or after long */                   \
 	X(proofs)	   /* proofs of possession that were right */                         \
 	X(proof_failures)  /* that were wrong */                                              \
 	X(queries)	   /* private: requests asked of central; central: QUERYs answered */ \

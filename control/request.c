@@ -15,7 +15,7 @@ static void request_timer(evutil_socket_t fd, short what, void *arg)
 	if (rq->query_conn != 0)
 		query_send(rq->ctl, rq);
 	else if (rq->upload != NULL)
-		upload_leave(rq, REFUSE_UPLOAD_TIMEOUT);
+		upload_leave(rq);
 	else
 		request_free(rq);
 }
@@ -40,6 +40,19 @@ void request_status(struct request *rq, enum status_code code, enum refuse_reaso
 	};
 
 	outbox_status(rq->ctl, rq->worker, &rq->key.source, rq->field, rq->conn, &s);
+}
+
+void request_wait(struct request *rq)
+{
+	const struct status s = {
+		.transfer = rq->key.transfer,
+		.leg = get16(rq->key.leg),
+		.code = STATUS_WAITING,
+		.retry_after = BUSY_RETRY_MS,
+	};
+
+	outbox_status(rq->ctl, rq->worker, &rq->key.source, rq->field, rq->conn, &s);
+	request_free(rq);
 }
 
 void request_busy(struct request *rq)
@@ -235,14 +248,19 @@ void request_challenged(struct request *rq, const struct challenge *challenge)
 	request_keep(rq);
 }
 
+static void deadline_arm(struct request *rq)
+{
+	uint64_t now = control_seconds(rq->ctl);
+	const struct timeval deadline = {.tv_sec =
+						 rq->expiry > now ? (time_t)(rq->expiry - now) : 1};
+
+	event_add(rq->timer, &deadline);
+}
+
 void request_upload(struct request *rq)
 {
-	struct timeval deadline;
-	uint64_t now = control_seconds(rq->ctl);
-
 	query_end(rq);
-	deadline = (struct timeval){.tv_sec = rq->expiry > now ? (time_t)(rq->expiry - now) : 1};
-	event_add(rq->timer, &deadline);
+	deadline_arm(rq);
 	upload_join(rq);
 }
 
@@ -257,6 +275,10 @@ void request_update(struct request *rq, const struct packet *p, const struct fra
 	rq->has_proof = s->proof != NULL;
 	if (s->proof != NULL)
 		rq->proof = *s->proof;
+	/* each repeat renews it, so a transfer may last for as long as it moves */
+	rq->expiry = control_seconds(rq->ctl) + s->deadline;
+	if (rq->upload != NULL)
+		deadline_arm(rq);
 }
 
 bool request_is(const struct request *rq, const struct domain *d, const struct send *s)

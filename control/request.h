@@ -102,6 +102,8 @@ enum status_code status_serving(const struct control *ctl);
 /* Tells the source. */
 void request_status(struct request *rq, enum status_code code, enum refuse_reason reason,
 		    uint64_t bytes);
+/* Tells the source that it has to wait, and when to ask again; ends the request. */
+void request_wait(struct request *rq);
 /* Tells the source to come back later; ends the request. */
 void request_busy(struct request *rq);
 /* What an OFFER for this request is made from. */

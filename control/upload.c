@@ -116,6 +116,82 @@ static void upload_next(struct upload *u)
 		upload_free(u);
 }
 
+/* Slowness is no verdict: its source waits from now on, behind all others. */
+static void upload_demote(struct attempt *a)
+{
+	struct request *rq = a->request;
+	struct upload *u = rq->upload;
+
+	attempt_end(a);
+	TAILQ_REMOVE(&u->requests, rq, waiter);
+	TAILQ_INSERT_TAIL(&u->requests, rq, waiter);
+	upload_status(rq);
+	upload_next(u);
+}
+
+/* Nor is silence: its source may begin anew. */
+static void upload_put_off(struct attempt *a)
+{
+	struct request *rq = a->request;
+	struct upload *u = rq->upload;
+
+	attempt_end(a);
+	rq->ctl->counters.uploads_put_off++;
+	request_wait(rq);
+	upload_next(u);
+}
+
+bool upload_stalled(struct attempt *a)
+{
+	if (upload_elect(a->request->upload) != NULL)
+		upload_demote(a);
+	else if (a->ctl->now_us - a->window.progress >= ATTEMPT_PARK_US)
+		upload_put_off(a);
+	else
+		return false;
+	return true;
+}
+
+/* Of one blob's, the attempt that has been without progress for longest, or NULL. */
+static struct attempt *stalled_of(const struct upload *u)
+{
+	struct attempt *found = NULL;
+	struct request *rq;
+
+	TAILQ_FOREACH (rq, &u->requests, waiter)
+		if (rq->attempt != NULL && attempt_stalled(rq->attempt) &&
+		    (found == NULL || rq->attempt->window.progress < found->window.progress))
+			found = rq->attempt;
+	return found;
+}
+
+static struct attempt *longest_stalled(const struct uploads *us)
+{
+	struct attempt *found = NULL, *a;
+	struct upload *u, *next;
+
+	HASH_ITER(hh, us->by_key, u, next)
+	{
+		a = stalled_of(u);
+		if (a != NULL && (found == NULL || a->window.progress < found->window.progress))
+			found = a;
+	}
+	return found;
+}
+
+bool uploads_reclaim(struct control *ctl)
+{
+	struct attempt *a = ctl->uploads.reclaiming ? NULL : longest_stalled(&ctl->uploads);
+
+	if (a == NULL)
+		return false;
+	/* who waited for it begins now, and must not reclaim in turn */
+	ctl->uploads.reclaiming = true;
+	upload_put_off(a);
+	ctl->uploads.reclaiming = false;
+	return true;
+}
+
 /* What its slowest and its fastest attempt do. False: it is too early to say, or
  * all of the blob is here. */
 static bool upload_judge(struct upload *u, struct attempt **slowest, uint64_t *least,
@@ -163,12 +239,16 @@ static void upload_mark(struct upload *u)
 static void upload_review(struct upload *u)
 {
 	struct request *waiter = upload_elect(u);
-	struct attempt *slowest = NULL;
+	struct attempt *slowest = NULL, *stalled = stalled_of(u);
 	bool full = u->attempts == UPLOAD_BESIDE;
 	uint64_t least, left_us;
 
 	if (waiter == NULL) {
 		upload_mark(u);
+		return;
+	}
+	if (stalled != NULL) {
+		upload_demote(stalled);
 		return;
 	}
 	if (!upload_judge(u, &slowest, &least, &left_us))
@@ -181,7 +261,7 @@ static void upload_review(struct upload *u)
 		upload_status(waiter);
 	/* makes room for it at the next review */
 	if (full || least < RATE_LEAST)
-		upload_failed(slowest, REFUSE_UPLOAD_SLOW);
+		upload_demote(slowest);
 }
 
 void uploads_review(struct control *ctl)
@@ -243,12 +323,12 @@ void upload_failed(struct attempt *a, enum refuse_reason reason)
 	upload_next(u);
 }
 
-void upload_leave(struct request *rq, enum refuse_reason reason)
+void upload_leave(struct request *rq)
 {
 	if (rq->attempt != NULL)
-		upload_failed(rq->attempt, reason);
+		upload_put_off(rq->attempt);
 	else
-		request_refuse(rq, reason);
+		request_wait(rq);
 }
 
 /* READY and in the index, or there already: what others sent meanwhile serves

@@ -46,19 +46,23 @@ struct uploads {
 	struct attempt_list dirty;   /* with news since they were last pumped */
 	uint16_t free[UPLOAD_SLOTS]; /* stack of closed slots */
 	uint32_t free_count;
+	bool reclaiming;
 };
 
 void uploads_init(struct control *ctl);
 /* Hash threads and workers have stopped. */
 void uploads_fini(struct control *ctl);
 
+/* A limit is reached: ends the attempt that has been without progress for longest, if there
+ * is one that others may go before. Its memory is free a little later. */
+bool uploads_reclaim(struct control *ctl);
 /* Each second: lets others upload beside sources that are slow. */
 void uploads_review(struct control *ctl);
 /* Waits for, or starts, the upload of the request's blob. May end the request. */
 void upload_join(struct request *rq);
-/* The request's source gives up or is given up; it is told the reason. Another
+/* The request's time is over; should its source be heard again, it begins anew. Another
  * one takes over if nobody else uploads. Ends the request. */
-void upload_leave(struct request *rq, enum refuse_reason reason);
+void upload_leave(struct request *rq);
 /* Tells the request's source how the upload stands. */
 void upload_status(struct request *rq);
 /* A worker's note. */

@@ -270,22 +270,20 @@ enum status_code {
 	STATUS_CODE_COUNT
 };
 /* Why. Also in ANSWER; in RECEIPT and NOTICE the target's two alone. */
-#define REFUSE_REASONS(X)                                                                      \
-	X(TARGET_POLICY, "target address not allowed by the relay's configuration")            \
-	X(TARGET_UNREACHABLE, "no route to the target")                                        \
-	X(TARGET_DECLINED, "the target declined")                                              \
-	X(TARGET_FAILED, "the target could not store the data")                                \
-	X(TOO_LARGE, "larger than the relay accepts")                                          \
-	X(STORE_FULL, "the relay's store is full")                                             \
-	X(BUSY, "the relay is at its limit of concurrent uploads")                             \
-	X(RULE, "the relay does not accept this identifier rule")                              \
-	X(WRONG_IDENTIFIER, "the uploaded data does not match the identifier")                 \
-	X(UPLOAD_TIMEOUT, "the upload stopped making progress")                                \
-	X(MEMBERS_ONLY, "the relay serves its domains' members only")                          \
-	X(QUOTA, "the domain's share of the relay is used up")                                 \
-	X(PROOF, "the proof of possession is wrong")                                           \
-	X(INTERNAL, "internal error of the relay")                                             \
-	X(UPLOAD_SLOW, "the upload was slower than that of another source with the same data") \
+#define REFUSE_REASONS(X)                                                           \
+	X(TARGET_POLICY, "target address not allowed by the relay's configuration") \
+	X(TARGET_UNREACHABLE, "no route to the target")                             \
+	X(TARGET_DECLINED, "the target declined")                                   \
+	X(TARGET_FAILED, "the target could not store the data")                     \
+	X(TOO_LARGE, "larger than the relay accepts")                               \
+	X(STORE_FULL, "the relay's store is full")                                  \
+	X(BUSY, "the relay is at its limit of concurrent uploads")                  \
+	X(RULE, "the relay does not accept this identifier rule")                   \
+	X(WRONG_IDENTIFIER, "the uploaded data does not match the identifier")      \
+	X(MEMBERS_ONLY, "the relay serves its domains' members only")               \
+	X(QUOTA, "the domain's share of the relay is used up")                      \
+	X(PROOF, "the proof of possession is wrong")                                \
+	X(INTERNAL, "internal error of the relay")                                  \
 	X(TARGET_STOPPED, "the target was stopped before it had all of it")
 enum refuse_reason {
 	REFUSE_NONE = 0,

@@ -77,7 +77,8 @@ void relay_open(struct relay *r, uint32_t seed)
 	r->random = seed;
 	r->serving = STATUS_SERVING_PRIVATE;
 	r->rx = udp_rx_create();
-	if (r->rx == NULL || udp_open(&r->udp, &local, 4 << 20) < 0 || socket_local(&r->udp, &r->addr) < 0)
+	if (r->rx == NULL || udp_open(&r->udp, &local, 4 << 20) < 0 ||
+	    socket_local(&r->udp, &r->addr) < 0)
 		abort();
 	token_ring_derive(&r->keys, master, unix_now());
 }

@@ -8,6 +8,7 @@
 
 /* What the next SEND, PULL or RECEIPT is about. */
 struct scene_about {
+	uint32_t deadline; /* of the SEND, seconds; 0: a minute */
 	const struct ident *id;
 	uint64_t length;
 	struct addr target;

@@ -23,8 +23,9 @@
 
 /* How somebody sends. */
 struct source {
-	uint8_t content; /* what its chunks begin with: 0 is right */
-	uint64_t every;	 /* microseconds between chunks; 0: answers every PULL at once */
+	uint8_t content;   /* what its chunks begin with: 0 is right */
+	uint64_t every;	   /* microseconds between chunks; 0: answers every PULL at once */
+	uint64_t still[2]; /* it is stopped from here to there */
 	/* what it was told */
 	bool waited, uploaded, stored, served;
 	uint8_t refused; /* enum refuse_reason */
@@ -85,6 +86,7 @@ static void send_say(unsigned int i, uint8_t transfer)
 	about.length = sizeof(bytes);
 	about.target = scene_person(&scene, TARGET)->addr;
 	about.transfer = transfer;
+	about.deadline = 300;
 	scene_send(&scene, person(i), buf, make_send(person(i), &c, buf));
 }
 
@@ -182,6 +184,8 @@ static void run(unsigned int n, uint64_t us)
 		for (unsigned int i = 0; i < n; i++) {
 			struct source *s = &sources[i];
 
+			if (passed >= s->still[0] && passed < s->still[1])
+				continue;
 			if (passed % SECOND == 0 && !s->served && s->refused == 0)
 				send_say(i, (uint8_t)i);
 			everybody_reads();
@@ -204,7 +208,10 @@ static void trickle_blocks_nobody(void **state)
 	assert_true(sources[1].waited);
 	assert_true(sources[1].stored);
 	assert_true(sources[1].stored_at <= 5 * SECOND);
-	assert_int_equal(sources[0].refused, REFUSE_UPLOAD_SLOW);
+	/* which is no verdict: it waited, and what it wanted to send is here */
+	assert_int_equal(sources[0].refused, 0);
+	assert_true(sources[0].waited);
+	assert_true(sources[0].served);
 }
 
 /* Nor do several, however they divide it among them. */
@@ -228,6 +235,87 @@ static void slow_source_alone_is_let_be(void **state)
 	run(1, 50 * SECOND); /* below its deadline */
 	assert_int_equal(sources[0].refused, 0);
 	assert_true(sources[0].uploaded);
+}
+
+/* Stopped in the middle for whatever time, it goes on where it was. */
+static void stopped_source_goes_on(void **state)
+{
+	static const unsigned int seconds[] = {4, 7, 60, 110};
+
+	for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+		if (i > 0) {
+			teardown(state);
+			setup(state);
+		}
+		sources[0] = (struct source){
+			.every = STEP,
+			.still = {2 * SECOND, (2 + seconds[i]) * SECOND},
+		};
+		run(1, (2 + seconds[i]) * SECOND);
+		assert_false(sources[0].stored);
+		run(1, 34 * SECOND); /* in 35 s it sends all of it, and it had begun */
+		assert_true(sources[0].stored);
+		assert_int_equal(sources[0].refused, 0);
+		assert_int_equal(scene.box->control.counters.uploads_put_off, 0);
+	}
+}
+
+/* For two minutes; then it begins anew. */
+static void stopped_for_long(void **state)
+{
+	(void)state;
+	sources[0] = (struct source){
+		.every = STEP,
+		.still = {2 * SECOND, 125 * SECOND},
+	};
+	run(1, 124 * SECOND);
+	assert_int_equal(scene.box->control.uploads.active, 0);
+	run(1, 40 * SECOND);
+	assert_true(sources[0].stored);
+	assert_int_equal(sources[0].refused, 0);
+}
+
+/* Others go first: who waits for the same blob after five seconds, and who wants another
+ * one as soon as there is no room. */
+static void stopped_source_lets_others_go_first(void **state)
+{
+	(void)state;
+	sources[0] = (struct source){
+		.every = STEP,
+		.still = {2 * SECOND, 40 * SECOND},
+	};
+	run(1, 3 * SECOND);
+	run(2, 8 * SECOND);
+	assert_true(sources[1].waited);
+	assert_true(sources[1].stored);
+	run(1, 35 * SECOND);
+	assert_true(sources[0].served);
+	assert_false(sources[0].stored);
+	assert_int_equal(sources[0].refused, 0);
+}
+
+static void stopped_source_makes_room(void **state)
+{
+	struct control *ctl = &scene.box->control;
+
+	(void)state;
+	sources[0] = (struct source){
+		.every = STEP,
+		.still = {2 * SECOND, 40 * SECOND},
+	};
+	run(1, 4 * SECOND);
+	assert_int_equal(ctl->uploads.active, 1);
+	assert_false(uploads_reclaim(ctl)); /* it has not been so for long */
+	run(1, 4 * SECOND);
+	assert_true(uploads_reclaim(ctl));
+	assert_int_equal(ctl->uploads.active, 0);
+	assert_int_equal(ctl->counters.uploads_put_off, 1);
+	assert_false(uploads_reclaim(ctl));
+	run(1, STEP);
+	assert_true(sources[0].waited);
+	run(1, 80 * SECOND);
+	assert_true(sources[0].stored);
+	assert_int_equal(sources[0].refused, 0);
 }
 
 /* Both send the truth: the faster one serves both, and nobody is refused. */
@@ -285,6 +373,10 @@ int main(void)
 		TEST(trickle_blocks_nobody),
 		TEST(many_trickles_block_nobody),
 		TEST(slow_source_alone_is_let_be),
+		TEST(stopped_source_goes_on),
+		TEST(stopped_for_long),
+		TEST(stopped_source_lets_others_go_first),
+		TEST(stopped_source_makes_room),
 		TEST(faster_source_uploads_beside),
 		TEST(bytes_never_mix),
 		TEST(own_transfers_do_not_compete),
