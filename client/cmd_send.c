@@ -15,7 +15,7 @@ struct arguments {
 	int encrypt; /* enum ow_encrypt, 0: not encrypted */
 	int via;     /* enum ow_via, 0: not said */
 	int rule;
-	uint32_t timeout_ms;
+	uint32_t timeout_ms, limit_ms;
 	bool json;
 };
 
@@ -41,6 +41,7 @@ static int arguments_parse(int argc, char **argv, struct arguments *a, struct cl
 		{"central", required_argument, NULL, 'c'},
 		{"rule", required_argument, NULL, 'r'},
 		{"timeout", required_argument, NULL, 's'},
+		{"limit", required_argument, NULL, 'l'},
 		{"domain-key", required_argument, NULL, 'd'},
 		{"encrypt", required_argument, NULL, 'e'},
 		{"recipient", required_argument, NULL, 'k'},
@@ -80,9 +81,10 @@ static int arguments_parse(int argc, char **argv, struct arguments *a, struct cl
 		case 's':
 			if (option_seconds(argv, "--timeout", optarg, &a->timeout_ms) < 0)
 				return EXIT_USAGE;
-			if (a->timeout_ms > DEADLINE_MAX * 1000)
-				return usage_error(argv, "--timeout: %d seconds at most",
-						   DEADLINE_MAX);
+			break;
+		case 'l':
+			if (option_seconds(argv, "--limit", optarg, &a->limit_ms) < 0)
+				return EXIT_USAGE;
 			break;
 		case 'd':
 			a->domain_key = optarg;
@@ -198,6 +200,7 @@ int cmd_send(int argc, char **argv)
 		o.content_key_file = config.content_key;
 	o.rule = a.rule;
 	o.timeout_ms = a.timeout_ms;
+	o.limit_ms = a.limit_ms;
 	o.stop = stop_on_signals();
 	if (progress_begin(&progress)) {
 		o.progress = progress_show;

@@ -11,7 +11,7 @@ const struct command commands[] = {
 	 "FILE --to ADDR[:PORT] [--via private|central] [--private ADDR[:PORT]]\n"
 	 "                     [--central ADDR[:PORT]] [--domain-key FILE] [--rule sha256|xxh3]\n"
 	 "                     [--encrypt shared|random --recipient PUBKEY [--content-key FILE]]\n"
-	 "                     [--timeout S] [--json]",
+	 "                     [--timeout S] [--limit S] [--json]",
 	 "Sends FILE to the target and ends when the target confirmed the verified file.\n\n"
 	 "  --to ADDR[:PORT]        the target (port 4871)\n"
 	 "  --via private|central   the relay to use; asked for on a terminal if absent\n"
@@ -23,7 +23,8 @@ const struct command commands[] = {
 	 "                          share, so that it is uploaded once, or a new one each time\n"
 	 "  --recipient PUBKEY      the public key of the target's identity: who may read it\n"
 	 "  --content-key FILE      shared: the domain's secret, from `oncewire keygen content`\n"
-	 "  --timeout S             give up after S seconds (default: 300, at most 3600)\n"
+	 "  --timeout S             give up after S seconds without progress (default: 120)\n"
+	 "  --limit S               give up after S seconds in any case (default: never)\n"
 	 "  --json                  print one object: id, bytes, outcome, uploaded_bytes,\n"
 	 "                          delivered, seconds\n"},
 	{"recv", cmd_recv,

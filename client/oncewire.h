@@ -51,7 +51,7 @@ enum ow_code {
 	OW_FAILED = -1,	     /* on this machine: file, directory, memory, socket */
 	OW_INVALID = -2,     /* an option is missing or out of range */
 	OW_UNREACHABLE = -3, /* the relay does not answer */
-	OW_UNCONFIRMED = -4, /* the target did not confirm before the timeout */
+	OW_UNCONFIRMED = -4, /* the target did not confirm in time */
 	OW_REFUSED = -5,     /* the relay, or the target through it, refused */
 	OW_CHANGED = -6,     /* the file was changed while it was sent */
 	OW_TIMEOUT = -7,     /* ow_receive: fewer files than asked for arrived in time */
@@ -78,7 +78,7 @@ OW_API int ow_identify(const char *path, int rule, char *id, uint64_t *bytes);
 enum ow_phase {
 	OW_HASHING = 1, /* bytes hashed; shared encryption: of the file, then of its ciphertext */
 	OW_UPLOADING,	/* bytes sent to the relay, repetitions not counted */
-	OW_WAITING,	/* for the target: milliseconds of the timeout that have passed */
+	OW_WAITING,	/* for the target: milliseconds that have passed, of those it may take */
 	OW_DELIVERING,	/* bytes the target has, as far as it has reported */
 	OW_RECEIVING,	/* receiver: bytes of all deliveries that are under way */
 };
@@ -128,7 +128,8 @@ struct ow_send_options {
 	const char *recipient;	      /* required then: public key of the target's identity, hex */
 	const char *content_key_file; /* required for OW_ENCRYPT_SHARED: the domain's */
 
-	uint32_t timeout_ms; /* from open to confirmation, up to 3,600,000; default 300,000 */
+	uint32_t timeout_ms; /* without progress; default 120,000 */
+	uint32_t limit_ms;   /* from open to confirmation; default: none */
 	uint64_t rate;	     /* upload at most so many bytes a second; default 1,000,000,000 */
 
 	/* Key file of the domain to send as a member of; default: of none, which a

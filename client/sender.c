@@ -8,10 +8,9 @@
 
 #define SEND_FIRST (250 * MILLISECOND)
 #define SEND_LONGEST (1 * SECOND)
-#define UNREACHABLE_AT_FIRST (5 * SECOND) /* before the first WELCOME */
-#define UNREACHABLE_LATER (10 * SECOND)	  /* after it: a relay may restart */
-#define HASH_SLICES 4			  /* pieces hashed in one call */
-#define RECEIVE_BATCHES 8		  /* read in one call */
+#define UNREACHABLE (5 * SECOND) /* before the first WELCOME; after it only time counts */
+#define HASH_SLICES 4		 /* pieces hashed in one call */
+#define RECEIVE_BATCHES 8	 /* read in one call */
 #define REPORT_EVERY (100 * MILLISECOND)
 #define PROOF_FIRST (100 * MILLISECOND) /* between proofs; doubles */
 #define PROOF_LONGEST (2 * SECOND)
@@ -26,6 +25,12 @@ static void busy_take(struct ow_sender *s, uint32_t retry_after, uint64_t now)
 {
 	s->busy_until = now + retry_after * MILLISECOND;
 	send_plan(s, s->send_at);
+}
+
+/* When it is given up. */
+static uint64_t sender_deadline(const struct ow_sender *s)
+{
+	return earlier(s->moved + s->patience, s->limit);
 }
 
 /* ---- what comes in ---- */
@@ -73,6 +78,22 @@ static void challenge_take(struct ow_sender *s, const struct challenge *c, uint6
 		send_plan(s, s->prove_at > now ? s->prove_at : now);
 }
 
+/* What may pass does not end a transfer that had begun. */
+static int refusal_take(struct ow_sender *s, uint8_t reason, uint64_t now)
+{
+	const uint32_t begun = 1U << STATUS_UPLOAD | 1U << STATUS_STORED |
+			       1U << STATUS_SERVING_PRIVATE | 1U << STATUS_SERVING_CENTRAL |
+			       1U << STATUS_DELIVERING;
+	const bool passes = reason == REFUSE_TARGET_UNREACHABLE || reason == REFUSE_STORE_FULL ||
+			    reason == REFUSE_BUSY || reason == REFUSE_INTERNAL;
+
+	if (!passes || !(s->seen & begun))
+		return sender_refused(s, reason);
+	s->obstacle = reason;
+	send_plan(s, now + SEND_LONGEST);
+	return 0;
+}
+
 static int status_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 {
 	struct status st;
@@ -80,6 +101,8 @@ static int status_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 	if (status_decode(f, &st) != DROP_NONE || st.leg != 0 ||
 	    memcmp(st.transfer, s->transfer, TRANSFER_SIZE) != 0)
 		return 0;
+	if (!(s->seen & 1U << st.code))
+		s->moved = now;
 	s->seen |= 1U << st.code;
 	if (st.code != s->newest) /* something happens: ask again sooner */
 		s->send_wait = SEND_FIRST;
@@ -92,10 +115,12 @@ static int status_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 	if (st.code == STATUS_DELIVERED)
 		delivered_take(s, &st);
 	if (st.code == STATUS_DELIVERING && st.bytes <= s->blob.length &&
-	    st.bytes > s->delivered_bytes)
+	    st.bytes > s->delivered_bytes) {
 		s->delivered_bytes = st.bytes;
+		s->moved = now;
+	}
 	if (st.code == STATUS_REFUSED)
-		return sender_refused(s, st.reason);
+		return refusal_take(s, st.reason, now);
 	return 0;
 }
 
@@ -158,6 +183,9 @@ static int welcome_take(struct ow_sender *s, const struct frame *f, const struct
 	if (sender_length(s) > (uint64_t)s->relay.longest << 20 && s->relay.longest != 0)
 		return sender_too_long(s);
 	s->unanswered = 0;
+	if (!s->begun)
+		s->moved = now;
+	s->begun = true;
 	send_plan(s, now);
 	return 0;
 }
@@ -232,7 +260,7 @@ static int ciphertext_begin(struct ow_sender *s)
 	return sender_encrypt_shared(s, &s->id);
 }
 
-static int hash_run(struct ow_sender *s)
+static int hash_run(struct ow_sender *s, uint64_t now)
 {
 	const uint8_t *bytes;
 	uint64_t rest;
@@ -248,6 +276,7 @@ static int hash_run(struct ow_sender *s)
 		ident_update(s->hash, bytes, rest);
 		s->hashed += rest;
 	}
+	s->moved = now;
 	if (s->hashed < s->blob.length)
 		return 0;
 	if (blob_changed(&s->blob))
@@ -289,7 +318,8 @@ static void send_emit(struct ow_sender *s, uint64_t now)
 		.meta = s->meta,
 		.meta_len = s->meta_len,
 		.rule = s->rule,
-		.deadline = (uint32_t)((s->deadline - now + SECOND - 1) / SECOND),
+		.deadline = (uint32_t)earlier((sender_deadline(s) - now + SECOND - 1) / SECOND,
+					      DEADLINE_MAX),
 		.length = s->blob.length,
 		.proof = s->proved ? &s->proof : NULL,
 		.sealed_key = s->has_sealed ? s->sealed_key : NULL,
@@ -321,14 +351,13 @@ static void relay_try_next(struct ow_sender *s, uint64_t now)
 
 static int timers_run(struct ow_sender *s, uint64_t now)
 {
-	uint64_t patience = s->relay.known ? UNREACHABLE_LATER : UNREACHABLE_AT_FIRST;
+	uint64_t distinct = s->upload.distinct;
 	int ret;
 
-	if (now >= s->deadline)
-		return sender_late(s);
+	if (now >= sender_deadline(s))
+		return sender_late(s, now);
 	relay_try_next(s, now);
-	if (s->relay.asking && now - s->relay.asked_since >= patience &&
-	    (!s->relay.known || now - s->relay.heard >= patience))
+	if (!s->begun && s->relay.asking && now - s->relay.asked_since >= UNREACHABLE)
 		return sender_unreachable(s);
 	if (peer_refused(&s->relay, now))
 		return sender_key_refused(s);
@@ -344,12 +373,14 @@ static int timers_run(struct ow_sender *s, uint64_t now)
 	ret = upload_run(&s->upload, &s->blob, &s->udp, &s->relay, now);
 	if (ret < 0)
 		return sender_unreadable(s, -ret);
+	if (s->upload.distinct > distinct)
+		s->moved = now;
 	return 0;
 }
 
 uint64_t sender_due(const struct ow_sender *s)
 {
-	uint64_t due = earlier(s->deadline, peer_due(&s->relay));
+	uint64_t due = earlier(sender_deadline(s), peer_due(&s->relay));
 
 	if (s->fault.code != OW_OK || s->delivered || s->hash != NULL)
 		return 0;
@@ -387,7 +418,7 @@ static bool sender_waits(struct ow_sender *s, uint64_t now)
 		return false;
 	if (s->waits_since == 0)
 		s->waits_since = now;
-	return now - s->waits_since >= SECOND && now < s->deadline;
+	return now - s->waits_since >= SECOND && now < sender_deadline(s);
 }
 
 static void progress_report(struct ow_sender *s, uint64_t now)
@@ -401,8 +432,8 @@ static void progress_report(struct ow_sender *s, uint64_t now)
 	if (s->upload.distinct > 0 && s->phase < OW_WAITING)
 		phase_report(s, OW_UPLOADING, s->upload.distinct, s->blob.length, now);
 	if (sender_waits(s, now))
-		phase_report(s, OW_WAITING, (now - s->opened) / MILLISECOND,
-			     (s->deadline - s->opened) / MILLISECOND, now);
+		phase_report(s, OW_WAITING, (now - s->moved) / MILLISECOND,
+			     (sender_deadline(s) - s->moved) / MILLISECOND, now);
 	if (s->delivered_bytes > 0 || s->delivered)
 		phase_report(s, OW_DELIVERING, s->delivered_bytes, s->blob.length, now);
 }
@@ -415,7 +446,7 @@ static int sender_turn(struct ow_sender *s, uint64_t now)
 
 	ret = frames_take(s, now);
 	if (ret == 0 && s->hash != NULL)
-		ret = hash_run(s);
+		ret = hash_run(s, now);
 	if (ret == 0 && !s->delivered)
 		ret = timers_run(s, now);
 	udp_flush(&s->udp, s->tx);

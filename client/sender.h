@@ -12,7 +12,7 @@
 #include "client/upload.h"
 #include "client/wait.h"
 
-#define SEND_TIMEOUT_MS 300000 /* default */
+#define SEND_TIMEOUT_MS 120000 /* default */
 
 struct ow_sender {
 	struct fault fault;
@@ -44,14 +44,19 @@ struct ow_sender {
 	bool has_sealed; /* the blob is encrypted, sealed_key goes with it */
 	uint8_t sealed_key[SEALED_KEY_SIZE];
 
-	uint64_t opened, deadline, finished; /* microseconds */
-	uint64_t send_at;		     /* when the next SEND is due */
-	uint64_t send_wait;		     /* and how long after it the one that follows */
-	uint64_t busy_until;		     /* the relay wants no SEND before; 0: it never said */
-	uint32_t unanswered;		     /* SENDs since the relay was last heard */
-	uint32_t seen;			     /* bit (1 << enum status_code) */
-	uint8_t newest;			     /* enum status_code */
-	uint64_t delivered_bytes;	     /* as STATUS_DELIVERING says */
+	uint64_t opened, finished; /* microseconds */
+	uint64_t patience;	   /* so long without progress, and it is given up */
+	uint64_t moved;		   /* when there was progress */
+	uint64_t limit;		   /* when it is given up in any case, NEVER: not */
+	bool begun;		   /* a relay has answered */
+	uint8_t obstacle;	   /* enum refuse_reason, which may pass; in newest REFUSED */
+	uint64_t send_at;	   /* when the next SEND is due */
+	uint64_t send_wait;	   /* and how long after it the one that follows */
+	uint64_t busy_until;	   /* the relay wants no SEND before; 0: it never said */
+	uint32_t unanswered;	   /* SENDs since the relay was last heard */
+	uint32_t seen;		   /* bit (1 << enum status_code) */
+	uint8_t newest;		   /* enum status_code */
+	uint64_t delivered_bytes;  /* as STATUS_DELIVERING says */
 	bool challenged, proved;
 	struct challenge challenge; /* the newest */
 	struct proof proof;	    /* that the blob is here; goes with every SEND */
@@ -91,7 +96,7 @@ int sender_too_long(struct ow_sender *s);  /* for what the relay takes */
 int sender_misnamed(struct ow_sender *s);  /* the relay's role is not `via` */
 int sender_refused(struct ow_sender *s, uint8_t reason);
 int sender_key_refused(struct ow_sender *s);
-int sender_late(struct ow_sender *s);
+int sender_late(struct ow_sender *s, uint64_t now);
 /* enum ow_outcome */
 int sender_outcome(const struct ow_sender *s);
 

@@ -4,6 +4,8 @@
 #include "client/clock.h"
 #include "client/sender.h"
 
+#define SILENT_AFTER (5 * SECOND)
+
 static bool status_seen(const struct ow_sender *s, uint8_t code)
 {
 	return s->seen & 1U << code;
@@ -115,38 +117,49 @@ int sender_key_refused(struct ow_sender *s)
 			 addr_text(&s->relay.addr, relay), member_text(s->relay.member, member));
 }
 
-int sender_late(struct ow_sender *s)
+/* As far as is known. */
+static bool relay_silent(const struct ow_sender *s, uint64_t now)
+{
+	return s->relay.asking && now - s->relay.heard >= SILENT_AFTER;
+}
+
+int sender_late(struct ow_sender *s, uint64_t now)
 {
 	char relay[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX];
-	double seconds = (double)(s->deadline - s->opened) / SECOND;
+	double seconds = (double)(now - (now >= s->limit ? s->opened : s->moved)) / SECOND;
 
 	if (s->hash != NULL)
 		return fault_set(&s->fault, OW_UNCONFIRMED,
-				 "hashing was not finished after %g s; allow more time", seconds);
+				 "hashing was not finished after %.3g s; allow more time", seconds);
 	addr_text(&s->relay.addr, relay);
 	if (s->seen == 0 && s->busy_until != 0)
 		return fault_set(&s->fault, OW_REFUSED,
-				 "relay %s was too busy for %g s; try again later", relay, seconds);
-	if (!s->relay.known || s->seen == 0)
+				 "relay %s was too busy for %.3g s; try again later", relay,
+				 seconds);
+	if (!s->relay.known || s->seen == 0 || relay_silent(s, now))
 		return sender_unreachable(s);
+	if (s->newest == STATUS_REFUSED)
+		return sender_refused(s, s->obstacle);
 	addr_text(&s->target, target);
 	if (s->newest == STATUS_WAITING)
 		return fault_set(&s->fault, OW_UNCONFIRMED,
-				 "after %g s relay %s was still waiting for another source that "
+				 "after %.3g s relay %s was still waiting for another source that "
 				 "uploads the same data; allow more time",
 				 seconds, relay);
 	if (s->newest == STATUS_UPLOAD)
 		return fault_set(&s->fault, OW_UNCONFIRMED,
-				 "the upload to relay %s was not finished after %g s; allow more "
-				 "time",
+				 now >= s->limit ? "the upload to relay %s was not finished after "
+						   "%.3g s; allow more time"
+						 : "relay %s asked for no more of the upload for "
+						   "%.3g s; allow more time",
 				 relay, seconds);
 	if (s->newest == STATUS_CHALLENGE)
 		return fault_set(&s->fault, OW_UNCONFIRMED,
-				 "relay %s did not take the proof that we have the file within %g "
-				 "s; allow more time",
+				 "relay %s did not take the proof that we have the file within "
+				 "%.3g s; allow more time",
 				 relay, seconds);
 	return fault_set(&s->fault, OW_UNCONFIRMED,
-			 "target %s did not confirm within %g s; check that `oncewire recv` runs "
+			 "target %s did not confirm within %.3g s; check that `oncewire recv` runs "
 			 "there and that relay %s reaches it",
 			 target, seconds, relay);
 }

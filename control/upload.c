@@ -70,13 +70,14 @@ static void request_refuse(struct request *rq, enum refuse_reason reason)
 	request_free(rq);
 }
 
-/* Does a source on this host upload it already? */
+/* Does a source on this host upload it already, and move? */
 static bool upload_by(const struct upload *u, const struct addr *host)
 {
 	const struct request *rq;
 
 	TAILQ_FOREACH (rq, &u->requests, waiter)
-		if (rq->attempt != NULL && addr_same_host(&rq->attempt->source, host))
+		if (rq->attempt != NULL && !attempt_stalled(rq->attempt) &&
+		    addr_same_host(&rq->attempt->source, host))
 			return true;
 	return false;
 }

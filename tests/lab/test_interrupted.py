@@ -23,7 +23,7 @@ def finish(process, receiver, path):
 
 
 @pytest.mark.parametrize("kind, host, seconds", [
-    ("pause", "source", 7), ("pause", "private", 5), ("carrier", "source", 3),
+    ("pause", "source", 7), ("pause", "private", 5), ("carrier", "source", 12),
 ])
 def test_upload(fresh_lab, make_blob, out, kind, host, seconds):
     """An upload is no wrong one because nothing came for a while."""
@@ -55,3 +55,29 @@ def test_hit(fresh_lab, make_blob, out, tmp_path, kind, host, seconds):
                 assert fault.wait(30) == 0
             finish(process, receiver, path)
     assert fresh_lab.status("private")["uploads"] == 1
+
+
+def test_slow_is_not_late(fresh_lab, make_blob, out):
+    """--timeout is of no progress, --limit of all."""
+    path = make_blob(1_000_000)
+    slow = "delay=5ms,rate=1mbit,queue=30k"  # 8.6 s
+    with fresh_lab.impaired("source", slow, slow):
+        sent, _ = fresh_lab.deliver(path, "private", out, timeout=4)
+        assert sent.outcome == "uploaded-private" and sent.json["seconds"] > 8
+        sent = fresh_lab.send(make_blob(1_000_000), "private", extra=["--limit", "3"])
+    assert sent.code == 4 and "was not finished after 3 s" in sent.err
+    assert 3 <= sent.json["seconds"] < 8
+
+
+def test_relay_that_stays_away(fresh_lab, make_blob, out):
+    """A transfer that had begun ends when its patience does, and says that the relay is gone."""
+    with fresh_lab.impaired("source", LINK, LINK):
+        with fresh_lab.receive(out, count=0, timeout=60) as receiver:
+            process = begin(fresh_lab, make_blob(SIZE), timeout=8)
+            time.sleep(1.5)
+            fresh_lab.stop_relay("private")
+            began = time.monotonic()
+            text, err = process.communicate(timeout=60)
+            assert process.returncode == 3 and "does not answer" in err, (text, err)
+            assert time.monotonic() - began > 7
+            receiver.process.terminate()

@@ -407,8 +407,11 @@ static void send_take(struct relay *r, const struct frame *f, const struct addr 
 		error_emit(r, f, from, ERROR_KEY, NULL);
 		r->careless = careless;
 	}
+	r->sends++;
 	if (r->refuse != 0) {
 		status_emit(r, STATUS_REFUSED, r->refuse, 0, NULL);
+	} else if (r->refuse_later != 0 && r->sends >= 2 && r->sends <= 4) {
+		status_emit(r, STATUS_REFUSED, r->refuse_later, 0, NULL);
 	} else if (f->key == 0 && r->domain != NULL) {
 		status_emit(r, STATUS_REFUSED, REFUSE_MEMBERS_ONLY, 0, NULL);
 	} else if (r->stored) {

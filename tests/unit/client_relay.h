@@ -19,6 +19,8 @@ struct relay {
 	uint32_t loss;	       /* frames in a thousand lost, in each direction */
 	uint8_t serving;       /* enum status_code of a hit */
 	uint8_t refuse;	       /* enum refuse_reason of every SEND, 0: none */
+	uint8_t refuse_later;  /* the same, but of the second to the fourth only */
+	uint32_t sends;	       /* answered */
 	bool central;	       /* says that it is one */
 	uint16_t longest;      /* MiB that it says it takes, 0: nothing */
 	uint8_t speaks;	       /* another version than ours, 0: ours */

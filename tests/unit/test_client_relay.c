@@ -273,6 +273,37 @@ static void test_too_long_for_the_relay(void **state)
 	assert_int_equal(world_run(w, true), OW_OK);
 }
 
+/* In the middle, what may pass is waited out. */
+static void test_refused_later(void **state)
+{
+	static const struct {
+		uint8_t reason;
+		bool final;
+	} cases[] = {
+		{REFUSE_TARGET_UNREACHABLE, false},
+		{REFUSE_INTERNAL, false},
+		{REFUSE_MEMBERS_ONLY, true},
+	};
+	struct world *w;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		world_setup((void **)&w);
+		w->relay->refuse_later = cases[i].reason;
+		w->relay->mute_offers = cases[i].final;
+		relay_store(w->relay, w->data, 5000);
+		world_send(w, 5000, 20000); /* nobody listens yet */
+		while (w->relay->sends < (cases[i].final ? 2 : 4)) {
+			ow_sender_process(w->sender);
+			relay_run(w->relay);
+			usleep(1000);
+		}
+		world_receive(w, 0, false);
+		assert_int_equal(world_run(w, false), cases[i].final ? OW_REFUSED : OW_OK);
+		world_teardown((void **)&w);
+	}
+}
+
 static void test_refused_for_an_unknown_reason(void **state)
 {
 	struct world *w = *state;
@@ -488,19 +519,18 @@ static void test_options(void **state)
 				       .target = "127.0.0.1",
 				       .data = "x",
 				       .size = 1};
-	struct ow_send_options bad[7];
+	struct ow_send_options bad[6];
 	size_t i;
 
-	for (i = 0; i < 7; i++)
+	for (i = 0; i < 6; i++)
 		bad[i] = good;
 	bad[0].relay = "nowhere";
 	bad[1].target = NULL;
 	bad[2].via = 3;
 	bad[3].rule = 9;
-	bad[4].timeout_ms = DEADLINE_MAX * 1000 + 1;
-	bad[5].rate = 1;
-	bad[6].relay = "127.0.0.1:0";
-	for (i = 0; i < 7; i++) {
+	bad[4].rate = 1;
+	bad[5].relay = "127.0.0.1:0";
+	for (i = 0; i < 6; i++) {
 		assert_int_equal(ow_sender_open(&bad[i], &w->sender), OW_INVALID);
 		assert_true(strlen(ow_sender_message(w->sender)) > 10);
 		assert_int_equal(ow_sender_process(w->sender), OW_INVALID);
@@ -533,6 +563,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_too_long_for_the_relay, world_setup,
 						world_teardown),
+		cmocka_unit_test(test_refused_later),
 		cmocka_unit_test_setup_teardown(test_refused_for_an_unknown_reason, world_setup,
 						world_teardown),
 		cmocka_unit_test_setup_teardown(test_no_common_version, world_setup,
