@@ -272,6 +272,7 @@ void uploads_pump(struct control *ctl)
 {
 	struct attempt *a;
 
+	uploads_put_off(ctl); /* nobody looks at an upload just now */
 	while ((a = TAILQ_FIRST(&ctl->uploads.dirty)) != NULL) {
 		TAILQ_REMOVE(&ctl->uploads.dirty, a, link);
 		a->dirty = false;

@@ -182,15 +182,21 @@ static struct attempt *longest_stalled(const struct uploads *us)
 
 bool uploads_reclaim(struct control *ctl)
 {
-	struct attempt *a = ctl->uploads.reclaiming ? NULL : longest_stalled(&ctl->uploads);
-
-	if (a == NULL)
+	if (longest_stalled(&ctl->uploads) == NULL)
 		return false;
-	/* who waited for it begins now, and must not reclaim in turn */
-	ctl->uploads.reclaiming = true;
-	upload_put_off(a);
-	ctl->uploads.reclaiming = false;
+	ctl->uploads.reclaims++;
 	return true;
+}
+
+void uploads_put_off(struct control *ctl)
+{
+	struct attempt *a;
+
+	for (; ctl->uploads.reclaims > 0; ctl->uploads.reclaims--) {
+		a = longest_stalled(&ctl->uploads);
+		if (a != NULL)
+			upload_put_off(a);
+	}
 }
 
 /* What its slowest and its fastest attempt do. False: it is too early to say, or

@@ -46,16 +46,18 @@ struct uploads {
 	struct attempt_list dirty;   /* with news since they were last pumped */
 	uint16_t free[UPLOAD_SLOTS]; /* stack of closed slots */
 	uint32_t free_count;
-	bool reclaiming;
+	uint32_t reclaims; /* attempts without progress that have to go */
 };
 
 void uploads_init(struct control *ctl);
 /* Hash threads and workers have stopped. */
 void uploads_fini(struct control *ctl);
 
-/* A limit is reached: ends the attempt that has been without progress for longest, if there
- * is one that others may go before. Its memory is free a little later. */
+/* A limit is reached: the attempt that has been without progress for longest will go. False:
+ * there is none that others may go before. */
 bool uploads_reclaim(struct control *ctl);
+/* Ends those. Their memory is free a little later. */
+void uploads_put_off(struct control *ctl);
 /* Each second: lets others upload beside sources that are slow. */
 void uploads_review(struct control *ctl);
 /* Waits for, or starts, the upload of the request's blob. May end the request. */

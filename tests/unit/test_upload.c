@@ -308,6 +308,7 @@ static void stopped_source_makes_room(void **state)
 	assert_false(uploads_reclaim(ctl)); /* it has not been so for long */
 	run(1, 4 * SECOND);
 	assert_true(uploads_reclaim(ctl));
+	run(1, STEP);
 	assert_int_equal(ctl->uploads.active, 0);
 	assert_int_equal(ctl->counters.uploads_put_off, 1);
 	assert_false(uploads_reclaim(ctl));
