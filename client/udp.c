@@ -335,7 +335,9 @@ int udp_burst(struct udp *u, const struct addr *to, struct iovec (*iov)[2], stru
 		while (sent < 0 && errno == EINTR);
 		if (sent >= 0 || errno == EAGAIN)
 			return sent;
-		u->cut = false; /* not through this interface, or over this path's MTU */
+		/* not through this interface, or over this path's MTU */
+		if (errno == EINVAL || errno == EIO || errno == EMSGSIZE)
+			u->cut = false;
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		msgs[i].msg_hdr = m;

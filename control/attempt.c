@@ -12,11 +12,11 @@
 #define GROW_STEP 224u	  /* chunks: memory is taken four extents at a time */
 #define WINDOW_MAX 1024u  /* chunks in flight, one upload */
 #define WINDOW_MIN 8u
-#define BITS_SHORT 65536u  /* bytes: of blobs up to about 200 MB */
+#define BITS_SHORT 65536u  /* bytes: of blobs up to about a megabyte */
 #define STALL_US 5000000u  /* without a new chunk: others go first */
 #define GROW_WAIT_US 50000 /* until what was reclaimed is free */
 
-static void attempt_mark(struct attempt *a)
+void attempt_mark(struct attempt *a)
 {
 	if (!a->dirty)
 		TAILQ_INSERT_TAIL(&a->ctl->uploads.dirty, a, link);
@@ -255,10 +255,11 @@ static void attempt_pump(struct attempt *a)
 		event_del(a->timer);
 		return;
 	}
+	a->goes = a->goes && attempt_stalled(a);
 	if (attempt_stalled(a) && upload_stalled(a))
 		return;
 	if (!attempt_grow(a)) {
-		if (attempt_stalled(a) || !uploads_reclaim(a->ctl))
+		if (attempt_stalled(a) || !uploads_reclaim(a->ctl, NULL))
 			upload_failed(a, REFUSE_STORE_FULL);
 		else
 			event_add(a->timer, &grow_wait);
@@ -272,7 +273,6 @@ void uploads_pump(struct control *ctl)
 {
 	struct attempt *a;
 
-	uploads_put_off(ctl); /* nobody looks at an upload just now */
 	while ((a = TAILQ_FIRST(&ctl->uploads.dirty)) != NULL) {
 		TAILQ_REMOVE(&ctl->uploads.dirty, a, link);
 		a->dirty = false;
@@ -352,12 +352,16 @@ static enum refuse_reason quota_check(struct control *ctl, const struct domain *
 	return REFUSE_NONE;
 }
 
-/* Is there room for one more of this source's? */
-static bool slot_free(struct control *ctl, const struct request *rq)
+/* Is there room for one more, of this source? If not, some is made for when it asks again. */
+static bool slot_free(struct control *ctl, const struct addr *source)
 {
-	return ctl->uploads.active < ctl->config->max_uploads && ctl->uploads.free_count > 0 &&
-	       *tally_of(&ctl->uploads.hosts, &rq->key.source) <
-		       ctl->config->max_uploads_per_source;
+	const bool full =
+		ctl->uploads.active >= ctl->config->max_uploads || ctl->uploads.free_count == 0;
+
+	if (!full && *tally_of(&ctl->uploads.hosts, source) < ctl->config->max_uploads_per_source)
+		return true;
+	uploads_reclaim(ctl, full ? NULL : source);
+	return false;
 }
 
 enum refuse_reason attempt_start(struct upload *u, struct request *rq)
@@ -371,10 +375,8 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 
 	if (d == NULL) /* the key was retired meanwhile */
 		return REFUSE_MEMBERS_ONLY;
-	if (!slot_free(ctl, rq)) {
-		uploads_reclaim(ctl); /* for when it asks again */
+	if (!slot_free(ctl, &rq->key.source))
 		return REFUSE_BUSY;
-	}
 	reason = quota_check(ctl, d, rq->length);
 	if (reason != REFUSE_NONE) {
 		ctl->usage[d->slot].refused++;
@@ -388,7 +390,7 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 		attempt_memory_free(a);
 		if (ret == -EFBIG)
 			return REFUSE_TOO_LARGE;
-		return uploads_reclaim(ctl) ? REFUSE_BUSY : REFUSE_STORE_FULL;
+		return uploads_reclaim(ctl, NULL) ? REFUSE_BUSY : REFUSE_STORE_FULL;
 	}
 	a->request = rq;
 	a->source = rq->key.source;

@@ -20,6 +20,7 @@ struct attempt {
 	bool committed; /* the blob belongs to the index now */
 	bool hashing;	/* the job is with the hash threads */
 	bool dirty;
+	bool goes;	     /* for lack of progress, to make room */
 	uint32_t contiguous; /* chunks received without a gap */
 	uint32_t hashed;     /* chunks hashed */
 	uint32_t limit;	     /* chunks that have memory */
@@ -38,6 +39,8 @@ struct attempt {
 	TAILQ_ENTRY(attempt) link; /* in uploads.dirty */
 };
 
+/* It is looked at in the next pump. */
+void attempt_mark(struct attempt *a);
 /* Starts pulling from the request's source. REFUSE_NONE, or why not. BUSY: now. */
 enum refuse_reason attempt_start(struct upload *u, struct request *rq);
 /* Detaches it from its upload; memory goes once nobody can touch it any more. */

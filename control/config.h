@@ -83,7 +83,7 @@ struct config {
 	uint32_t max_uploads_per_source;
 	uint32_t max_waiters; /* SENDs that wait for an upload or a query, in all */
 	uint32_t max_waiters_per_source;
-	uint32_t upload_credit; /* chunks in flight over all uploads */
+	uint32_t upload_credit; /* chunks in flight over all uploads, in 10 ms of a long path */
 	uint32_t lease_seconds; /* longest lease granted */
 	uint32_t max_leases;
 	uint32_t max_leases_per_host;

@@ -144,7 +144,9 @@ static void upload_put_off(struct attempt *a)
 
 bool upload_stalled(struct attempt *a)
 {
-	if (upload_elect(a->request->upload) != NULL)
+	if (a->goes)
+		upload_put_off(a);
+	else if (upload_elect(a->request->upload) != NULL)
 		upload_demote(a);
 	else if (a->ctl->now_us - a->window.progress >= ATTEMPT_PARK_US)
 		upload_put_off(a);
@@ -166,37 +168,28 @@ static struct attempt *stalled_of(const struct upload *u)
 	return found;
 }
 
-static struct attempt *longest_stalled(const struct uploads *us)
+/* Who is at its own limit must not take the place of others. */
+bool uploads_reclaim(struct control *ctl, const struct addr *host)
 {
-	struct attempt *found = NULL, *a;
+	struct attempt *found = NULL;
 	struct upload *u, *next;
+	struct request *rq;
 
-	HASH_ITER(hh, us->by_key, u, next)
-	{
-		a = stalled_of(u);
-		if (a != NULL && (found == NULL || a->window.progress < found->window.progress))
+	HASH_ITER(hh, ctl->uploads.by_key, u, next)
+	TAILQ_FOREACH (rq, &u->requests, waiter) {
+		struct attempt *a = rq->attempt;
+
+		if (a == NULL || a->goes || !attempt_stalled(a) ||
+		    (host != NULL && !addr_same_host(&a->source, host)))
+			continue;
+		if (found == NULL || a->window.progress < found->window.progress)
 			found = a;
 	}
-	return found;
-}
-
-bool uploads_reclaim(struct control *ctl)
-{
-	if (longest_stalled(&ctl->uploads) == NULL)
+	if (found == NULL)
 		return false;
-	ctl->uploads.reclaims++;
+	found->goes = true;
+	attempt_mark(found);
 	return true;
-}
-
-void uploads_put_off(struct control *ctl)
-{
-	struct attempt *a;
-
-	for (; ctl->uploads.reclaims > 0; ctl->uploads.reclaims--) {
-		a = longest_stalled(&ctl->uploads);
-		if (a != NULL)
-			upload_put_off(a);
-	}
 }
 
 /* What its slowest and its fastest attempt do. False: it is too early to say, or

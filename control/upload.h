@@ -46,18 +46,16 @@ struct uploads {
 	struct attempt_list dirty;   /* with news since they were last pumped */
 	uint16_t free[UPLOAD_SLOTS]; /* stack of closed slots */
 	uint32_t free_count;
-	uint32_t reclaims; /* attempts without progress that have to go */
 };
 
 void uploads_init(struct control *ctl);
 /* Hash threads and workers have stopped. */
 void uploads_fini(struct control *ctl);
 
-/* A limit is reached: the attempt that has been without progress for longest will go. False:
- * there is none that others may go before. */
-bool uploads_reclaim(struct control *ctl);
-/* Ends those. Their memory is free a little later. */
-void uploads_put_off(struct control *ctl);
+/* A limit of the relay's, or of a host's (else NULL), is reached: the attempt, or that host's,
+ * that has been without progress for longest will go at the next pump, and its memory a
+ * little later. False: there is none that others may go before. */
+bool uploads_reclaim(struct control *ctl, const struct addr *host);
 /* Each second: lets others upload beside sources that are slow. */
 void uploads_review(struct control *ctl);
 /* Waits for, or starts, the upload of the request's blob. May end the request. */

@@ -83,7 +83,7 @@ ROWS = [
         "reason = DROP_NONE & cookie_check("),
     Row("state exhaustion", SECURITY + "test_spoofed_sources_and_state_exhaustion",
         "control/attempt.c",
-        "<\n\t\t       ctl->config->max_uploads_per_source;", "<= UINT32_MAX;"),
+        "< ctl->config->max_uploads_per_source)", "<= UINT32_MAX)"),
     Row("flood of strangers", "test_shed",
         "dataplane/shed.c", "\t\treturn DROP_SHED_SOURCE;", "\t\treturn DROP_NONE;"),
     Row("consent: lease over", SECURITY + "test_consent_gone_stale",

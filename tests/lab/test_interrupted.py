@@ -22,20 +22,23 @@ def finish(process, receiver, path):
     assert filecmp.cmp(path, got["path"], shallow=False)
 
 
+def interrupt(lab, link, path, out, kind, host, seconds):
+    """Sends the file over a slow link, and something stops in the middle."""
+    with lab.impaired(link, LINK, LINK), lab.receive(out, timeout=120) as receiver:
+        process = begin(lab, path)
+        time.sleep(1.5)
+        with lab.fault(kind, host, seconds) as fault:
+            assert fault.wait(30) == 0
+        finish(process, receiver, path)
+    assert lab.status("private")["uploads"] == 1
+
+
 @pytest.mark.parametrize("kind, host, seconds", [
     ("pause", "source", 7), ("pause", "private", 5), ("carrier", "source", 12),
 ])
 def test_upload(fresh_lab, make_blob, out, kind, host, seconds):
     """An upload is no wrong one because nothing came for a while."""
-    path = make_blob(SIZE)
-    with fresh_lab.impaired("source", LINK, LINK):
-        with fresh_lab.receive(out, timeout=120) as receiver:
-            process = begin(fresh_lab, path)
-            time.sleep(1.5)
-            with fresh_lab.fault(kind, host, seconds) as fault:
-                assert fault.wait(30) == 0
-            finish(process, receiver, path)
-    assert fresh_lab.status("private")["uploads"] == 1
+    interrupt(fresh_lab, "source", make_blob(SIZE), out, kind, host, seconds)
 
 
 @pytest.mark.parametrize("kind, host, seconds", [
@@ -43,18 +46,10 @@ def test_upload(fresh_lab, make_blob, out, kind, host, seconds):
     ("carrier", "target", 3), ("carrier", "private", 3),
 ])
 def test_hit(fresh_lab, make_blob, out, tmp_path, kind, host, seconds):
-    path = make_blob(SIZE)
-    first = tmp_path / "first"
+    path, first = make_blob(SIZE), tmp_path / "first"
     first.mkdir()
     fresh_lab.deliver(path, "private", first)
-    with fresh_lab.impaired("target", LINK, LINK):
-        with fresh_lab.receive(out, timeout=120) as receiver:
-            process = begin(fresh_lab, path)
-            time.sleep(1.5)
-            with fresh_lab.fault(kind, host, seconds) as fault:
-                assert fault.wait(30) == 0
-            finish(process, receiver, path)
-    assert fresh_lab.status("private")["uploads"] == 1
+    interrupt(fresh_lab, "target", path, out, kind, host, seconds)
 
 
 def test_slow_is_not_late(fresh_lab, make_blob, out):

@@ -5,14 +5,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/socket.h>
+#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "client/clock.h"
-#include "client/oncewire.h"
-#include "client/wait.h"
+#include "client/receiver.h"
 
 static int readable(int fd, int milliseconds)
 {
@@ -94,11 +95,54 @@ static void test_handle(void **state)
 	ow_sender_close(s);
 }
 
+/* Datagrams that find no room halve what is kept in flight, not more often than a little
+ * apart, and each second without makes room again. */
+static void test_overflow(void **state)
+{
+	const struct addr any = {.type = ADDR_IP4, .ip = {127, 0, 0, 1}};
+	struct ow_receive_options o = {.directory = "/var/tmp"};
+	struct sockaddr_in bound;
+	socklen_t len = sizeof(bound);
+	struct udp probe = {0};
+	struct ow_receiver *r;
+	char text[32];
+
+	(void)state;
+	assert_int_equal(udp_open(&probe, &any, 4096), 0); /* for a port that is free */
+	assert_int_equal(getsockname(probe.fd, (struct sockaddr *)&bound, &len), 0);
+	udp_close(&probe);
+	snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(bound.sin_port));
+	o.listen = text;
+	assert_int_equal(ow_receiver_open(&o, &r), OW_OK);
+	assert_int_equal(r->usable, USABLE_ALL);
+	r->udp.overflow = 5;
+	receiver_run(r);
+	assert_int_equal(r->usable, USABLE_ALL / 2);
+	r->udp.overflow = 6;
+	receiver_run(r);
+	assert_in_range(r->usable, USABLE_ALL / 4, USABLE_ALL / 2); /* a slow machine */
+	r->usable = 1;
+	r->usable_at = 0;
+	r->udp.overflow = 7;
+	receiver_run(r);
+	assert_int_equal(r->usable, 1);
+	for (uint32_t all = 2; all <= USABLE_ALL; all++) {
+		r->usable_at = 0;
+		receiver_run(r);
+		assert_int_equal(r->usable, all);
+	}
+	r->usable_at = 0;
+	receiver_run(r);
+	assert_int_equal(r->usable, USABLE_ALL);
+	ow_receiver_close(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_handle),
+		cmocka_unit_test(test_overflow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

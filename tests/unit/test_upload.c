@@ -305,13 +305,15 @@ static void stopped_source_makes_room(void **state)
 	};
 	run(1, 4 * SECOND);
 	assert_int_equal(ctl->uploads.active, 1);
-	assert_false(uploads_reclaim(ctl)); /* it has not been so for long */
+	assert_false(uploads_reclaim(ctl, NULL)); /* it has not been so for long */
 	run(1, 4 * SECOND);
-	assert_true(uploads_reclaim(ctl));
+	assert_false(uploads_reclaim(ctl, &person(1)->addr)); /* that is another's limit */
+	assert_true(uploads_reclaim(ctl, &person(0)->addr));
+	assert_false(uploads_reclaim(ctl, NULL)); /* it is going already */
 	run(1, STEP);
 	assert_int_equal(ctl->uploads.active, 0);
 	assert_int_equal(ctl->counters.uploads_put_off, 1);
-	assert_false(uploads_reclaim(ctl));
+	assert_false(uploads_reclaim(ctl, NULL));
 	run(1, STEP);
 	assert_true(sources[0].waited);
 	run(1, 80 * SECOND);
