@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from labtools import wait_until
+
 LINK = "delay=10ms,rate=20mbit,queue=60k"
 SIZE = 8_000_000  # 3.4 s of that link
 
@@ -50,6 +52,38 @@ def test_hit(fresh_lab, make_blob, out, tmp_path, kind, host, seconds):
     first.mkdir()
     fresh_lab.deliver(path, "private", first)
     interrupt(fresh_lab, "target", path, out, kind, host, seconds)
+
+
+def test_source_that_dies_makes_room(fresh_lab, make_blob, out):
+    """An upload whose source is killed is taken over by the source that waits."""
+    path = make_blob(2 * SIZE)
+
+    def holds(**state):
+        status = fresh_lab.status("private")
+        return all(status[name] == value for name, value in state.items())
+
+    with fresh_lab.impaired("source", LINK, LINK), fresh_lab.receive(out, timeout=120) as receiver:
+        first = begin(fresh_lab, path)
+        try:
+            wait_until(lambda: holds(uploads_active=1))
+            second = begin(fresh_lab, path)
+            wait_until(lambda: holds(uploads_active=1, requests=2))
+        finally:
+            first.kill()
+            first.communicate()
+        finish(second, receiver, path)
+    assert holds(uploads=1)
+
+
+def test_relay_restarts_under_a_transfer(fresh_lab, make_blob, out):
+    """Cookies and tickets outlive the relay's process; the blob is uploaded again."""
+    path = make_blob(SIZE)
+    with fresh_lab.impaired("source", LINK, LINK), fresh_lab.receive(out, timeout=120) as receiver:
+        process = begin(fresh_lab, path)
+        wait_until(lambda: fresh_lab.status("private")["upload_chunks"] > 0)
+        fresh_lab.stop_relay("private")
+        fresh_lab.start_relay("private")
+        finish(process, receiver, path)
 
 
 def test_slow_is_not_late(fresh_lab, make_blob, out):
