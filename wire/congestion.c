@@ -29,6 +29,7 @@
 #define RTT_PROBE UINT64_C(200000)
 #define RTT_SAME 32u		   /* so little above the shortest (its 32nd part) is no queue */
 #define QUEUE_SHORT UINT64_C(5000) /* loss beside a shorter queue is not the queue's */
+#define SPREAD_SHORT 8u		   /* a smaller part of the round trip does not blur the rate */
 #define SHARE_AIM 0.95
 #define SHARE_LEAST 0.5
 
@@ -66,10 +67,16 @@ void congestion_init(struct congestion *c, uint64_t now)
 	};
 }
 
+/* Without a queue, and without luck. */
+static uint64_t path_rtt(const struct congestion *c)
+{
+	return c->rtt + c->spread;
+}
+
 /* Chunks that the path holds. */
 static double path_holds(const struct congestion *c)
 {
-	return c->rate * (double)c->rtt;
+	return c->rate * (double)path_rtt(c);
 }
 
 /* ---- what goes out ---- */
@@ -105,6 +112,29 @@ static void rate_take(struct congestion *c, double rate, bool limited)
 	c->rated |= !limited;
 	*highest = maxd(*highest, rate);
 	c->rate = maxd(c->rate, rate);
+}
+
+/* Where chunks overtake others, as many more come in one span as fewer in the next. The
+ * highest of such samples is some percent above the path's rate and would keep a queue,
+ * so there it is the mean of a round. Start-up has no time for that. */
+static void sample_take(struct congestion *c, double rate, bool limited)
+{
+	if (!c->full || c->spread <= c->rtt / SPREAD_SHORT) {
+		rate_take(c, rate, limited);
+		return;
+	}
+	c->samples += rate;
+	c->samples_count++;
+	c->samples_limited |= limited;
+}
+
+static void samples_end(struct congestion *c)
+{
+	if (c->samples_count > 0)
+		rate_take(c, c->samples / c->samples_count, c->samples_limited);
+	c->samples = 0;
+	c->samples_count = 0;
+	c->samples_limited = false;
 }
 
 static void rates_shift(struct congestion *c)
@@ -153,13 +183,14 @@ static void startup_judge(struct congestion *c, bool limited)
 static void round_judge(struct congestion *c, bool limited)
 {
 	if (c->round_rtt != UINT64_MAX && c->rtt != 0)
-		c->queue = c->round_rtt - min64(c->round_rtt, c->rtt);
+		c->queue = c->round_rtt - min64(c->round_rtt, path_rtt(c));
 	share_take(c);
 	if (!c->full)
 		startup_judge(c, limited);
 	if (c->resumed > 0)
 		c->resumed--;
 	c->round_end = c->delivered;
+	samples_end(c);
 	rates_shift(c);
 	c->round_came = c->round_lost = c->round_rtts = 0;
 	c->round_rtt = UINT64_MAX;
@@ -177,7 +208,7 @@ static void phase_begin(struct congestion *c, uint32_t phase, uint64_t now)
 static void phase_run(struct congestion *c, uint32_t flight, uint64_t now)
 {
 	const double gain = phase_gains[c->phase];
-	bool over = now - c->phase_at > c->rtt;
+	bool over = now - c->phase_at > path_rtt(c);
 
 	if (gain > 1)
 		over = over && (c->phase_lost > 0 || flight >= gain * path_holds(c));
@@ -252,9 +283,9 @@ void congestion_came(struct congestion *c, const struct congestion_mark *mark, u
 	/* by the longer of the spans of asking and coming, so that neither a burst nor a
 	 * gap of one of them makes a rate; a round trip at least, or it says nothing */
 	span = max64(sent - mark->first_sent, now - mark->delivered_at);
-	if (c->rtt != 0 && span >= c->rtt)
-		rate_take(c, (double)(c->delivered - mark->delivered) / (double)span,
-			  mark->limited);
+	if (c->rtt != 0 && span >= path_rtt(c))
+		sample_take(c, (double)(c->delivered - mark->delivered) / (double)span,
+			    mark->limited);
 	mode_run(c, flight, now);
 }
 
@@ -272,6 +303,11 @@ void congestion_silent(struct congestion *c)
 {
 	c->resumed = c->rate > 0 ? 2 : 0;
 	c->round_end = c->delivered;
+}
+
+void congestion_overtaken(struct congestion *c, uint64_t us)
+{
+	c->spread = min64(us, c->rtt);
 }
 
 /* ---- what may be asked for ---- */

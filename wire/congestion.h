@@ -48,11 +48,15 @@ struct congestion {
 	double rates[CONGESTION_ROUNDS]; /* the highest of each of the last rounds */
 	uint32_t rates_at;		 /* the newest; rounds that were limited share one */
 	bool rated;			 /* this round has shown the path's rate */
-	double rate;			 /* the highest of these; 0: unknown */
-	uint64_t rtt;			 /* the shortest; 0: unknown */
-	uint64_t rtt_at;		 /* when it was that, or last measured anew */
-	uint64_t queue;			 /* what the last round's shortest had above it */
-	double share;			 /* of what is asked for that comes */
+	double samples;			 /* of this round, where their mean counts: their sum */
+	uint32_t samples_count;
+	bool samples_limited; /* one of them was */
+	double rate;	      /* the highest of these; 0: unknown */
+	uint64_t rtt;	      /* the shortest; 0: unknown */
+	uint64_t rtt_at;      /* when it was that, or last measured anew */
+	uint64_t spread;      /* by how much chunks overtake others, at most `rtt` */
+	uint64_t queue;	      /* what the last round's shortest had above both */
+	double share;	      /* of what is asked for that comes */
 
 	/* start-up */
 	double full_rate;
@@ -78,6 +82,9 @@ void congestion_came(struct congestion *c, const struct congestion_mark *mark, u
 void congestion_lost(struct congestion *c, uint32_t chunks, bool whole);
 /* All in flight is lost: nothing came for a while. */
 void congestion_silent(struct congestion *c);
+/* Chunks come by so much before others that were asked for earlier. The shortest round
+ * trip is one of theirs then, and the path holds more than that would say. */
+void congestion_overtaken(struct congestion *c, uint64_t us);
 /* Not the path but something else keeps more from being asked for. */
 void congestion_limited(struct congestion *c, uint32_t flight);
 

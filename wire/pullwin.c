@@ -157,6 +157,7 @@ enum pullwin_verdict pullwin_data(struct pullwin *w, uint32_t chunk, uint32_t nu
 		if (came < r->sent)
 			came = r->sent;
 		rtt = recovery_came(&w->recovery, &w->pulls, r, chunk, came, now);
+		congestion_overtaken(&w->congestion, w->recovery.late);
 		congestion_came(&w->congestion, &r->mark, r->sent, rtt, w->pulls.flight, came);
 	}
 	if (!here) {

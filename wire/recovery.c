@@ -75,20 +75,23 @@ static uint64_t reordering(const struct recovery *v)
 	return max64(min64(window, v->srtt), REORDERING_LEAST);
 }
 
-/* What counted as lost has come. */
+/* What was passed has come: by so much it was overtaken. */
 static void late_take(struct recovery *v, const struct pull_request *r, uint64_t now)
 {
+	uint64_t late = now - r->passed;
+
 	if (r->passed == 0 || r->number < v->silent_below)
 		return;
-	v->late = max64(v->late, now - r->passed);
-	v->late_until = now + LATE_ROUNDS * v->srtt;
+	v->late = max64(v->late, late);
+	v->late_next = max64(v->late_next, late);
 }
 
 static void late_forget(struct recovery *v, uint64_t now)
 {
-	if (v->late == 0 || now < v->late_until)
+	if (now < v->late_until)
 		return;
-	v->late /= 2;
+	v->late = v->late_next;
+	v->late_next = 0;
 	v->late_until = now + LATE_ROUNDS * v->srtt;
 }
 
@@ -111,9 +114,8 @@ uint64_t recovery_came(struct recovery *v, const struct pulls *q, struct pull_re
 {
 	uint64_t rtt = rtt_measure(v, r, chunk, came);
 
-	if (!pull_missing(r, chunk))
-		late_take(v, r, now);
 	late_forget(v, now);
+	late_take(v, r, now);
 	r->came |= UINT32_C(1) << (chunk - r->first);
 	/* by when it is seen: what it passed may be next in the socket */
 	passed_raise(v, q, r, now);

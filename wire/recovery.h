@@ -4,7 +4,7 @@
  *
  * A PULL is passed once DATA of a later one is here. What it still misses after the
  * reordering window is lost. The window begins at a quarter of the round trip and
- * follows what turned out to have been on its way all the same, up to a round trip.
+ * follows what comes later than that, up to a round trip.
  * `now` is any monotonic clock in microseconds.
  */
 #ifndef WIRE_RECOVERY_H
@@ -16,8 +16,9 @@
 
 struct recovery {
 	uint64_t srtt, rttvar; /* microseconds; 0: no round trip yet (RFC 6298) */
-	uint64_t late;	       /* how late what counted as lost has come; 0: never */
-	uint64_t late_until;   /* when half of that is forgotten */
+	uint64_t late;	       /* how late what was passed has come, lately; 0: never */
+	uint64_t late_next;    /* the same since the last change of it */
+	uint64_t late_until;   /* the next change */
 	uint32_t passed;       /* PULLs below this number are passed */
 	uint32_t silent_below; /* no round trips of PULLs below: they met a silence */
 	uint64_t activity;     /* when a PULL left or a chunk came: silence counts from here */

@@ -27,6 +27,7 @@ struct path {
 	double now, pace, free_at;
 	double rate, rtt;
 	uint32_t vanish_each; /* every so many chunks, 0: none */
+	double early;	      /* by so much ten in two hundred come before others */
 	uint32_t count;
 	uint32_t limit; /* chunks that may be in flight for another reason, 0: none */
 	uint64_t came;
@@ -49,6 +50,21 @@ static uint32_t flight(const struct path *p)
 	return p->tail - p->head;
 }
 
+/* What is due earlier comes earlier. */
+static void path_sort(struct path *p)
+{
+	for (uint32_t i = p->tail - 1; i != p->head; i--) {
+		struct on_path *o = &p->ring[i % PATH_MOST],
+			       *before = &p->ring[(i - 1) % PATH_MOST];
+		struct on_path other = *before;
+
+		if (before->due <= o->due)
+			return;
+		*before = *o;
+		*o = other;
+	}
+}
+
 static void path_ask(struct path *p)
 {
 	struct on_path *o = &p->ring[p->tail % PATH_MOST];
@@ -61,7 +77,10 @@ static void path_ask(struct path *p)
 		p->free_at = p->now + p->rtt / 2;
 	p->free_at += 1 / p->rate;
 	o->due = p->free_at + p->rtt / 2;
+	if (p->tail % 200 < 10)
+		o->due -= p->early;
 	p->tail++;
+	path_sort(p);
 	p->pace = rate == 0 ? p->now : p->pace + 1 / rate;
 	if (p->pace < p->now)
 		p->pace = p->now;
@@ -294,6 +313,30 @@ static void test_round_trip_grows(void **state)
 	free(p);
 }
 
+/* What comes early makes neither the path seem short, nor, coming in heaps, fast. */
+static void test_overtaking(void **state)
+{
+	struct path *p = path_new();
+	double sum = 0;
+
+	(void)state;
+	p->early = RTT / 4;
+	path_run(p, 2000000);
+	assert_near((double)p->c.rtt, RTT - p->early, 0.02);
+	assert_true(p->c.rate > 1.03 * RATE);
+	congestion_overtaken(&p->c, RTT / 4);
+	path_run(p, 20 * RTT);
+	for (int i = 0; i < 100; i++) {
+		path_run(p, RTT);
+		sum += p->c.rate / 100;
+	}
+	assert_near(sum, RATE, 0.02);
+	assert_near(congestion_window(&p->c), 2 * RATE * RTT + 3 * 8, 0.05);
+	congestion_overtaken(&p->c, UINT64_MAX);
+	assert_true(p->c.spread == p->c.rtt);
+	free(p);
+}
+
 /* After a silence half the rate at once, and all of it after a round trip. */
 static void test_silence(void **state)
 {
@@ -386,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_limited),
 		cmocka_unit_test(test_round_trip_grows),
+		cmocka_unit_test(test_overtaking),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_start_ends),
 		cmocka_unit_test(test_bounds),

@@ -167,6 +167,28 @@ static void test_lateness(void **state)
 	assert_true(recovery_due(&v, &q) <= now + v.srtt / 4);
 }
 
+/* By how much chunks overtake others: the most of the last 64 to 128 round trips. */
+static void test_overtaking(void **state)
+{
+	static const uint64_t late[] = {5000, 2000, 0, 0};
+
+	(void)state;
+	acquaint();
+	for (int i = 0; i < 4; i++) {
+		uint64_t expected = late[i > 0 ? i - 1 : 0];
+		uint32_t a = ask(1), b = ask(1);
+
+		now += RTT;
+		come(b, 0);
+		now += late[i];
+		come(a, 0);
+		assert_int_equal(v.late, expected);
+		assert_int_equal(q.lost, 0);
+		v.srtt = RTT;
+		now += 64 * RTT;
+	}
+}
+
 /* On a path of no length the ends reorder all the same. */
 static void test_least(void **state)
 {
@@ -253,6 +275,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_round_trips, begin, finish),
 		cmocka_unit_test_setup_teardown(test_passed, begin, finish),
 		cmocka_unit_test_setup_teardown(test_lateness, begin, finish),
+		cmocka_unit_test_setup_teardown(test_overtaking, begin, finish),
 		cmocka_unit_test_setup_teardown(test_least, begin, finish),
 		cmocka_unit_test_setup_teardown(test_silence, begin, finish),
 		cmocka_unit_test_setup_teardown(test_first_answer_is_late, begin, finish),
