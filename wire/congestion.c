@@ -67,8 +67,7 @@ void congestion_init(struct congestion *c, uint64_t now)
 	};
 }
 
-/* Without a queue, and without luck. */
-static uint64_t path_rtt(const struct congestion *c)
+uint64_t congestion_rtt(const struct congestion *c)
 {
 	return c->rtt + c->spread;
 }
@@ -76,7 +75,7 @@ static uint64_t path_rtt(const struct congestion *c)
 /* Chunks that the path holds. */
 static double path_holds(const struct congestion *c)
 {
-	return c->rate * (double)path_rtt(c);
+	return c->rate * (double)congestion_rtt(c);
 }
 
 /* ---- what goes out ---- */
@@ -183,7 +182,7 @@ static void startup_judge(struct congestion *c, bool limited)
 static void round_judge(struct congestion *c, bool limited)
 {
 	if (c->round_rtt != UINT64_MAX && c->rtt != 0)
-		c->queue = c->round_rtt - min64(c->round_rtt, path_rtt(c));
+		c->queue = c->round_rtt - min64(c->round_rtt, congestion_rtt(c));
 	share_take(c);
 	if (!c->full)
 		startup_judge(c, limited);
@@ -208,7 +207,7 @@ static void phase_begin(struct congestion *c, uint32_t phase, uint64_t now)
 static void phase_run(struct congestion *c, uint32_t flight, uint64_t now)
 {
 	const double gain = phase_gains[c->phase];
-	bool over = now - c->phase_at > path_rtt(c);
+	bool over = now - c->phase_at > congestion_rtt(c);
 
 	if (gain > 1)
 		over = over && (c->phase_lost > 0 || flight >= gain * path_holds(c));
@@ -283,7 +282,7 @@ void congestion_came(struct congestion *c, const struct congestion_mark *mark, u
 	/* by the longer of the spans of asking and coming, so that neither a burst nor a
 	 * gap of one of them makes a rate; a round trip at least, or it says nothing */
 	span = max64(sent - mark->first_sent, now - mark->delivered_at);
-	if (c->rtt != 0 && span >= path_rtt(c))
+	if (c->rtt != 0 && span >= congestion_rtt(c))
 		sample_take(c, (double)(c->delivered - mark->delivered) / (double)span,
 			    mark->limited);
 	mode_run(c, flight, now);

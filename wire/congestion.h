@@ -88,6 +88,8 @@ void congestion_overtaken(struct congestion *c, uint64_t us);
 /* Not the path but something else keeps more from being asked for. */
 void congestion_limited(struct congestion *c, uint32_t flight);
 
+/* The path's round trip, without a queue and without luck; 0: unknown. */
+uint64_t congestion_rtt(const struct congestion *c);
 /* Ask at this rate; 0: at any. */
 double congestion_rate(const struct congestion *c);
 /* With so many chunks in flight at most. */

@@ -40,7 +40,7 @@ void pullwin_init(struct pullwin *w, uint64_t length, void *memory, uint32_t cap
  * over a long round trip, a rate. */
 static uint32_t buffer_allows(const struct pullwin *w)
 {
-	uint64_t looks = w->congestion.rtt / BUFFER_US;
+	uint64_t looks = congestion_rtt(&w->congestion) / BUFFER_US;
 
 	return (uint32_t)min64((uint64_t)w->cap * (looks > 1 ? looks : 1), UINT32_MAX);
 }
@@ -83,7 +83,7 @@ static void pace_advance(struct pullwin *w, uint32_t chunks, uint64_t now)
 		return;
 	}
 	interval = chunks / rate;
-	credit = w->congestion.rtt < LATENESS_US ? SHORT_CREDIT_US : LATENESS_US;
+	credit = congestion_rtt(&w->congestion) < LATENESS_US ? SHORT_CREDIT_US : LATENESS_US;
 	credit = interval > credit ? interval : credit;
 	if (w->pace < (double)now - credit)
 		w->pace = (double)now - credit;

@@ -142,11 +142,11 @@ static void test_cells(void **state)
 		l.cap = BUFFER;
 		s = sim_new(FOREVER, &l);
 		sim_run(s, START + BEGIN);
-		have = s->w.pulls.have;
+		have = s->w->pulls.have;
 		s->queue_time = s->sent = 0;
 		sim_run(s, START + END);
 		carries = (double)l.rate / 8 / SIM_FRAME * (END - BEGIN) / 1000;
-		share = (s->w.pulls.have - have) / carries;
+		share = (s->w->pulls.have - have) / carries;
 		queue_ms = (double)s->queue_time / (double)s->sent / 1000;
 		if (share < c->share || s->full > c->full || queue_ms > c->queue_ms) {
 			print_error("%s: share %.3f, %lu lost in the queue, which was %.1f ms\n",
@@ -161,10 +161,10 @@ static void test_cells(void **state)
 /* Chunks that come from here on, as a share of what the bottleneck carries. */
 static double share_from(struct sim *s, uint64_t us)
 {
-	uint32_t have = s->w.pulls.have;
+	uint32_t have = s->w->pulls.have;
 
 	sim_run(s, s->now + us);
-	return (s->w.pulls.have - have) /
+	return (s->w->pulls.have - have) /
 	       ((double)s->link.rate / 8 / SIM_FRAME * (double)us / 1000);
 }
 
@@ -186,8 +186,8 @@ static void test_outage(void **state)
 		uint32_t have;
 
 		sim_run(s, START + BEGIN + seconds[i] * SECOND);
-		have = s->w.pulls.have;
-		while (s->w.pulls.have == have)
+		have = s->w->pulls.have;
+		while (s->w->pulls.have == have)
 			sim_run(s, s->now + 1000);
 		assert_true(s->now < l.dead[1] + SECOND + l.rtt + 10000);
 		share_from(s, l.rtt); /* until what is asked for now comes */
@@ -216,7 +216,7 @@ static void test_holder_stands_still(void **state)
 		share_from(s, 3 * l.rtt);
 		assert_true(share_from(s, 10 * l.rtt) > 0.8);
 		assert_true(share_from(s, SECOND) > 0.9);
-		assert_true(s->w.recovery.srtt < 2 * l.rtt);
+		assert_true(s->w->recovery.srtt < 2 * l.rtt);
 		sim_free(s);
 	}
 }

@@ -13,12 +13,12 @@ static const struct link lan = {.rtt = 200, .rate = 1000000, .queue = 1000000, .
 static uint64_t sim_complete(struct sim *s)
 {
 	sim_run(s, UINT64_MAX);
-	assert_true(pullwin_complete(&s->w));
+	assert_true(pullwin_complete(s->w));
 	assert_int_equal(s->strays, 0);
-	assert_int_equal(s->w.pulls.flight, 0);
-	assert_int_equal(s->w.pulls.lost, 0);
-	assert_true(pullwin_deadline(&s->w) == UINT64_MAX);
-	assert_false(sim_pull(s));
+	assert_int_equal(s->w->pulls.flight, 0);
+	assert_int_equal(s->w->pulls.lost, 0);
+	assert_true(pullwin_deadline(s->w) == UINT64_MAX);
+	assert_false(sim_pull(s, 0));
 	return s->now - START;
 }
 
@@ -28,10 +28,10 @@ static void test_empty(void **state)
 
 	(void)state;
 	assert_int_equal(pullwin_memory(0), 0);
-	assert_true(pullwin_complete(&s->w));
+	assert_true(pullwin_complete(s->w));
 	assert_int_equal(sim_complete(s), 0);
-	assert_false(pullwin_has(&s->w, 0));
-	assert_int_equal(pullwin_data(&s->w, 0, 1, s->now, s->now), PULLWIN_STRAY);
+	assert_false(pullwin_has(s->w, 0));
+	assert_int_equal(pullwin_data(s->w, 0, 1, s->now, s->now), PULLWIN_STRAY);
 	sim_free(s);
 }
 
@@ -46,7 +46,7 @@ static void test_sizes(void **state)
 			struct sim *s = sim_new(chunks[i] * CHUNK_SIZE + (uint64_t)odd, &lan);
 
 			sim_complete(s);
-			assert_int_equal(s->asked, s->w.pulls.chunks);
+			assert_int_equal(s->asked, s->w->pulls.chunks);
 			assert_int_equal(s->duplicates, 0);
 			sim_free(s);
 		}
@@ -94,8 +94,8 @@ static void test_large(void **state)
 
 	(void)state;
 	sim_complete(s);
-	assert_int_equal(s->w.pulls.chunks, 932068);
-	assert_true(s->asked < (uint64_t)s->w.pulls.chunks * 5 / 4);
+	assert_int_equal(s->w->pulls.chunks, 932068);
+	assert_true(s->asked < (uint64_t)s->w->pulls.chunks * 5 / 4);
 	sim_free(s);
 }
 
@@ -125,18 +125,18 @@ static void test_cap_changes(void **state)
 
 	(void)state;
 	sim_run(s, START + 20000);
-	assert_int_equal(pullwin_window(&s->w), 400);
-	s->w.cap = 20;
+	assert_int_equal(pullwin_window(s->w), 400);
+	s->w->cap = 20;
 	sim_run(s, s->now + 1000);
-	assert_true(s->w.pulls.flight <= 20);
-	have = s->w.pulls.have;
+	assert_true(s->w->pulls.flight <= 20);
+	have = s->w->pulls.have;
 	sim_run(s, s->now + 10000);
-	assert_in_range(s->w.pulls.have - have, 150, 200);
-	s->w.cap = 300;
+	assert_in_range(s->w->pulls.have - have, 150, 200);
+	s->w->cap = 300;
 	sim_run(s, s->now + 1000);
-	have = s->w.pulls.have;
+	have = s->w->pulls.have;
 	sim_run(s, s->now + 10000);
-	assert_in_range(s->w.pulls.have - have, 2400, 3000);
+	assert_in_range(s->w->pulls.have - have, 2400, 3000);
 	assert_int_equal(s->duplicates, 0);
 	sim_free(s);
 }
@@ -148,12 +148,12 @@ static void test_cap_raised(void **state)
 	struct sim *s = sim_new(60000 * CHUNK_SIZE, &l);
 
 	(void)state;
-	s->w.cap = 4;
+	s->w->cap = 4;
 	sim_run(s, START + 10000);
-	assert_in_range(s->w.pulls.have, 30, 40);
-	s->w.cap = 500;
+	assert_in_range(s->w->pulls.have, 30, 40);
+	s->w->cap = 500;
 	sim_run(s, s->now + 10000);
-	assert_true(s->w.pulls.flight > 400);
+	assert_true(s->w->pulls.flight > 400);
 	sim_free(s);
 }
 
@@ -163,12 +163,12 @@ static void test_limit(void **state)
 
 	(void)state;
 	for (uint32_t limit = 0; limit < 1000; limit += 37) {
-		s->w.pulls.limit = limit; /* sim_pull() asserts it */
+		s->w->pulls.limit = limit; /* sim_pull() asserts it */
 		sim_run(s, UINT64_MAX);
-		assert_int_equal(s->w.pulls.have, limit);
-		assert_true(pullwin_deadline(&s->w) == UINT64_MAX);
+		assert_int_equal(s->w->pulls.have, limit);
+		assert_true(pullwin_deadline(s->w) == UINT64_MAX);
 	}
-	s->w.pulls.limit = 1000;
+	s->w->pulls.limit = 1000;
 	sim_complete(s);
 	assert_int_equal(s->duplicates, 0);
 	sim_free(s);
@@ -190,11 +190,11 @@ static void test_backoff(void **state)
 		assert_true(s->pull_times[i] == s->pull_times[i - 1] + wait);
 		wait = wait * 2 < 1000000 ? wait * 2 : 1000000;
 	}
-	assert_true(s->w.progress == START);
+	assert_true(s->w->progress == START);
 	/* The first sign of life ends it. */
 	s->link.loss = 0;
 	sim_complete(s);
-	assert_int_equal(s->w.recovery.backoff, 1);
+	assert_int_equal(s->w->recovery.backoff, 1);
 	sim_free(s);
 }
 
@@ -215,12 +215,12 @@ static struct sim *sim_until(uint64_t chunks, uint32_t have, const struct link *
 {
 	struct sim *s = sim_new(chunks * CHUNK_SIZE, l);
 
-	while (s->w.pulls.have < have) {
-		while (sim_pull(s))
+	while (s->w->pulls.have < have) {
+		while (sim_pull(s, 0))
 			;
 		sim_arrive(s);
 	}
-	while (sim_pull(s))
+	while (sim_pull(s, 0))
 		;
 	s->heap_len = 0;
 	return s;
@@ -235,7 +235,7 @@ static void test_tail_probe(void **state)
 	uint64_t lost_at = s->now;
 
 	(void)state;
-	assert_int_equal(s->w.pulls.flight, 5);
+	assert_int_equal(s->w->pulls.flight, 5);
 	sim_complete(s);
 	assert_true(s->now - lost_at < 3000);
 	sim_free(s);
@@ -247,12 +247,12 @@ static void test_window_lost(void **state)
 	const struct link l = {.rtt = 500, .cap = 512};
 	struct sim *s = sim_until(3000, 1000, &l);
 	uint64_t lost_at = s->now;
-	uint32_t flight = s->w.pulls.flight;
+	uint32_t flight = s->w->pulls.flight;
 
 	(void)state;
 	assert_true(flight > 100);
 	sim_run(s, lost_at + 3000);
-	assert_true(s->w.pulls.have > 1000 + flight / 2);
+	assert_true(s->w->pulls.have > 1000 + flight / 2);
 	sim_complete(s);
 	assert_int_equal(s->duplicates, 0);
 	sim_free(s);
@@ -281,7 +281,7 @@ static void test_long_round_trip(void **state)
 	uint64_t took = sim_complete(s);
 
 	(void)state;
-	assert_true(s->w.recovery.srtt > 690000 && s->w.recovery.srtt < 800000);
+	assert_true(s->w->recovery.srtt > 690000 && s->w->recovery.srtt < 800000);
 	assert_true(s->duplicates <= 20);
 	assert_true(took < 25 * l.rtt);
 	sim_free(s);
@@ -291,7 +291,7 @@ static void test_verdicts(void **state)
 {
 	struct sim *s = sim_new(100 * CHUNK_SIZE, &lan);
 	uint32_t number, first, mask;
-	struct pullwin *w = &s->w;
+	struct pullwin *w = s->w;
 
 	(void)state;
 	assert_int_equal(pullwin_data(w, 0, 1, s->now, s->now),
@@ -321,7 +321,7 @@ static void test_late_answer(void **state)
 {
 	struct sim *s = sim_new(10 * CHUNK_SIZE, &lan);
 	uint32_t number, first, mask;
-	struct pullwin *w = &s->w;
+	struct pullwin *w = s->w;
 
 	(void)state;
 	assert_true(pullwin_next(w, s->now, &number, &first, &mask));
@@ -348,7 +348,7 @@ static void test_cancel(void **state)
 {
 	struct sim *s = sim_new(40 * CHUNK_SIZE, &lan);
 	uint32_t number, first, mask;
-	struct pullwin *w = &s->w;
+	struct pullwin *w = s->w;
 
 	(void)state;
 	assert_true(pullwin_next(w, s->now, &number, &first, &mask));

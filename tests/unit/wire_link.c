@@ -52,6 +52,19 @@ struct event event_pop(struct sim *s)
 	return top;
 }
 
+struct pullwin *sim_add(struct sim *s, uint64_t length, uint64_t rtt, uint64_t start)
+{
+	struct flow *f = &s->flows[s->flow_count++];
+
+	assert_true(s->flow_count <= FLOWS);
+	f->rtt = rtt;
+	f->start = start;
+	f->memory = calloc(1, pullwin_memory(length) + 8);
+	assert_non_null(f->memory);
+	pullwin_init(&f->w, length, f->memory, s->link.cap, start);
+	return &f->w;
+}
+
 struct sim *sim_new(uint64_t length, const struct link *l)
 {
 	struct sim *s = calloc(1, sizeof(*s));
@@ -60,15 +73,14 @@ struct sim *sim_new(uint64_t length, const struct link *l)
 	s->link = *l;
 	s->random = 0x9e3779b97f4a7c15;
 	s->now = START;
-	s->memory = calloc(1, pullwin_memory(length) + 8);
-	assert_non_null(s->memory);
-	pullwin_init(&s->w, length, s->memory, l->cap, s->now);
+	s->w = sim_add(s, length, l->rtt, START);
 	return s;
 }
 
 void sim_free(struct sim *s)
 {
-	free(s->memory);
+	for (uint32_t i = 0; i < s->flow_count; i++)
+		free(s->flows[i].memory);
 	free(s);
 }
 
@@ -92,20 +104,18 @@ static bool sim_lost(struct sim *s, int way)
 }
 
 /* One way's time. */
-static uint64_t sim_delay(struct sim *s)
+static uint64_t sim_delay(struct sim *s, const struct flow *f)
 {
-	uint64_t delay = s->link.rtt / 2;
+	uint64_t delay = f->rtt / 2;
 
 	return happens(s, s->link.reorder) ? delay / 2 : delay;
 }
 
 /* The holder sends a chunk: through the bottleneck, then half a round trip. */
-static void sim_data(struct sim *s, uint32_t chunk, uint32_t number, uint64_t sent)
+static void sim_data(struct sim *s, struct event e)
 {
-	struct event e = {.chunk = chunk, .number = number};
+	uint64_t sent = e.at;
 
-	if (within(s->link.still, sent))
-		sent = s->link.still[1];
 	if (sim_lost(s, 1) || within(s->link.dead, sent))
 		return;
 	if (s->link.rate) {
@@ -122,49 +132,66 @@ static void sim_data(struct sim *s, uint32_t chunk, uint32_t number, uint64_t se
 	}
 	for (int copies = happens(s, s->link.twice) ? 2 : 1; copies > 0; copies--) {
 		e.order = s->order++;
-		e.at = sent + sim_delay(s) + sim_random(s, (uint32_t)s->link.jitter);
+		e.at = sent + sim_delay(s, &s->flows[e.flow]) +
+		       sim_random(s, (uint32_t)s->link.jitter);
 		event_push(s, e);
 	}
 }
 
-bool sim_pull(struct sim *s)
+/* A PULL is at the holder. */
+static void sim_answer(struct sim *s, struct event e)
 {
-	uint32_t number, first, mask;
-	uint64_t sent;
+	uint32_t mask = e.mask, first = e.chunk;
 
-	if (!pullwin_next(&s->w, s->now, &number, &first, &mask))
-		return false;
-	assert_true(mask & 1);
-	if (s->pulls < 16)
-		s->pull_times[s->pulls] = s->now;
-	s->pulls++;
-	s->asked += (uint32_t)__builtin_popcount(mask);
-	assert_true(s->w.pulls.flight <= pullwin_window(&s->w) + s->w.probe + PULL_MAX_CHUNKS);
-	assert_true(s->w.pulls.next <= s->w.pulls.limit);
-	if (sim_lost(s, 0) || within(s->link.dead, s->now))
-		return true;
-	sent = s->now + sim_delay(s);
+	if (within(s->link.still, e.at)) {
+		e.at = s->link.still[1];
+		event_push(s, e);
+		return;
+	}
+	e.mask = 0;
 	for (uint32_t i = 0; i < 32; i++) {
 		if (!(mask >> i & 1))
 			continue;
-		assert_true(first + i < s->w.pulls.chunks);
-		assert_false(pullwin_has(&s->w, first + i));
-		sim_data(s, first + i, number, sent);
+		e.chunk = first + i;
+		sim_data(s, e);
 	}
+}
+
+bool sim_pull(struct sim *s, uint32_t flow)
+{
+	struct flow *f = &s->flows[flow];
+	struct event e = {.flow = flow};
+
+	if (!pullwin_next(&f->w, s->now, &e.number, &e.chunk, &e.mask))
+		return false;
+	assert_true(e.mask & 1);
+	if (s->pulls < 16)
+		s->pull_times[s->pulls] = s->now;
+	s->pulls++;
+	s->asked += (uint32_t)__builtin_popcount(e.mask);
+	assert_true(f->w.pulls.flight <= pullwin_window(&f->w) + f->w.probe + PULL_MAX_CHUNKS);
+	assert_true(f->w.pulls.next <= f->w.pulls.limit);
+	for (uint32_t i = 0; i < 32; i++) {
+		assert_true(!(e.mask >> i & 1) || e.chunk + i < f->w.pulls.chunks);
+		assert_false(e.mask >> i & 1 && pullwin_has(&f->w, e.chunk + i));
+	}
+	if (sim_lost(s, 0) || within(s->link.dead, s->now))
+		return true;
+	e.order = s->order++;
+	e.at = s->now + sim_delay(s, f);
+	event_push(s, e);
 	return true;
 }
 
-void sim_arrive(struct sim *s)
+static void sim_come(struct sim *s, const struct event *e)
 {
-	struct event e = event_pop(s);
-	bool had = pullwin_has(&s->w, e.chunk);
+	struct pullwin *w = &s->flows[e->flow].w;
+	bool had = pullwin_has(w, e->chunk);
 
-	if (e.at > s->now) /* else it waited for us */
-		s->now = e.at;
-	switch (pullwin_data(&s->w, e.chunk, e.number, e.at, s->now)) {
+	switch (pullwin_data(w, e->chunk, e->number, e->at, s->now)) {
 	case PULLWIN_NEW:
 		assert_false(had);
-		assert_true(pullwin_has(&s->w, e.chunk));
+		assert_true(pullwin_has(w, e->chunk));
 		break;
 	case PULLWIN_DUPLICATE:
 		assert_true(had);
@@ -174,19 +201,58 @@ void sim_arrive(struct sim *s)
 		s->strays++;
 		break;
 	}
+	/* every chunk asked for is here, on its way, or to be asked for again */
+	assert_int_equal(w->pulls.have + w->pulls.flight + w->pulls.lost, w->pulls.next);
+}
+
+uint32_t sim_arrive(struct sim *s)
+{
+	struct event e = event_pop(s);
+
+	if (e.at > s->now) /* else it waited for us */
+		s->now = e.at;
+	if (e.mask != 0)
+		sim_answer(s, e);
+	else
+		sim_come(s, &e);
+	return e.flow;
+}
+
+/* The flow whose window wants to act first, and when. */
+static uint32_t sim_next(const struct sim *s, uint64_t *when)
+{
+	uint32_t first = 0;
+
+	*when = UINT64_MAX;
+	for (uint32_t i = 0; i < s->flow_count; i++) {
+		const struct flow *f = &s->flows[i];
+		uint64_t at = pullwin_complete(&f->w) ? UINT64_MAX : pullwin_deadline(&f->w);
+
+		if (at < f->start)
+			at = f->start;
+		if (at < *when) {
+			*when = at;
+			first = i;
+		}
+	}
+	return first;
+}
+
+static bool sim_complete_all(const struct sim *s)
+{
+	for (uint32_t i = 0; i < s->flow_count; i++) {
+		if (!pullwin_complete(&s->flows[i].w))
+			return false;
+	}
+	return true;
 }
 
 void sim_run(struct sim *s, uint64_t until)
 {
-	while (!pullwin_complete(&s->w)) {
+	while (!sim_complete_all(s)) {
 		uint64_t deadline, arrival;
+		uint32_t flow = sim_next(s, &deadline);
 
-		/* Every chunk asked for is here, on its way, or to be asked for again. */
-		assert_int_equal(s->w.pulls.have + s->w.pulls.flight + s->w.pulls.lost,
-				 s->w.pulls.next);
-		while (sim_pull(s))
-			;
-		deadline = pullwin_deadline(&s->w);
 		arrival = s->heap_len > 0 ? s->heap[0].at : UINT64_MAX;
 		if (deadline == UINT64_MAX && arrival == UINT64_MAX)
 			return;
@@ -195,11 +261,13 @@ void sim_run(struct sim *s, uint64_t until)
 			return;
 		}
 		if (arrival <= deadline) {
-			sim_arrive(s);
+			flow = sim_arrive(s);
 		} else {
 			s->now = deadline > s->now ? deadline : s->now;
 			s->now += sim_random(s, (uint32_t)s->link.wake_up);
-			pullwin_tick(&s->w, s->now);
+			pullwin_tick(&s->flows[flow].w, s->now);
 		}
+		while (sim_pull(s, flow))
+			;
 	}
 }
