@@ -45,10 +45,11 @@ static void file_show(void *ctx, const struct ow_file *file)
 	fflush(stdout);
 }
 
-static int receive(const char *directory)
+static int receive(const char *directory, const char *listen)
 {
 	static enum ow_phase phase = OW_RECEIVING;
 	const struct ow_receive_options options = {.directory = directory,
+						   .listen = listen,
 						   .count = 1,
 						   .file = file_show,
 						   .progress = show,
@@ -88,10 +89,11 @@ int main(int argc, char **argv)
 {
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
-	if (argc == 3 && strcmp(argv[1], "recv") == 0)
-		return receive(argv[2]);
+	if (argc == 4 && strcmp(argv[1], "recv") == 0)
+		return receive(argv[2], argv[3]);
 	if (argc == 5 && strcmp(argv[1], "send") == 0)
 		return transmit(argv[2], argv[3], argv[4]);
-	fputs("usage: goodput recv DIRECTORY\n       goodput send RELAY TARGET FILE\n", stderr);
+	fputs("usage: goodput recv DIRECTORY LISTEN\n       goodput send RELAY TARGET FILE\n",
+	      stderr);
 	return 2;
 }
