@@ -22,14 +22,23 @@
 #define DELAY_LEAST UINT64_C(4000) /* HyStart++, RFC 9406 */
 #define DELAY_MOST UINT64_C(16000)
 #define DELAY_RTTS 8u
+#define DELAY_LONG 3u /* of the shortest round trip */
 #define LOSS_SHARE 0.02
 #define LOSS_LEAST 6u
 #define PHASES 8u
+#define PROBE_RTTS 2u
+#define DRAIN_RTTS 5u
 #define RTT_EVERY UINT64_C(5000000)
 #define RTT_PROBE UINT64_C(200000)
 #define RTT_SAME 32u		   /* so little above the shortest (its 32nd part) is no queue */
-#define QUEUE_SHORT UINT64_C(5000) /* loss beside a shorter queue is not the queue's */
-#define SPREAD_SHORT 8u		   /* a smaller part of the round trip does not blur the rate */
+#define QUEUE_SHORT UINT64_C(2000) /* loss beside a shorter queue is not the queue's */
+#define OVERFLOW 0.5
+#define OVERFLOW_PULLS 16
+#define OVERFLOW_ROUNDS 32
+#define RESTRAINT 0.85
+#define RESTRAINT_LEAST 0.7
+#define RESTRAINT_EASE 1.15
+#define SPREAD_SHORT 8u /* a smaller part of the round trip does not blur the rate */
 #define SHARE_AIM 0.95
 #define SHARE_LEAST 0.5
 
@@ -62,6 +71,7 @@ void congestion_init(struct congestion *c, uint64_t now)
 		.first_sent = now,
 		.round_rtt = UINT64_MAX,
 		.share = 1,
+		.restraint = 1,
 		/* flows that begin together do not probe together */
 		.phase = (uint32_t)(now >> 3) % (PHASES - 1) + 1,
 	};
@@ -148,10 +158,18 @@ static void rates_shift(struct congestion *c)
 		c->rate = maxd(c->rate, c->rates[i]);
 }
 
+/* Loss by chance takes any chunk of a burst. A full queue takes the last ones: the first
+ * find the room that has become free. This shows also to those who know only a round
+ * trip with a queue in it. */
+static bool overflows(const struct congestion *c)
+{
+	return c->overflow > OVERFLOW;
+}
+
 /* Is there a queue that loss could come from? */
 static bool queue_long(const struct congestion *c)
 {
-	return c->queue >= max64(QUEUE_SHORT, c->rtt / 4);
+	return overflows(c) || c->queue_mean >= max64(QUEUE_SHORT, c->rtt / 8);
 }
 
 static void share_take(struct congestion *c)
@@ -162,7 +180,19 @@ static void share_take(struct congestion *c)
 		c->share += ((double)c->round_came / all - c->share) / 4;
 }
 
-/* The rate does not grow any more, or delay or loss say that a queue does. */
+/* More is lost than by chance, in a queue that others fill too: what all take is less
+ * than what they measure. */
+static void restrain(struct congestion *c)
+{
+	uint32_t all = c->round_came + c->round_lost;
+
+	if (c->full && c->restraint > RESTRAINT_LEAST && c->round_lost >= LOSS_LEAST &&
+	    c->round_lost > all * (1 - c->share + LOSS_SHARE))
+		c->restraint = maxd(c->restraint * RESTRAINT, RESTRAINT_LEAST);
+}
+
+/* The rate does not grow any more, or delay or loss say that a queue does. A queue that
+ * was there before us is no reason, as long as we get more. */
 static void startup_judge(struct congestion *c, bool limited)
 {
 	const uint64_t delay = min64(max64(c->rtt / 8, DELAY_LEAST), DELAY_MOST);
@@ -174,25 +204,43 @@ static void startup_judge(struct congestion *c, bool limited)
 	} else if (!limited) {
 		c->full_rounds++;
 	}
-	if (c->full_rounds >= FULL_ROUNDS || (c->round_rtts >= DELAY_RTTS && c->queue >= delay) ||
+	if (c->full_rounds >= FULL_ROUNDS ||
+	    (c->round_rtts >= DELAY_RTTS && c->queue >= delay &&
+	     (c->full_rounds > 0 || c->queue >= c->rtt / DELAY_LONG)) ||
 	    (c->round_lost >= LOSS_LEAST && c->round_lost > all * LOSS_SHARE && queue_long(c)))
 		c->full = true;
 }
 
-static void round_judge(struct congestion *c, bool limited)
+static void queue_take(struct congestion *c)
 {
-	if (c->round_rtt != UINT64_MAX && c->rtt != 0)
-		c->queue = c->round_rtt - min64(c->round_rtt, congestion_rtt(c));
-	share_take(c);
+	uint64_t none = congestion_rtt(c), mean;
+
+	if (c->round_rtts == 0)
+		return;
+	mean = c->round_sum / c->round_rtts;
+	c->queue = c->round_rtt - min64(c->round_rtt, none);
+	c->queue_mean = mean - min64(mean, none);
+}
+
+static void round_judge(struct congestion *c, bool limited, uint64_t now)
+{
+	queue_take(c);
+	c->overflow -= c->overflow / OVERFLOW_ROUNDS;
+	if (queue_long(c))
+		restrain(c);
+	else
+		share_take(c);
 	if (!c->full)
 		startup_judge(c, limited);
 	if (c->resumed > 0)
 		c->resumed--;
 	c->round_end = c->delivered;
+	c->round_at = now;
 	samples_end(c);
 	rates_shift(c);
 	c->round_came = c->round_lost = c->round_rtts = 0;
 	c->round_rtt = UINT64_MAX;
+	c->round_sum = 0;
 }
 
 /* ---- modes ---- */
@@ -202,17 +250,35 @@ static void phase_begin(struct congestion *c, uint32_t phase, uint64_t now)
 	c->phase = phase % PHASES;
 	c->phase_at = now;
 	c->phase_lost = 0;
+	c->draining = false;
+	if (c->phase == 0)
+		c->restraint = clamp(c->restraint * RESTRAINT_EASE, 0, 1);
+}
+
+/* Two flows that look for more see more than there is, both, and keep the queue that
+ * comes of it. So who has looked gives back its own part of any queue, also if that
+ * takes a while: then there is none, and both see what there is. */
+static bool drained(struct congestion *c, uint32_t flight, uint64_t now)
+{
+	const uint64_t took = now - c->phase_at, rtt = congestion_rtt(c);
+
+	if (flight <= path_holds(c))
+		return true;
+	c->draining = took > rtt && queue_long(c);
+	return took > (c->draining ? DRAIN_RTTS * rtt : rtt);
 }
 
 static void phase_run(struct congestion *c, uint32_t flight, uint64_t now)
 {
 	const double gain = phase_gains[c->phase];
-	bool over = now - c->phase_at > congestion_rtt(c);
+	const uint64_t took = now - c->phase_at, rtt = congestion_rtt(c);
+	bool over = took > rtt;
 
-	if (gain > 1)
-		over = over && (c->phase_lost > 0 || flight >= gain * path_holds(c));
+	if (gain > 1) /* with restraint it may not get that far */
+		over = over && (c->phase_lost > 0 || flight >= gain * path_holds(c) ||
+				(c->restraint < 1 && took > PROBE_RTTS * rtt));
 	if (gain < 1)
-		over = over || flight <= path_holds(c);
+		over = drained(c, flight, now);
 	if (over)
 		phase_begin(c, c->phase + 1, now);
 }
@@ -235,6 +301,7 @@ static void rtt_take(struct congestion *c, uint64_t rtt, uint64_t now)
 	if (rtt == 0)
 		return;
 	c->round_rtts++;
+	c->round_sum += rtt;
 	c->round_rtt = min64(c->round_rtt, rtt);
 	if (c->mode == CONGESTION_PROBE_RTT)
 		c->probe_rtt = min64(c->probe_rtt, rtt);
@@ -277,8 +344,9 @@ void congestion_came(struct congestion *c, const struct congestion_mark *mark, u
 	c->first_sent = sent;
 	c->round_came++;
 	rtt_take(c, rtt, now);
-	if (mark->delivered >= c->round_end)
-		round_judge(c, mark->limited);
+	/* what overtakes makes no round shorter */
+	if (mark->delivered >= c->round_end && now - c->round_at >= congestion_rtt(c))
+		round_judge(c, mark->limited, now);
 	/* by the longer of the spans of asking and coming, so that neither a burst nor a
 	 * gap of one of them makes a rate; a round trip at least, or it says nothing */
 	span = max64(sent - mark->first_sent, now - mark->delivered_at);
@@ -288,12 +356,18 @@ void congestion_came(struct congestion *c, const struct congestion_mark *mark, u
 	mode_run(c, flight, now);
 }
 
-void congestion_lost(struct congestion *c, uint32_t chunks, bool whole)
+bool congestion_lost(struct congestion *c, uint32_t chunks, enum congestion_loss which)
 {
-	if (whole)
-		return;
+	if (which == CONGESTION_LOST_FIRST || which == CONGESTION_LOST_LAST) {
+		double one = which == CONGESTION_LOST_LAST ? 1 : -1;
+
+		c->overflow += (one - c->overflow) / OVERFLOW_PULLS;
+	}
+	if (which == CONGESTION_LOST_ALL && !overflows(c))
+		return true;
 	c->round_lost += chunks;
 	c->phase_lost += chunks;
+	return false;
 }
 
 /* The model stays: what interrupted us seldom changed the path. The first round is the
@@ -328,7 +402,7 @@ static double mode_gain(const struct congestion *c)
 	case CONGESTION_DRAIN:
 		return DRAIN_GAIN;
 	case CONGESTION_PROBE_RATE:
-		return MARGIN * phase_gains[c->phase];
+		return c->draining ? DRAIN_GAIN : MARGIN * phase_gains[c->phase];
 	default:
 		return MARGIN;
 	}
@@ -349,7 +423,7 @@ double congestion_rate(const struct congestion *c)
 		return 0;
 	if (c->resumed > 0 && gain > RESUME_GAIN)
 		gain = RESUME_GAIN;
-	return c->rate * gain * loss_gain(c);
+	return c->rate * gain * c->restraint * loss_gain(c);
 }
 
 uint32_t congestion_quantum(const struct congestion *c)
@@ -363,6 +437,15 @@ uint32_t congestion_quantum(const struct congestion *c)
 	return (uint32_t)clamp(short_path, QUANTUM_LEAST, chunks);
 }
 
+/* Where others keep a queue it is the window that holds us back, so looking for more
+ * needs a larger one. */
+static double window_gain(const struct congestion *c)
+{
+	bool more = c->mode == CONGESTION_PROBE_RATE && c->phase == 0;
+
+	return more ? WINDOW_GAIN * phase_gains[0] : WINDOW_GAIN;
+}
+
 uint32_t congestion_window(const struct congestion *c)
 {
 	double holds = path_holds(c), window;
@@ -374,7 +457,8 @@ uint32_t congestion_window(const struct congestion *c)
 	else if (c->resumed > 0)
 		window = holds;
 	else
-		window = maxd(holds * WINDOW_GAIN, c->rate * HOST_US) + 3 * congestion_quantum(c);
+		window = maxd(holds * c->restraint * window_gain(c), c->rate * HOST_US) +
+			 3 * congestion_quantum(c);
 	if (c->mode == CONGESTION_STARTUP && window < WINDOW_FIRST)
 		window = WINDOW_FIRST;
 	return (uint32_t)maxd(window, holds < 1 ? WINDOW_TRICKLE : WINDOW_LEAST);

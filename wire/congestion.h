@@ -41,8 +41,10 @@ struct congestion {
 
 	/* rounds: round trips by what is delivered */
 	uint64_t round_end; /* `delivered` */
+	uint64_t round_at;  /* the last one's end; the clock */
 	uint32_t round_came, round_lost, round_rtts;
 	uint64_t round_rtt; /* the shortest */
+	uint64_t round_sum; /* of its round trips */
 
 	/* the model */
 	double rates[CONGESTION_ROUNDS]; /* the highest of each of the last rounds */
@@ -56,7 +58,10 @@ struct congestion {
 	uint64_t rtt_at;      /* when it was that, or last measured anew */
 	uint64_t spread;      /* by how much chunks overtake others, at most `rtt` */
 	uint64_t queue;	      /* what the last round's shortest had above both */
-	double share;	      /* of what is asked for that comes */
+	uint64_t queue_mean;  /* and what its mean had */
+	double share;	      /* of what is asked for that comes, where there is no queue */
+	double overflow;      /* 1: it is always a burst's end that is lost; -1: its beginning */
+	double restraint;     /* of the rate, 1: none; a queue that overflows lowers it */
 
 	/* start-up */
 	double full_rate;
@@ -65,6 +70,7 @@ struct congestion {
 	uint32_t phase;
 	uint64_t phase_at;
 	uint32_t phase_lost;
+	bool draining; /* for longer than a round trip: others keep the queue too */
 	/* probing for the round trip */
 	uint64_t probe_rtt;   /* the shortest in it */
 	uint64_t probe_until; /* 0: what is in flight is still too much */
@@ -78,8 +84,15 @@ void congestion_sent(struct congestion *c, struct congestion_mark *mark, uint32_
  * rtt: the round trip, if this is a measure of it, else 0. */
 void congestion_came(struct congestion *c, const struct congestion_mark *mark, uint64_t sent,
 		     uint64_t rtt, uint32_t flight, uint64_t now);
-/* Chunks are lost. whole: the PULL was, as far as one can tell. */
-void congestion_lost(struct congestion *c, uint32_t chunks, bool whole);
+/* Which of a PULL's chunks are lost. */
+enum congestion_loss {
+	CONGESTION_LOST_SOME,
+	CONGESTION_LOST_FIRST, /* and the last came */
+	CONGESTION_LOST_LAST,  /* and the first came: as in a queue that is full */
+	CONGESTION_LOST_ALL,   /* perhaps the PULL was */
+};
+/* Chunks of one PULL are lost. True: they never loaded the bottleneck. */
+bool congestion_lost(struct congestion *c, uint32_t chunks, enum congestion_loss which);
 /* All in flight is lost: nothing came for a while. */
 void congestion_silent(struct congestion *c);
 /* Chunks come by so much before others that were asked for earlier. The shortest round

@@ -119,15 +119,28 @@ bool pullwin_next(struct pullwin *w, uint64_t now, uint32_t *number, uint32_t *f
 
 /* ---- loss ---- */
 
-/* A PULL of which nothing came never loaded the bottleneck: its time is given back. */
+static enum congestion_loss loss_of(const struct pull_request *r)
+{
+	uint32_t first = r->asked & -r->asked;
+	uint32_t last = UINT32_C(1) << (31 - __builtin_clz(r->asked));
+
+	if (r->came == 0)
+		return CONGESTION_LOST_ALL;
+	if (r->missing & last && r->came & first)
+		return CONGESTION_LOST_LAST;
+	if (r->missing & first && r->came & last)
+		return CONGESTION_LOST_FIRST;
+	return CONGESTION_LOST_SOME;
+}
+
+/* What never loaded the bottleneck has its time given back. */
 static void request_lost(struct pullwin *w, struct pull_request *r)
 {
 	const double rate = congestion_rate(&w->congestion);
-	const bool whole = r->came == 0;
+	const enum congestion_loss which = loss_of(r);
 	uint32_t count = pulls_lose(&w->pulls, r, UINT32_MAX);
 
-	congestion_lost(&w->congestion, count, whole);
-	if (whole && rate > 0)
+	if (congestion_lost(&w->congestion, count, which) && rate > 0)
 		w->pace -= count / rate;
 }
 

@@ -93,7 +93,7 @@ static void path_come(struct path *p)
 
 	p->now = o->due;
 	if (o->vanishes) {
-		congestion_lost(&p->c, 1, false);
+		congestion_lost(&p->c, 1, CONGESTION_LOST_SOME);
 		return;
 	}
 	p->came++;
@@ -222,10 +222,10 @@ static void test_heavy_loss(void **state)
 	came = p->came;
 	path_run(p, 100 * RTT);
 	assert_true((double)(p->came - came) > 0.7 * RATE * 100 * RTT);
-	p->c.queue = 2 * p->c.rtt;
+	p->c.queue_mean = p->c.rtt / 4;
 	p->c.phase = 4;
 	assert_near(congestion_rate(&p->c), 0.99 * p->c.rate, 0.001);
-	p->c.queue = 0;
+	p->c.queue_mean = 0;
 	assert_near(congestion_rate(&p->c), 0.99 * p->c.rate * 0.95 / p->c.share, 0.001);
 	/* and never for more than twice as much */
 	p->c.share = 0.1;
@@ -241,10 +241,63 @@ static void test_whole_pulls(void **state)
 	(void)state;
 	path_run(p, 2000000);
 	for (int i = 0; i < 100; i++) {
-		congestion_lost(&p->c, 4, true);
+		congestion_lost(&p->c, 4, CONGESTION_LOST_ALL);
 		path_run(p, RTT / 8);
 	}
 	assert_true(p->c.share == 1);
+	free(p);
+}
+
+/* A queue that overflows takes the end of a burst, and then loss is no chance: nothing
+ * is given back, less is asked for, and no more than the rate. */
+static void test_overflow(void **state)
+{
+	struct path *p = path_new();
+	double rate;
+
+	(void)state;
+	path_run(p, 2000000);
+	for (int i = 0; i < 100; i++) { /* chance takes either end */
+		assert_true(congestion_lost(&p->c, 4, CONGESTION_LOST_ALL));
+		assert_false(congestion_lost(&p->c, 2,
+					     i % 2 ? CONGESTION_LOST_FIRST : CONGESTION_LOST_LAST));
+		path_run(p, RTT / 8);
+	}
+	assert_true(p->c.restraint > 0.8);
+	assert_true(p->c.share < 0.95);
+	p->c.phase = 4;
+	rate = congestion_rate(&p->c);
+	for (int i = 0; i < 12; i++)
+		congestion_lost(&p->c, 2, CONGESTION_LOST_LAST);
+	assert_true(congestion_rate(&p->c) < rate);
+	assert_false(congestion_lost(&p->c, 4, CONGESTION_LOST_ALL));
+	for (int i = 0; i < 100; i++) {
+		congestion_lost(&p->c, 10, CONGESTION_LOST_LAST);
+		path_run(p, RTT / 8);
+		assert_true(p->c.restraint > 0.59);
+	}
+	assert_true(p->c.restraint < 0.85);
+	path_run(p, 100 * RTT);
+	assert_true(p->c.restraint == 1);
+	assert_true(congestion_lost(&p->c, 4, CONGESTION_LOST_ALL));
+	free(p);
+}
+
+/* Who has looked for more gives back its part of a queue that others keep as well. */
+static void test_drains(void **state)
+{
+	struct path *p = path_new();
+	uint32_t least = UINT32_MAX;
+
+	(void)state;
+	path_run(p, 2000000);
+	for (int i = 0; i < 200; i++) {
+		p->free_at += RTT / 40; /* others' */
+		path_run(p, RTT / 8);
+		if (p->c.draining && flight(p) < least)
+			least = flight(p);
+	}
+	assert_true(least <= p->c.rate * p->c.rtt + 2);
 	free(p);
 }
 
@@ -385,7 +438,7 @@ static void test_start_ends(void **state)
 						   : 0,
 					0, 200000);
 		if (how == 2)
-			congestion_lost(&c, 6, false);
+			congestion_lost(&c, 6, CONGESTION_LOST_SOME);
 		congestion_sent(&c, &mark[0], 1, 200000);
 		congestion_came(&c, &mark[0], 200000, 0, 0, 240000);
 		assert_int_equal(c.full, how == 0 || how == 2);
@@ -426,6 +479,8 @@ int main(void)
 		cmocka_unit_test(test_loss_by_chance),
 		cmocka_unit_test(test_heavy_loss),
 		cmocka_unit_test(test_whole_pulls),
+		cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_drains),
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_limited),
 		cmocka_unit_test(test_round_trip_grows),

@@ -221,6 +221,111 @@ static void test_holder_stands_still(void **state)
 	}
 }
 
+/* Flows that share a path. */
+struct company {
+	const char *name;
+	struct link link;
+	uint32_t flows;	 /* one begins each two seconds */
+	double ratio;	 /* of the least to the most, at least */
+	double all;	 /* of what the bottleneck carries, at least */
+	double lost;	 /* in the queue, of what went through it, at most */
+	double queue_ms; /* at most, on average */
+};
+
+static const struct company companies[] = {
+	{"2 ms, 100 Mb/s", {.rtt = 2000, .rate = 100000, .queue = 100000}, 2, 0.8, 0.96, 0, 5},
+	{"40 ms, 2 Mb/s", {.rtt = 40000, .rate = 2000, .queue = 30000}, 2, 0.8, 0.96, 0.05, 95},
+	{"40 ms, 20 Mb/s", {.rtt = 40000, .rate = 20000, .queue = 100000}, 2, 0.8, 0.96, 0.01, 12},
+	{"40 ms, 50 Mb/s", {.rtt = 40000, .rate = 50000, .queue = 256000}, 2, 0.8, 0.96, 0.01, 12},
+	{"40 ms, 50 Mb/s, 1 %",
+	 {.rtt = 40000, .rate = 50000, .queue = 256000, .loss = 0.01},
+	 2,
+	 0.8,
+	 0.96,
+	 0.01,
+	 12},
+	{"40 ms, 20 Mb/s, 5 %",
+	 {.rtt = 40000, .rate = 20000, .queue = 100000, .loss = 0.05},
+	 2,
+	 0.8,
+	 0.93,
+	 0.01,
+	 12},
+	{"100 ms, 20 Mb/s",
+	 {.rtt = 100000, .rate = 20000, .queue = 250000},
+	 2,
+	 0.7,
+	 0.95,
+	 0.01,
+	 32},
+	/* where a queue overflows before delay shows it, or is all that anybody has seen */
+	{"100 ms, 100 Mb/s, 1/4 BDP",
+	 {.rtt = 100000, .rate = 100000, .queue = 312000},
+	 2,
+	 0.5,
+	 0.9,
+	 0.02,
+	 12},
+	{"2 ms, 100 Mb/s, eight",
+	 {.rtt = 2000, .rate = 100000, .queue = 100000},
+	 8,
+	 0.5,
+	 0.96,
+	 0.1,
+	 8},
+	{"40 ms, 50 Mb/s, eight",
+	 {.rtt = 40000, .rate = 50000, .queue = 256000},
+	 8,
+	 0.3,
+	 0.96,
+	 0.03,
+	 25},
+};
+
+static void test_company(void **state)
+{
+	int bad = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(companies) / sizeof(*companies); i++) {
+		const struct company *c = &companies[i];
+		double all = 0, least = 1e9, most = 0, carries, queue_ms;
+		uint32_t have[FLOWS];
+		uint64_t begin = START + c->flows * 2 * SECOND + BEGIN;
+		struct link l = c->link;
+		struct sim *s;
+
+		l.cap = BUFFER;
+		s = sim_new(FOREVER, &l);
+		for (uint32_t f = 1; f < c->flows; f++)
+			sim_add(s, FOREVER, l.rtt, START + f * 2 * SECOND);
+		sim_run(s, begin);
+		for (uint32_t f = 0; f < c->flows; f++)
+			have[f] = s->flows[f].w.pulls.have;
+		s->queue_time = s->sent = s->full = 0;
+		sim_run(s, begin + 20 * SECOND);
+		for (uint32_t f = 0; f < c->flows; f++) {
+			double got = s->flows[f].w.pulls.have - have[f];
+
+			all += got;
+			least = got < least ? got : least;
+			most = got > most ? got : most;
+		}
+		carries = (double)l.rate / 8 / SIM_FRAME * 20 * SECOND / 1000;
+		queue_ms = (double)s->queue_time / (double)s->sent / 1000;
+		if (least < c->ratio * most || all < c->all * carries ||
+		    (double)s->full > c->lost * (double)s->sent || queue_ms > c->queue_ms) {
+			print_error("%s: ratio %.2f of %.3f, %lu of %lu lost in the queue, which "
+				    "was %.1f ms\n",
+				    c->name, least / most, all / carries, s->full, s->sent,
+				    queue_ms);
+			bad++;
+		}
+		sim_free(s);
+	}
+	assert_int_equal(bad, 0);
+}
+
 /* One chunk, or thirty: a round trip, and not many. */
 static void test_small(void **state)
 {
@@ -240,9 +345,8 @@ static void test_small(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cells),
-		cmocka_unit_test(test_outage),
-		cmocka_unit_test(test_holder_stands_still),
+		cmocka_unit_test(test_cells),  cmocka_unit_test(test_company),
+		cmocka_unit_test(test_outage), cmocka_unit_test(test_holder_stands_still),
 		cmocka_unit_test(test_small),
 	};
 
