@@ -166,10 +166,15 @@ static bool overflows(const struct congestion *c)
 	return c->overflow > OVERFLOW;
 }
 
-/* Is there a queue that loss could come from? */
+/* Is there a queue that loss could come from, and that is more than our own bursts? */
 static bool queue_long(const struct congestion *c)
 {
-	return overflows(c) || c->queue_mean >= max64(QUEUE_SHORT, c->rtt / 8);
+	uint64_t least = max64(QUEUE_SHORT, c->rtt / 8);
+
+	if (overflows(c))
+		return true;
+	return c->queue_mean >= least &&
+	       (double)c->queue_mean * c->rate >= congestion_quantum(c);
 }
 
 static void share_take(struct congestion *c)
