@@ -35,6 +35,18 @@ static inline uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static inline uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* For how long the process was stopped (Ctrl-Z, a debugger), having been due before: that
+ * is no waiting for others. 0: it was not; a second late may be anybody. */
+static inline uint64_t clock_stopped(uint64_t due, uint64_t now)
+{
+	return due < NEVER - SECOND && now > due + SECOND ? now - due : 0;
+}
+
 /* Whole milliseconds from now until `due`, rounded up, as poll() takes them. */
 static inline int clock_milliseconds(uint64_t due, uint64_t now)
 {

@@ -323,13 +323,20 @@ static void delivery_pull(struct ow_receiver *r, struct delivery *d, uint64_t no
 		peer_ask(d->peer, now);
 }
 
+/* When it was offered, or a chunk came. */
+static uint64_t last_moved(const struct delivery *d)
+{
+	return d->window != NULL ? later(d->offered, d->window->progress) : d->offered;
+}
+
 static uint64_t expiry(const struct delivery *d)
 {
-	uint64_t last = d->offered;
+	return last_moved(d) + d->lifetime;
+}
 
-	if (d->window != NULL && d->window->progress > last)
-		last = d->window->progress;
-	return last + d->lifetime;
+void delivery_excuse(struct delivery *d, uint64_t stopped)
+{
+	d->offered = last_moved(d) + stopped;
 }
 
 /* A relay that says nothing is told nothing. */

@@ -77,6 +77,8 @@ bool delivery_unseal(struct ow_receiver *r, struct delivery *d);
 void delivery_settle(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* An ERROR about this stream. */
 void delivery_error(struct delivery *d, const struct error *e, uint64_t now);
+/* We were stopped for so long: the delivery's time has not passed meanwhile. */
+void delivery_excuse(struct delivery *d, uint64_t stopped);
 /* Sends the PULLs and RECEIPTs that are due; gives up on silence. */
 void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* When delivery_tick() or delivery_settle() is due. */

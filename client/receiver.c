@@ -288,6 +288,15 @@ uint32_t ow_receiver_dropped(const struct ow_receiver *r)
 	return r->dropped;
 }
 
+static void stopped_excuse(struct ow_receiver *r, uint64_t stopped)
+{
+	uint32_t i;
+
+	for (i = 0; stopped > 0 && i < DELIVERIES_MAX; i++)
+		if (r->active[i] != NULL)
+			delivery_excuse(r->active[i], stopped);
+}
+
 int receiver_run(struct ow_receiver *r)
 {
 	uint32_t batch, n, i;
@@ -297,6 +306,7 @@ int receiver_run(struct ow_receiver *r)
 		return r->fault.code;
 	if (!r->introduced)
 		introduce(r);
+	stopped_excuse(r, clock_stopped(r->wanted, clock_now()));
 	for (batch = 0; batch < RECEIVE_BATCHES && r->state != RECEIVER_FINISHED; batch++) {
 		n = udp_receive(&r->udp, r->rx);
 		now = clock_now();
@@ -311,6 +321,7 @@ int receiver_run(struct ow_receiver *r)
 		if (!r->rx->more)
 			break;
 	}
+	r->wanted = later(receiver_due(r), clock_now());
 	return r->state == RECEIVER_FINISHED ? OW_OK : OW_AGAIN;
 }
 

@@ -75,6 +75,7 @@ struct ow_receiver {
 	ow_notice_fn *notice;
 	ow_progress_fn *progress;
 	void *ctx;
+	uint64_t wanted; /* when process() was to be called again */
 	uint64_t reported_at, reported;
 };
 

@@ -455,12 +455,16 @@ static int sender_turn(struct ow_sender *s, uint64_t now)
 
 int sender_run(struct ow_sender *s)
 {
-	uint64_t now = clock_now();
+	uint64_t now = clock_now(), stopped = clock_stopped(s->wanted, now);
 
 	if (s->fault.code == OW_OK && !s->delivered) {
+		s->moved += stopped;
+		if (s->relay.asking)
+			s->relay.asked_since += stopped;
 		sender_turn(s, now);
 		progress_report(s, now);
 		s->finished = now;
+		s->wanted = later(sender_due(s), now);
 	}
 	if (s->fault.code != OW_OK)
 		return s->fault.code;

@@ -48,6 +48,7 @@ struct ow_sender {
 	uint64_t patience;	   /* so long without progress, and it is given up */
 	uint64_t moved;		   /* when there was progress */
 	uint64_t limit;		   /* when it is given up in any case, NEVER: not */
+	uint64_t wanted;	   /* when process() was to be called again */
 	bool begun;		   /* a relay has answered */
 	uint8_t obstacle;	   /* enum refuse_reason, which may pass; in newest REFUSED */
 	uint64_t send_at;	   /* when the next SEND is due */

@@ -45,7 +45,7 @@ static int numbers_take(struct ow_sender *s, const struct ow_send_options *o)
 		return fault_set(&s->fault, OW_INVALID,
 				 "rule %d does not exist; choose sha256 or xxh3", o->rule);
 	s->rule = o->rule != 0 ? (uint8_t)o->rule : RULE_SHA256;
-	s->opened = s->moved = clock_now();
+	s->opened = s->moved = s->wanted = clock_now();
 	s->patience = timeout * MILLISECOND;
 	s->limit = o->limit_ms != 0 ? s->opened + o->limit_ms * MILLISECOND : NEVER;
 	if (rate < UPLOAD_RATE_LEAST || rate > UPLOAD_RATE_MOST)
