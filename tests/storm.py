@@ -18,6 +18,7 @@ import os
 import pathlib
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -30,6 +31,8 @@ from labtools import Lab, Receiver  # noqa: E402
 HOSTS = ("source", "target", "private", "central")
 FIRST_PORT = 4871
 PATIENCE = 300  # seconds without progress, for a transfer
+NEW_BYTES = 1 << 30  # of all targets' new files: the relays must have room for them
+UNREACHABLE = 3  # exit status of a source whose relay never answered, in some seconds
 LINKS = ("delay=20ms,loss=2%", "delay=50ms,rate=20mbit,queue=100k", "delay=10ms,reorder=5%",
          "loss=20%", "delay=30ms,loss=3%,burst=8", "duplicate=5%,corrupt=1%",
          "rate=2mbit,queue=30k", "delay=40ms,jitter=20ms,loss=0.5%")
@@ -67,7 +70,7 @@ class Target:
 class Storm:
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
-        self.lab = Lab(f"storm-{os.getpid()}", LAB_SLAB="1G", LAB_HUGEPAGES=0)
+        self.lab = Lab(f"storm-{os.getpid()}", LAB_SLAB="4G", LAB_HUGEPAGES=0)
         self.end = 0
         self.count = collections.Counter()
         self.slowest = 0.0
@@ -80,36 +83,45 @@ class Storm:
     def file(self, draw, name, known):
         """A new file, or one that was sent before, under a new name."""
         path = self.folder / name
-        if known and draw.random() < 0.4:
+        if known and (draw.random() < 0.4 or self.count["new bytes"] > NEW_BYTES):
             os.link(draw.choice(known), path)
         else:
             path.write_bytes(draw.randbytes(int(10 ** draw.uniform(0, 7.2))))
+            self.count["new bytes"] += path.stat().st_size
             kept = self.folder / f"kept-{name}"
             os.link(path, kept)
             known.append(kept)
         return path
 
+    def send(self, draw, path, target):
+        """A source that cannot reach its relay at first says so, and its user tries again."""
+        via = draw.choice(("private", "private", "central"))
+        while True:
+            began = time.monotonic()
+            process = self.lab.popen("source", "oncewire", "send", path, "--to", target.address,
+                                     "--via", via, "--timeout", PATIENCE, "--json")
+            if draw.random() < 0.1:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(draw.uniform(0, 5))
+                process.kill()
+            out, err = process.communicate()
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            if process.returncode != UNREACHABLE or time.monotonic() - began > PATIENCE:
+                return process.returncode, out, err
+            self.count["relay not reached, and tried again"] += 1
+
     def transfer(self, draw, number, name, known):
         target, path = self.targets[number], self.file(draw, name, known)
-        began = time.monotonic()
-        process = self.lab.popen(
-            "source", "oncewire", "send", path, "--to", target.address, "--via",
-            draw.choice(("private", "private", "central")), "--timeout", PATIENCE, "--json")
-        if draw.random() < 0.1:
-            with contextlib.suppress(Exception):
-                process.wait(draw.uniform(0, 5))
-            process.kill()
-        out, err = process.communicate()
-        self.slowest = max(self.slowest, time.monotonic() - began)
+        code, out, err = self.send(draw, path, target)
         arrived = [p for p in target.out.iterdir() if p.name.startswith(pathlib.Path(name).stem)]
         for got in arrived:
             if not filecmp.cmp(path, got, shallow=False):
                 self.wrong.append(f"{name}: {got.name} has other bytes")
-        if process.returncode == -signal.SIGKILL:
+        if code == -signal.SIGKILL:
             self.count["source killed"] += 1
-        elif process.returncode != 0:
+        elif code != 0:
             self.wrong.append(f"{name}, {path.stat().st_size} bytes: ended with "
-                              f"{process.returncode}: {err.strip()}")
+                              f"{code}: {err.strip()}")
         elif not arrived:
             self.wrong.append(f"{name}: delivered, but it is not there")
         else:
@@ -143,7 +155,7 @@ class Storm:
         after = draw.uniform(0, 5)
         if host == "target":
             draw.choice(self.targets).restart(after)
-        elif host in ("private", "central"):
+        else:
             self.lab.stop_relay(host, draw.choice((signal.SIGKILL, signal.SIGTERM)))
             time.sleep(after)
             self.lab.start_relay(host)
@@ -151,8 +163,8 @@ class Storm:
     def faults(self, number):
         draw = random.Random(f"{self.options.seed} faults {number}")
         while time.monotonic() < self.end:
-            kind, host = draw.choice((self.impair, self.pause, self.carrier, self.kill)), \
-                draw.choice(HOSTS)
+            kind = draw.choice((self.impair, self.pause, self.carrier, self.kill))
+            host = draw.choice(HOSTS[1:] if kind == self.kill else HOSTS)
             if self.busy[host].acquire(blocking=False):
                 try:
                     kind(draw, host)

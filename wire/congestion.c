@@ -173,8 +173,7 @@ static bool queue_long(const struct congestion *c)
 
 	if (overflows(c))
 		return true;
-	return c->queue_mean >= least &&
-	       (double)c->queue_mean * c->rate >= congestion_quantum(c);
+	return c->queue_mean >= least && (double)c->queue_mean * c->rate >= congestion_quantum(c);
 }
 
 static void share_take(struct congestion *c)

@@ -24,10 +24,10 @@ def finish(process, receiver, path):
     assert filecmp.cmp(path, got["path"], shallow=False)
 
 
-def interrupt(lab, link, path, out, kind, host, seconds, timeout=90):
+def interrupt(lab, link, path, out, kind, host, seconds):
     """Sends the file over a slow link, and something stops in the middle."""
     with lab.impaired(link, LINK, LINK), lab.receive(out, timeout=120) as receiver:
-        process = begin(lab, path, timeout)
+        process = begin(lab, path)
         time.sleep(1.5)
         with lab.fault(kind, host, seconds) as fault:
             assert fault.wait(30) == 0
@@ -41,11 +41,6 @@ def interrupt(lab, link, path, out, kind, host, seconds, timeout=90):
 def test_upload(fresh_lab, make_blob, out, kind, host, seconds):
     """An upload is no wrong one because nothing came for a while."""
     interrupt(fresh_lab, "source", make_blob(SIZE), out, kind, host, seconds)
-
-
-def test_own_stop_is_no_waiting(fresh_lab, make_blob, out):
-    """Who is stopped for longer than --timeout goes on all the same."""
-    interrupt(fresh_lab, "source", make_blob(SIZE), out, "pause", "source", 7, timeout=4)
 
 
 @pytest.mark.parametrize("kind, host, seconds", [

@@ -14,6 +14,7 @@
 
 #include "client/clock.h"
 #include "client/receiver.h"
+#include "client/sender.h"
 
 static int readable(int fd, int milliseconds)
 {
@@ -95,6 +96,39 @@ static void test_handle(void **state)
 	ow_sender_close(s);
 }
 
+/* Ten seconds without a call that was due are our own stop, and none of the timeout's. */
+static void test_stopped(void **state)
+{
+	struct ow_send_options o = {.relay = "127.0.0.1:9",
+				    .via = OW_VIA_PRIVATE,
+				    .target = "127.0.0.1",
+				    .data = "x",
+				    .size = 1,
+				    .timeout_ms = 5000};
+	struct ow_sender *s;
+	uint64_t moved;
+
+	(void)state;
+	assert_int_equal(ow_sender_open(&o, &s), OW_OK);
+	s->begun = true;
+	while (s->hash != NULL)
+		assert_int_equal(ow_sender_process(s), OW_AGAIN);
+	assert_int_equal(ow_sender_process(s), OW_AGAIN);
+	assert_true(s->wanted > clock_now() - SECOND);
+	moved = s->moved;
+	s->moved -= 10 * SECOND;
+	s->wanted -= 11 * SECOND; /* it may have been a second away */
+	assert_int_equal(ow_sender_process(s), OW_AGAIN);
+	assert_true(s->moved >= moved - SECOND);
+	/* ten seconds of being called in time are */
+	s->moved -= 10 * SECOND;
+	assert_int_not_equal(ow_sender_process(s), OW_AGAIN);
+	ow_sender_close(s);
+	assert_int_equal(clock_stopped(NEVER, 100 * SECOND), 0);
+	assert_int_equal(clock_stopped(5 * SECOND, 6 * SECOND), 0);
+	assert_int_equal(clock_stopped(5 * SECOND, 6 * SECOND + 1), SECOND + 1);
+}
+
 /* Datagrams that find no room halve what is kept in flight, not more often than a little
  * apart, and each second without makes room again. */
 static void test_overflow(void **state)
@@ -142,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_handle),
+		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_overflow),
 	};
 
