@@ -161,6 +161,7 @@ static void welcome_accept(struct peer *p, const struct frame *f, const struct w
 	/* a stranger's introduction ends here: its word counts for nothing more */
 	if (p->budget != PEER_UNLIMITED)
 		p->asked = p->addr;
+	p->seen = *w->seen;
 	p->cookie = *w->cookie;
 	p->echo = *w->echo;
 	p->proven = true;

@@ -26,6 +26,7 @@ struct peer {
 	bool proven;		     /* addr has answered a HELLO of this conn */
 	const struct member *member; /* NULL: of no domain, nothing is signed */
 	struct session session;	     /* once known */
+	struct addr seen;	     /* we, as it sees us */
 	struct cookie cookie;
 	struct echo echo;
 	bool known;	      /* cookie and echo are there */

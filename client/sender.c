@@ -101,6 +101,8 @@ static int status_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 	if (status_decode(f, &st) != DROP_NONE || st.leg != 0 ||
 	    memcmp(st.transfer, s->transfer, TRANSFER_SIZE) != 0)
 		return 0;
+	s->here = (struct moved){.addr = s->relay.seen, .cookie = s->relay.cookie};
+	s->here_conn = s->relay.conn;
 	if (!(s->seen & 1U << st.code))
 		s->moved = now;
 	s->seen |= 1U << st.code;
@@ -308,6 +310,12 @@ static int proof_run(struct ow_sender *s, uint64_t now)
 	return 0;
 }
 
+/* The relay knows the transfer under an address that is not ours any more. */
+static bool sender_has_moved(const struct ow_sender *s)
+{
+	return s->here_conn == s->relay.conn && !addr_equal(&s->here.addr, &s->relay.seen);
+}
+
 static void send_emit(struct ow_sender *s, uint64_t now)
 {
 	struct send sd = {
@@ -322,6 +330,7 @@ static void send_emit(struct ow_sender *s, uint64_t now)
 					      DEADLINE_MAX),
 		.length = s->blob.length,
 		.proof = s->proved ? &s->proof : NULL,
+		.moved = sender_has_moved(s) ? &s->here : NULL,
 		.sealed_key = s->has_sealed ? s->sealed_key : NULL,
 	};
 	uint8_t *buf = udp_slot(&s->udp, s->tx);

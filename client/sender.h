@@ -54,6 +54,8 @@ struct ow_sender {
 	uint64_t send_at;	   /* when the next SEND is due */
 	uint64_t send_wait;	   /* and how long after it the one that follows */
 	uint64_t busy_until;	   /* the relay wants no SEND before; 0: it never said */
+	struct moved here;	   /* where we were when the relay last spoke of the transfer, */
+	uint64_t here_conn;	   /* under this conn; 0: it did not */
 	uint32_t unanswered;	   /* SENDs since the relay was last heard */
 	uint32_t seen;		   /* bit (1 << enum status_code) */
 	uint8_t newest;		   /* enum status_code */

@@ -110,6 +110,7 @@ static void attempt_retire(struct attempt *a)
 void attempt_end(struct attempt *a)
 {
 	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].stream, 0, memory_order_release);
+	a->ctl->relay->uploads[a->slot].attempt = NULL;
 	a->ctl->uploads.active--;
 	a->ctl->usage[a->domain_slot].uploads--;
 	*tally_of(&a->ctl->uploads.hosts, &a->source) -= 1;
@@ -216,6 +217,8 @@ static void attempt_pull(struct attempt *a)
 	};
 	uint32_t credit = a->ctl->config->upload_credit / a->ctl->uploads.active;
 
+	if (a->moving)
+		return;
 	a->window.cap = RTE_MAX(RTE_MIN(credit, WINDOW_MAX), WINDOW_MIN);
 	while (pullwin_next(&a->window, a->ctl->now_us, &p.number, &p.first, &p.mask)) {
 		struct rte_mbuf *m = outbox_alloc(a->ctl, a->worker, &s->source);
@@ -282,13 +285,11 @@ void uploads_pump(struct control *ctl)
 
 void upload_chunk(struct control *ctl, const struct message *note)
 {
-	struct upload_slot *s = &ctl->relay->uploads[note->slot];
-	uint64_t stream = atomic_load_explicit(&s->stream, memory_order_relaxed);
-	struct attempt *a = s->attempt;
+	struct attempt *a = ctl->relay->uploads[note->slot].attempt;
 	uint64_t came;
 
 	/* a note about a stream that has ended since */
-	if (stream == 0 || (uint32_t)(stream >> UPLOAD_SLOT_BITS) != note->stream_low)
+	if (a == NULL || (note->stream_low != a->stream && note->stream_low != a->before))
 		return;
 	came = RTE_MIN(note->came_us - ctl->unix_offset, ctl->now_us);
 	a->came = RTE_MAX(a->came, came); /* a reference of the workers' clock may be newer */
@@ -305,7 +306,8 @@ static void slot_open(struct attempt *a, const struct request *rq, const struct 
 
 	do
 		randombytes_buf(&stream, sizeof(stream));
-	while (stream >> UPLOAD_SLOT_BITS == 0);
+	while ((uint32_t)(stream >> UPLOAD_SLOT_BITS) == 0);
+	a->stream = (uint32_t)(stream >> UPLOAD_SLOT_BITS);
 	s->source = rq->key.source;
 	s->conn = rq->conn;
 	s->member = rq->field != 0;
@@ -316,10 +318,53 @@ static void slot_open(struct attempt *a, const struct request *rq, const struct 
 	s->blob = a->blob;
 	s->worker = a->worker;
 	s->attempt = a;
-	atomic_store_explicit(&s->limit, 0, memory_order_relaxed);
+	atomic_store_explicit(&s->limit, a->limit, memory_order_relaxed);
 	/* all of the above before a worker can find the slot */
 	atomic_store_explicit(&s->stream, (stream & ~(uint64_t)(UPLOAD_SLOTS - 1)) | a->slot,
 			      memory_order_release);
+}
+
+/* No worker uses the slot any more: it opens for where the source is now. */
+static void attempt_moved(void *ctx, uint64_t arg)
+{
+	struct attempt *a = (struct attempt *)(uintptr_t)arg;
+	struct control *ctl = ctx;
+	const struct domain_keys *keys;
+
+	a->moving = false;
+	if (a->request == NULL) /* it has ended meanwhile, and is freed after this */
+		return;
+	if (keyring_find(relay_keyring(ctl->relay), a->field, &keys) == NULL) {
+		upload_failed(a, REFUSE_MEMBERS_ONLY);
+		return;
+	}
+	slot_open(a, a->request, keys);
+	attempt_mark(a);
+}
+
+void attempt_move(struct attempt *a)
+{
+	const struct request *rq = a->request;
+	struct control *ctl = a->ctl;
+	struct upload_slot *s = &ctl->relay->uploads[a->slot];
+	uint64_t stream = atomic_load_explicit(&s->stream, memory_order_relaxed);
+
+	if (!a->moving) {
+		atomic_store_explicit(&s->stream, 0, memory_order_release);
+		if (reclaim_defer(ctl->reclaim, attempt_moved, ctl, (uint64_t)(uintptr_t)a) < 0) {
+			atomic_store_explicit(&s->stream, stream, memory_order_release);
+			return;
+		}
+		a->moving = true;
+		a->before = a->stream;
+	}
+	*tally_of(&ctl->uploads.hosts, &a->source) -= 1;
+	a->source = rq->key.source;
+	*tally_of(&ctl->uploads.hosts, &a->source) += 1;
+	a->worker = rq->worker;
+	a->field = rq->field;
+	pullwin_restart(&a->window, ctl->now_us);
+	attempt_mark(a);
 }
 
 static struct attempt *attempt_alloc(struct control *ctl, const struct request *rq)

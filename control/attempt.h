@@ -14,6 +14,10 @@ struct attempt {
 	/* NULL: ended; memory is still in use by a worker or hash thread */
 	struct request *request;
 	struct addr source;
+	/* the low halves of its stream's number, and of that before it moved; 0: none. Notes
+	 * of either are of its chunks. */
+	uint32_t stream, before;
+	bool moving; /* the slot is closed until no worker uses it any more */
 	uint16_t slot;
 	uint16_t worker;
 	uint32_t blob;
@@ -43,6 +47,9 @@ struct attempt {
 void attempt_mark(struct attempt *a);
 /* Starts pulling from the request's source. REFUSE_NONE, or why not. BUSY: now. */
 enum refuse_reason attempt_start(struct upload *u, struct request *rq);
+/* Its source, the request's, is at another address now: pulls from there, and goes on
+ * where it was. Without memory it does not, and will stall. */
+void attempt_move(struct attempt *a);
 /* Detaches it from its upload; memory goes once nobody can touch it any more. */
 void attempt_end(struct attempt *a);
 /* Bytes a second since it was judged. */

@@ -30,6 +30,7 @@
 	X(uploads) /* uploads verified and stored */                                          \
 	X(upload_failures) /* wrong identifier, or no room */                                 \
 	X(uploads_put_off) /* without progress, for others or after long */                   \
+	X(sources_moved)   /* requests whose source went on from another address */           \
 	X(proofs)	   /* proofs of possession that were right */                         \
 	X(proof_failures)  /* that were wrong */                                              \
 	X(queries)	   /* private: requests asked of central; central: QUERYs answered */ \

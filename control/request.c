@@ -281,6 +281,17 @@ void request_update(struct request *rq, const struct packet *p, const struct fra
 		deadline_arm(rq);
 }
 
+void request_move(struct request *rq, const struct request_key *key)
+{
+	bool waits = rq->waits;
+
+	request_count(rq, false);
+	HASH_DELETE(hh, rq->ctl->requests.by_key, rq);
+	rq->key = *key;
+	HASH_ADD(hh, rq->ctl->requests.by_key, key, sizeof(rq->key), rq);
+	request_count(rq, waits);
+}
+
 bool request_is(const struct request *rq, const struct domain *d, const struct send *s)
 {
 	return rq->domain == d->id && rq->rule == s->rule && rq->length == s->length &&

@@ -88,6 +88,8 @@ bool request_is(const struct request *rq, const struct domain *d, const struct s
 /* Takes over what may differ between a SEND and its repeats. */
 void request_update(struct request *rq, const struct packet *p, const struct frame *f,
 		    const struct send *s);
+/* The source has another address now, and a new key. Before request_update(). */
+void request_move(struct request *rq, const struct request_key *key);
 /* The source asks again: tells it where things stand. */
 void request_again(struct request *rq);
 struct request *request_by_query(struct control *ctl, uint64_t conn);

@@ -2,6 +2,7 @@
  * SENDs that workers cannot serve alone: a hit whose source must prove that it
  * holds the blob, and a miss, which becomes a request.
  */
+#include "control/attempt.h"
 #include "control/control.h"
 
 /* A SEND that is answered without becoming a request. */
@@ -116,6 +117,33 @@ static void send_miss(const struct arrival *a, const struct request_key *key)
 	query_send(ctl, rq);
 }
 
+/* The request of a source that shows that it was at another address before: it goes on
+ * under the new one. NULL: there is none. */
+static struct request *request_followed(const struct arrival *a, const struct request_key *key)
+{
+	const struct moved *m = a->s.moved;
+	struct control *ctl = a->ctl;
+	struct request_key old = *key;
+	struct request *rq;
+
+	if (m == NULL || cookie_check(relay_keys(ctl->relay), &m->cookie, &m->addr, a->f->conn,
+				      a->f->key) != DROP_NONE)
+		return NULL;
+	if (!addr_same_host(&m->addr, &a->p->peer) &&
+	    *tally_of(&ctl->requests.hosts, &a->p->peer) >= ctl->config->max_waiters_per_source)
+		return NULL;
+	old.source = m->addr;
+	HASH_FIND(hh, ctl->requests.by_key, &old, sizeof(old), rq);
+	if (rq == NULL || !request_is(rq, a->d, &a->s))
+		return NULL;
+	ctl->counters.sources_moved++;
+	request_move(rq, key);
+	request_update(rq, a->p, a->f, &a->s);
+	if (rq->attempt != NULL)
+		attempt_move(rq->attempt);
+	return rq;
+}
+
 static void send_handle(struct control *ctl, const struct packet *p, const struct frame *f,
 			enum possession outcome)
 {
@@ -141,6 +169,8 @@ static void send_handle(struct control *ctl, const struct packet *p, const struc
 	memcpy(key.transfer, a.s.transfer, sizeof(key.transfer));
 	key.leg = put16(a.s.leg);
 	HASH_FIND(hh, ctl->requests.by_key, &key, sizeof(key), rq);
+	if (rq == NULL)
+		rq = request_followed(&a, &key);
 	if (rq != NULL && request_is(rq, a.d, &a.s)) {
 		request_update(rq, p, f, &a.s);
 		request_again(rq);

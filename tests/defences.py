@@ -150,6 +150,8 @@ ROWS = [
         "control/peer.c", "llabs(ahead_ms) > CLOCK_SKEW_MS || nonce_ahead", "nonce_ahead"),
     Row("replay: LISTEN", SECURITY + "test_stop_is_not_undone",
         "dataplane/lease.c", "if (old->number >= l->number)", "if (false)"),
+    Row("upload taken over", "test_upload",
+        "control/send.c", "m == NULL || cookie_check(", "m == NULL || DROP_NONE & cookie_check("),
     Row("replay: conn", CONSENT + "test_conn_is_part_of_the_cookie",
         "wire/token.c", "struct cookie_input in = {.conn = put64(conn), ",
         "struct cookie_input in = {.conn = put64(conn & 0), "),

@@ -60,6 +60,18 @@ static enum drop ext_holder(const uint8_t *value, uint8_t len, struct frame *f)
 	return DROP_NONE;
 }
 
+static enum drop ext_moved(const uint8_t *value, uint8_t len, struct frame *f)
+{
+	const struct moved *m = (const struct moved *)value;
+
+	if (len != sizeof(*m))
+		return DROP_EXT;
+	if (!addr_valid(&m->addr))
+		return DROP_FIELD;
+	f->moved = m;
+	return DROP_NONE;
+}
+
 static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struct frame *f)
 {
 	switch (type) {
@@ -87,6 +99,8 @@ static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struc
 		return ext_retry_after(value, len, f);
 	case EXT_HOLDER:
 		return ext_holder(value, len, f);
+	case EXT_MOVED:
+		return ext_moved(value, len, f);
 	default:
 		return type & 0x80 ? DROP_EXT_CRITICAL : DROP_NONE;
 	}

@@ -91,9 +91,17 @@ enum ext_type {
 	EXT_HAVE_RANGES = 0x0c,	 /* reserved */
 	EXT_RETRY_AFTER = 0x0d,	 /* STATUS, ERROR: be32 milliseconds */
 	EXT_PAD = 0x0e,		 /* zeros, ignored */
+	EXT_MOVED = 0x0f,	 /* SEND: struct moved */
 	EXT_HOLDER = 0x83,	 /* OFFER: struct addr of the relay to pull from */
 	EXT_SEALED_KEY = 0x8a,	 /* SEND, QUERY, OFFER: the blob is encrypted; opaque to relays */
 };
+
+/* Where the same conn was before its address changed, and that it was there. */
+struct moved {
+	struct addr addr;
+	struct cookie cookie;
+};
+_Static_assert(sizeof(struct moved) == 36, "wire layout");
 
 /* A parsed frame. Pointers lead into the buffer that was parsed. */
 struct frame {
@@ -118,6 +126,7 @@ struct frame {
 	const struct mac *domain_proof;
 	const struct challenge *challenge;
 	const struct proof *proof;
+	const struct moved *moved; /* its address is valid */
 	const uint8_t *sealed_key; /* SEALED_KEY_SIZE bytes */
 };
 
@@ -243,6 +252,7 @@ struct send {
 	const struct addr *target; /* valid: listener keys are reserved */
 	const uint8_t *meta;
 	const struct proof *proof; /* of possession; NULL: none */
+	const struct moved *moved; /* NULL: it did not move */
 	const uint8_t *sealed_key; /* NULL: not encrypted */
 	uint8_t meta_len;
 	uint16_t leg;

@@ -36,6 +36,8 @@ size_t send_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const 
 	if (s->proof)
 		build_ext(&b, EXT_PROOF, s->proof, sizeof(*s->proof));
 	build_pad(&b, SEND_MIN - sizeof(struct wire_header) - sizeof(*w));
+	if (s->moved)
+		build_ext(&b, EXT_MOVED, s->moved, sizeof(*s->moved));
 	if (s->sealed_key)
 		build_ext(&b, EXT_SEALED_KEY, s->sealed_key, SEALED_KEY_SIZE);
 	return build_end(&b);
@@ -54,6 +56,7 @@ enum drop send_decode(const struct frame *f, struct send *s)
 		.target = &w->target.addr,
 		.meta = f->meta,
 		.proof = f->proof,
+		.moved = f->moved,
 		.sealed_key = f->sealed_key,
 		.meta_len = f->meta_len,
 		.leg = get16(w->leg),

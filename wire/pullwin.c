@@ -210,7 +210,16 @@ static void all_lose(struct pullwin *w)
 
 	while ((r = pulls_oldest(&w->pulls)) != NULL)
 		pulls_lose(&w->pulls, r, UINT32_MAX);
-	congestion_silent(&w->congestion);
+}
+
+void pullwin_restart(struct pullwin *w, uint64_t now)
+{
+	all_lose(w);
+	recovery_init(&w->recovery, now);
+	congestion_init(&w->congestion, now);
+	w->pace = 0;
+	w->probe = 0;
+	w->progress = now;
 }
 
 void pullwin_tick(struct pullwin *w, uint64_t now)
@@ -219,10 +228,12 @@ void pullwin_tick(struct pullwin *w, uint64_t now)
 	if (now < recovery_silence(&w->recovery, &w->pulls))
 		return;
 	w->pace = (double)now;
-	if (recovery_silent(&w->recovery, &w->pulls, now))
-		all_lose(w);
-	else
+	if (!recovery_silent(&w->recovery, &w->pulls, now)) {
 		probe(w);
+		return;
+	}
+	all_lose(w);
+	congestion_silent(&w->congestion);
 }
 
 uint64_t pullwin_deadline(const struct pullwin *w)

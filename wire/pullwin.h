@@ -49,6 +49,10 @@ enum pullwin_verdict pullwin_data(struct pullwin *w, uint32_t chunk, uint32_t nu
  * chunks are asked for again without blaming the network. */
 void pullwin_cancel(struct pullwin *w, uint32_t number);
 
+/* The path is another one: what was measured is forgotten, and what is in flight is asked
+ * for again. */
+void pullwin_restart(struct pullwin *w, uint64_t now);
+
 /* Looks for what is lost, and minds silence; call when pullwin_deadline() has passed. */
 void pullwin_tick(struct pullwin *w, uint64_t now);
 /* When the window next wants pullwin_next or pullwin_tick, UINT64_MAX never. */

@@ -9,6 +9,7 @@ import pytest
 from labtools import wait_until
 
 LINK = "delay=10ms,rate=20mbit,queue=60k"
+CHUNK = 1152
 SIZE = 8_000_000  # 3.4 s of that link
 
 
@@ -84,6 +85,21 @@ def test_relay_restarts_under_a_transfer(fresh_lab, make_blob, out):
         fresh_lab.stop_relay("private")
         fresh_lab.start_relay("private")
         finish(process, receiver, path)
+
+
+def test_source_moves(fresh_lab, make_blob, out):
+    """Its address changes in the middle of the upload, which goes on where it was."""
+    path, old = make_blob(SIZE), fresh_lab.address["source"]
+    new = old.rsplit(".", 1)[0] + ".77"
+    with fresh_lab.impaired("source", LINK, LINK), fresh_lab.receive(out, timeout=120) as receiver:
+        process = begin(fresh_lab, path)
+        wait_until(lambda: fresh_lab.status("private")["upload_chunks"] > 2000)
+        fresh_lab.run("source", "ip", "addr", "del", f"{old}/24", "dev", "eth0", check=True)
+        fresh_lab.run("source", "ip", "addr", "add", f"{new}/24", "dev", "eth0", check=True)
+        finish(process, receiver, path)
+    status = fresh_lab.status("private")
+    assert status["sources_moved"] == 1 and status["uploads"] == 1
+    assert status["upload_chunks"] == -(-SIZE // CHUNK)  # none was taken twice
 
 
 def test_slow_is_not_late(fresh_lab, make_blob, out):

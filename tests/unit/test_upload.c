@@ -26,6 +26,9 @@ struct source {
 	uint8_t content;   /* what its chunks begin with: 0 is right */
 	uint64_t every;	   /* microseconds between chunks; 0: answers every PULL at once */
 	uint64_t still[2]; /* it is stopped from here to there */
+	/* it was the person before, and shows this */
+	bool came;
+	struct moved moved;
 	/* what it was told */
 	bool waited, uploaded, stored, served;
 	uint8_t refused; /* enum refuse_reason */
@@ -78,6 +81,7 @@ static struct person *person(unsigned int i)
 
 static void send_say(unsigned int i, uint8_t transfer)
 {
+	const struct source *s = &sources[i];
 	const struct cookie c = scene_cookie(&scene, person(i), COOKIE_VALID);
 	uint8_t buf[WIRE_MAX_FRAME];
 
@@ -86,6 +90,7 @@ static void send_say(unsigned int i, uint8_t transfer)
 	about.length = sizeof(bytes);
 	about.target = scene_person(&scene, TARGET)->addr;
 	about.transfer = transfer;
+	about.moved = s->came ? &s->moved : NULL;
 	about.deadline = 300;
 	scene_send(&scene, person(i), buf, make_send(person(i), &c, buf));
 }
@@ -187,7 +192,7 @@ static void run(unsigned int n, uint64_t us)
 			if (passed >= s->still[0] && passed < s->still[1])
 				continue;
 			if (passed % SECOND == 0 && !s->served && s->refused == 0)
-				send_say(i, (uint8_t)i);
+				send_say(i, (uint8_t)(s->came ? i - 1 : i));
 			everybody_reads();
 			for (int turn = 0; turn < 40; turn++) {
 				data_say(i);
@@ -204,7 +209,7 @@ static void trickle_blocks_nobody(void **state)
 {
 	(void)state;
 	sources[0] = (struct source){.content = 1, .every = 4 * SECOND};
-	run(2, 20 * SECOND);
+	run(2, 30 * SECOND);
 	assert_true(sources[1].waited);
 	assert_true(sources[1].stored);
 	assert_true(sources[1].stored_at <= 5 * SECOND);
@@ -275,6 +280,54 @@ static void stopped_for_long(void **state)
 	assert_int_equal(sources[0].refused, 0);
 }
 
+/* Where person 0 was is where person 1 says it was; both have one conn. */
+static void move(enum cookie_state state)
+{
+	person(1)->conn = person(0)->conn;
+	sources[1] = (struct source){.every = STEP, .came = true};
+	sources[1].moved.addr = person(0)->addr;
+	sources[1].moved.cookie = scene_cookie(&scene, person(0), state);
+	sources[0].still[0] = passed;
+	sources[0].still[1] = UINT64_MAX;
+}
+
+/* It goes on where it was, and what it had sent is not asked for again. */
+static void source_moves(void **state)
+{
+	struct control *ctl = &scene.box->control;
+
+	(void)state;
+	sources[0] = (struct source){.every = STEP};
+	run(1, 10 * SECOND);
+	move(COOKIE_VALID);
+	run(2, 10 * SECOND);
+	assert_int_equal(ctl->counters.sources_moved, 1);
+	assert_false(sources[1].waited);
+	assert_int_equal(ctl->uploads.active, 1);
+	run(2, 30 * SECOND);
+	assert_true(sources[1].stored);
+	assert_int_equal(ctl->counters.sources_moved, 1);
+	assert_int_equal(scene.box->control.worker[0]->stats.upload_chunks, CHUNKS);
+}
+
+/* Nobody else goes on with it, whatever they know. */
+static void nobody_else_moves(void **state)
+{
+	for (enum cookie_state c = COOKIE_NONE; c < COOKIE_VALID; c++) {
+		if (c > COOKIE_NONE) {
+			teardown(state);
+			setup(state);
+		}
+		sources[0] = (struct source){.every = STEP};
+		run(1, 5 * SECOND);
+		move(c);
+		sources[0].still[0] = UINT64_MAX; /* it did not move */
+		run(2, 2 * SECOND);
+		assert_int_equal(scene.box->control.counters.sources_moved, 0);
+		assert_true(sources[1].waited);
+	}
+}
+
 /* Others go first: who waits for the same blob after five seconds, and who wants another
  * one as soon as there is no room. */
 static void stopped_source_lets_others_go_first(void **state)
@@ -326,7 +379,7 @@ static void faster_source_uploads_beside(void **state)
 {
 	(void)state;
 	sources[0] = (struct source){.every = SECOND / 10};
-	run(2, 20 * SECOND);
+	run(2, 30 * SECOND);
 	assert_true(sources[0].uploaded);
 	assert_true(sources[0].served);
 	assert_false(sources[0].stored);
@@ -342,7 +395,7 @@ static void bytes_never_mix(void **state)
 {
 	(void)state;
 	sources[0] = (struct source){.content = 1, .every = SECOND / 10};
-	run(2, 20 * SECOND);
+	run(2, 30 * SECOND);
 	assert_true(sources[1].stored);
 	assert_int_equal(sources[1].refused, 0);
 	assert_int_equal(scene.box->control.counters.uploads, 1);
@@ -378,6 +431,8 @@ int main(void)
 		TEST(slow_source_alone_is_let_be),
 		TEST(stopped_source_goes_on),
 		TEST(stopped_for_long),
+		TEST(source_moves),
+		TEST(nobody_else_moves),
 		TEST(stopped_source_lets_others_go_first),
 		TEST(stopped_source_makes_room),
 		TEST(faster_source_uploads_beside),

@@ -144,6 +144,32 @@ static void test_send(void **state)
 	assert_reserved(VERB_SEND, send, target.key_tail);
 }
 
+/* Where the source was before: a whole address and cookie, or the frame is dropped. */
+static void test_send_moved(void **state)
+{
+	const struct moved m = {.addr = sample_ip6, .cookie = {.mac = "cookie mac 14"}};
+	struct frame f = sample_parse(VERB_SEND);
+	struct send s, t;
+	size_t len, at = 0;
+
+	(void)state;
+	send_decode(&f, &s);
+	assert_null(s.moved);
+	s.moved = &m;
+	len = send_encode(buf, sizeof(buf), 0, 1, &s);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(send_decode(&f, &t), DROP_NONE);
+	assert_memory_equal(t.moved, &m, sizeof(m));
+	assert_string_equal((const char *)t.sealed_key, "a key that is sealed");
+	while (buf[at] != EXT_MOVED || buf[at + 1] != sizeof(m))
+		at++;
+	buf[at + 2] = ADDR_NONE;
+	assert_int_equal(frame_parse(buf, len, &f), DROP_FIELD);
+	buf[at + 2] = ADDR_IP6;
+	buf[at + 1] = sizeof(m) - 1;
+	assert_int_equal(frame_parse(buf, len, &f), DROP_EXT);
+}
+
 static size_t send_with_meta(uint8_t meta_len, uint32_t deadline)
 {
 	static const uint8_t meta[META_MAX];
@@ -263,12 +289,12 @@ static void test_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hello),	     cmocka_unit_test(test_hello_unpadded),
-		cmocka_unit_test(test_hello_probe),  cmocka_unit_test(test_welcome),
-		cmocka_unit_test(test_listen),	     cmocka_unit_test(test_listening),
-		cmocka_unit_test(test_stop),	     cmocka_unit_test(test_send),
-		cmocka_unit_test(test_send_padding), cmocka_unit_test(test_status),
-		cmocka_unit_test(test_error),
+		cmocka_unit_test(test_hello),	    cmocka_unit_test(test_hello_unpadded),
+		cmocka_unit_test(test_hello_probe), cmocka_unit_test(test_welcome),
+		cmocka_unit_test(test_listen),	    cmocka_unit_test(test_listening),
+		cmocka_unit_test(test_stop),	    cmocka_unit_test(test_send),
+		cmocka_unit_test(test_send_moved),  cmocka_unit_test(test_send_padding),
+		cmocka_unit_test(test_status),	    cmocka_unit_test(test_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
