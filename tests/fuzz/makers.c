@@ -160,15 +160,30 @@ static const uint8_t *sealed_key(bool wanted)
 	return wanted ? sealed : NULL;
 }
 
+/* That the host was where another one is, or what it cannot show. */
+static const struct moved *moved_next(struct program *p, const struct host *h, bool wanted,
+				      struct moved *m)
+{
+	if (!wanted)
+		return NULL;
+	m->addr = *target_next(p);
+	m->cookie = cookie_make(p, h);
+	if (byte_next(p) & 3)
+		cookie_mint(keys(p), &m->addr, h->conn, h->field, &m->cookie);
+	return m;
+}
+
 static size_t make_send(struct program *p, struct host *h, uint8_t *buf)
 {
 	static const uint8_t meta[META_MAX];
 	struct cookie cookie = cookie_make(p, h);
 	struct blob_choice blob = blob_next(p);
 	uint8_t how = byte_next(p);
+	struct moved moved;
 	struct proof proof;
 	const struct send s = {
 		.cookie = &cookie,
+		.moved = moved_next(p, h, how & 128, &moved),
 		.transfer = transfer_next(p),
 		.id = blob.id,
 		.length = blob.length,

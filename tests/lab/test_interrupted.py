@@ -87,19 +87,39 @@ def test_relay_restarts_under_a_transfer(fresh_lab, make_blob, out):
         finish(process, receiver, path)
 
 
+def move(lab, host):
+    """Gives the host another address."""
+    old = lab.address[host]
+    new = old.rsplit(".", 1)[0] + ".77"
+    lab.run(host, "ip", "addr", "del", f"{old}/24", "dev", "eth0", check=True)
+    lab.run(host, "ip", "addr", "add", f"{new}/24", "dev", "eth0", check=True)
+
+
 def test_source_moves(fresh_lab, make_blob, out):
     """Its address changes in the middle of the upload, which goes on where it was."""
-    path, old = make_blob(SIZE), fresh_lab.address["source"]
-    new = old.rsplit(".", 1)[0] + ".77"
+    path = make_blob(SIZE)
     with fresh_lab.impaired("source", LINK, LINK), fresh_lab.receive(out, timeout=120) as receiver:
         process = begin(fresh_lab, path)
         wait_until(lambda: fresh_lab.status("private")["upload_chunks"] > 2000)
-        fresh_lab.run("source", "ip", "addr", "del", f"{old}/24", "dev", "eth0", check=True)
-        fresh_lab.run("source", "ip", "addr", "add", f"{new}/24", "dev", "eth0", check=True)
+        move(fresh_lab, "source")
         finish(process, receiver, path)
     status = fresh_lab.status("private")
     assert status["sources_moved"] == 1 and status["uploads"] == 1
     assert status["upload_chunks"] == -(-SIZE // CHUNK)  # none was taken twice
+
+
+def test_target_moves(fresh_lab, make_blob, out, tmp_path):
+    """What it pulls follows it, and the source hears of it."""
+    path, first = make_blob(SIZE), tmp_path / "first"
+    first.mkdir()
+    fresh_lab.deliver(path, "private", first)
+    before = fresh_lab.status("private")["data_chunks"]
+    with fresh_lab.impaired("target", LINK, LINK), fresh_lab.receive(out, timeout=120) as receiver:
+        process = begin(fresh_lab, path)
+        wait_until(lambda: fresh_lab.status("private")["data_chunks"] > before + 2000)
+        move(fresh_lab, "target")
+        finish(process, receiver, path)
+    assert fresh_lab.status("private")["data_chunks"] < before + 1.5 * SIZE / CHUNK
 
 
 def test_slow_is_not_late(fresh_lab, make_blob, out):
