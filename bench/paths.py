@@ -77,20 +77,20 @@ class Transfer:
     """A file on its way from the source over the private relay to the target, where each
     number has a port of its own. What happens is watched at both ends, "recv" and "send"."""
 
-    def __init__(self, lab, file, number=0):
+    def __init__(self, lab, file, number=0, receiver=("goodput", "recv")):
         self.lab, self.file = lab, file
         self.inbox = tempfile.TemporaryDirectory(dir=lab.folder.name)
         target = f"{lab.address['target']}:{FIRST_PORT + number}"
         self.processes, self.logs = {}, {}
-        self.begin("target", "recv", self.inbox.name, target)
+        self.begin("recv", "target", *receiver, self.inbox.name, target)
         time.sleep(0.3)
-        self.begin("source", "send", lab.address["private"], target, file)
+        self.begin("send", "source", "goodput", "send", lab.address["private"], target, file)
 
-    def begin(self, host, end, *words):
+    def begin(self, end, host, program, *words):
         self.logs[end] = pathlib.Path(self.inbox.name + "." + end)
         with open(self.logs[end], "w") as out:
-            self.processes[end] = self.lab.popen(host, self.lab.build / "bench" / "goodput", end,
-                                                 *words, stdout=out)
+            self.processes[end] = self.lab.popen(host, self.lab.build / "bench" / program, *words,
+                                                 stdout=out)
 
     def done(self, end):
         return "done" in self.logs[end].read_text()

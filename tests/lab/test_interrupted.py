@@ -31,7 +31,7 @@ def interrupt(lab, link, path, out, kind, host, seconds):
         process = begin(lab, path)
         time.sleep(1.5)
         with lab.fault(kind, host, seconds) as fault:
-            assert fault.wait(30) == 0
+            assert fault.wait(90) == 0
         finish(process, receiver, path)
     assert lab.status("private")["uploads"] == 1
 
