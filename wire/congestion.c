@@ -39,7 +39,6 @@
 #define RESTRAINT_LEAST 0.7
 #define RESTRAINT_EASE 1.15
 #define SPREAD_SHORT 8u /* a smaller part of the round trip does not blur the rate */
-#define SHARE_AIM 0.95
 #define SHARE_LEAST 0.5
 
 static const double phase_gains[PHASES] = {1.25, 0.75, 1, 1, 1, 1, 1, 1};
@@ -389,13 +388,10 @@ void congestion_overtaken(struct congestion *c, uint64_t us)
 
 /* ---- what may be asked for ---- */
 
-/* Chance takes more than probing makes up for: ask for more, unless it may be a queue
- * that takes it. */
+/* Ask for what chance will take as well, unless it may be a queue that takes it. */
 static double loss_gain(const struct congestion *c)
 {
-	if (c->share >= SHARE_AIM || queue_long(c))
-		return 1;
-	return SHARE_AIM / maxd(c->share, SHARE_LEAST);
+	return queue_long(c) ? 1 : 1 / maxd(c->share, SHARE_LEAST);
 }
 
 static double mode_gain(const struct congestion *c)
