@@ -74,15 +74,15 @@ def faults(cell):
 
 
 class Transfer:
-    """A file on its way from the source over the private relay to the target, where each
-    number has a port of its own. What happens is watched at both ends, "recv" and "send"."""
+    """A file on its way from the source over the private relay to the target, or another host,
+    where each number has a port of its own. What happens is watched at both ends, "recv" and "send"."""
 
-    def __init__(self, lab, file, number=0, receiver=("goodput", "recv")):
+    def __init__(self, lab, file, number=0, host="target", receiver=("goodput", "recv")):
         self.lab, self.file = lab, file
         self.inbox = tempfile.TemporaryDirectory(dir=lab.folder.name)
-        target = f"{lab.address['target']}:{FIRST_PORT + number}"
+        target = f"{lab.address[host]}:{FIRST_PORT + number}"
         self.processes, self.logs = {}, {}
-        self.begin("recv", "target", *receiver, self.inbox.name, target)
+        self.begin("recv", host, *receiver, self.inbox.name, target)
         time.sleep(0.3)
         self.begin("send", "source", "goodput", "send", lab.address["private"], target, file)
 
