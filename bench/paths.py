@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What bench/wan and bench/share have in common: the paths that people have, and a lab whose
-transfers can be watched."""
+"""What bench/wan, bench/share and bench/trace have in common: the paths that people have, and a
+lab whose transfers can be watched."""
 
 import filecmp
 import json
@@ -75,7 +75,8 @@ def faults(cell):
 
 class Transfer:
     """A file on its way from the source over the private relay to the target, or another host,
-    where each number has a port of its own. What happens is watched at both ends, "recv" and "send"."""
+    where each number has a port of its own. What happens is watched at both ends, "recv" and
+    "send"."""
 
     def __init__(self, lab, file, number=0, host="target", receiver=("goodput", "recv")):
         self.lab, self.file = lab, file

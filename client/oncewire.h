@@ -128,9 +128,11 @@ struct ow_send_options {
 	const char *recipient;	      /* required then: public key of the target's identity, hex */
 	const char *content_key_file; /* required for OW_ENCRYPT_SHARED: the domain's */
 
-	uint32_t timeout_ms; /* without progress; default 120,000 */
-	uint32_t limit_ms;   /* from open to confirmation; default: none */
-	uint64_t rate;	     /* upload at most so many bytes a second; default 1,000,000,000 */
+	/* Without progress; default 120,000. When ow_sender_process() was called more than a
+	 * second late, as after Ctrl-Z, the time until then is not counted. */
+	uint32_t timeout_ms;
+	uint32_t limit_ms; /* from open to confirmation; default: none */
+	uint64_t rate;	   /* upload at most so many bytes a second; default 1,000,000,000 */
 
 	/* Key file of the domain to send as a member of; default: of none, which a
 	 * relay with domains refuses. Only its owner may have access to it. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/clock.h"
+#include "client/receiver.h"
 #include "client_world.h"
 
 /* One transfer through a relay that loses `loss` frames in a thousand. */
@@ -400,6 +401,36 @@ static void test_same_name(void **state)
 	file_check(w->path, w->data, 5000);
 }
 
+/* A target that was stopped for longer than the delivery's time has not lost it. */
+static void test_stopped_target(void **state)
+{
+	const uint64_t gone = 30 * SECOND; /* the delivery's time is ten */
+	struct world *w = *state;
+	struct delivery *d;
+
+	relay_store(w->relay, w->data, MEGABYTES_3);
+	world_receive(w, 0, false);
+	world_send(w, MEGABYTES_3, 10000);
+	while ((d = w->receiver->active[0]) == NULL || d->window == NULL) {
+		ow_sender_process(w->sender);
+		relay_run(w->relay);
+		ow_receiver_process(w->receiver);
+	}
+	w->relay->deaf = true;
+	d->offered -= gone;
+	d->window->progress -= gone;
+	w->receiver->wanted -= gone + 5 * SECOND; /* it may have been some away */
+	ow_receiver_process(w->receiver);
+	assert_ptr_equal(w->receiver->active[0], d);
+	assert_int_equal(w->warnings, 0);
+	/* one that was called in time has waited */
+	d->offered -= gone + 5 * SECOND;
+	d->window->progress -= gone;
+	ow_receiver_process(w->receiver);
+	assert_null(w->receiver->active[0]);
+	assert_int_equal(w->warnings, 1);
+}
+
 /* Whatever name a target says, it is printed. */
 static void test_hostile_target_name(void **state)
 {
@@ -573,6 +604,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unreachable, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_offer_unproven, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_same_name, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_stopped_target, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_target_name, world_setup,
 						world_teardown),
 		cmocka_unit_test_setup_teardown(test_outcomes, world_setup, world_teardown),

@@ -96,7 +96,7 @@ static void test_handle(void **state)
 	ow_sender_close(s);
 }
 
-/* Ten seconds without a call that was due are our own stop, and none of the timeout's. */
+/* Time without a call that was due is our own stop, and none of the timeout's. */
 static void test_stopped(void **state)
 {
 	struct ow_send_options o = {.relay = "127.0.0.1:9",
@@ -114,14 +114,13 @@ static void test_stopped(void **state)
 	while (s->hash != NULL)
 		assert_int_equal(ow_sender_process(s), OW_AGAIN);
 	assert_int_equal(ow_sender_process(s), OW_AGAIN);
-	assert_true(s->wanted > clock_now() - SECOND);
 	moved = s->moved;
-	s->moved -= 10 * SECOND;
-	s->wanted -= 11 * SECOND; /* it may have been a second away */
+	s->moved -= 30 * SECOND;
+	s->wanted -= 35 * SECOND; /* it may have been some away */
 	assert_int_equal(ow_sender_process(s), OW_AGAIN);
-	assert_true(s->moved >= moved - SECOND);
-	/* ten seconds of being called in time are */
-	s->moved -= 10 * SECOND;
+	assert_true(s->moved >= moved);
+	/* thirty seconds of being called in time are */
+	s->moved -= 30 * SECOND;
 	assert_int_not_equal(ow_sender_process(s), OW_AGAIN);
 	ow_sender_close(s);
 	assert_int_equal(clock_stopped(NEVER, 100 * SECOND), 0);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "control/attempt.h"
 #include "tests/unit/scene_frames.h"
 #include "tests/unit/unit_clock.h"
 #include "tests/unit/unit_eal.h"
@@ -300,6 +301,8 @@ static void source_moves(void **state)
 	sources[0] = (struct source){.every = STEP};
 	run(1, 10 * SECOND);
 	move(COOKIE_VALID);
+	run(2, 2 * STEP);
+	assert_int_not_equal(sources[1].stream, 0); /* it is asked at once */
 	run(2, 10 * SECOND);
 	assert_int_equal(ctl->counters.sources_moved, 1);
 	assert_false(sources[1].waited);
@@ -308,6 +311,46 @@ static void source_moves(void **state)
 	assert_true(sources[1].stored);
 	assert_int_equal(ctl->counters.sources_moved, 1);
 	assert_int_equal(scene.box->control.worker[0]->stats.upload_chunks, CHUNKS);
+}
+
+/* What a worker took before control moved the upload counts, also if it is heard of only
+ * then: nobody else would bring that chunk again. */
+static void late_notes_count(void **state)
+{
+	struct control *ctl = &scene.box->control;
+	struct message note = {.kind = MESSAGE_CHUNK};
+	const struct pull_request *r;
+	struct attempt *a;
+	uint32_t have;
+
+	(void)state;
+	sources[0] = (struct source){.every = STEP};
+	run(1, 5 * SECOND);
+	a = TAILQ_FIRST(&ctl->uploads.by_key->requests)->attempt;
+	r = pulls_oldest(&a->window.pulls);
+	assert_non_null(r);
+	note.slot = a->slot;
+	note.number = r->number;
+	note.chunk = r->first + (uint32_t)__builtin_ctz(r->missing);
+	note.stream_low = a->stream;
+	note.came_us = ctl->unix_us;
+	have = a->window.pulls.have;
+	attempt_move(a);
+	assert_true(a->moving);
+	assert_int_equal(a->window.pulls.flight, 0); /* the path is another one */
+	assert_true(a->window.congestion.rate == 0);
+	upload_chunk(ctl, &note);
+	assert_int_equal(a->window.pulls.have, have + 1);
+	box_settle(scene.box);
+	assert_false(a->moving);
+	assert_int_not_equal(a->stream, note.stream_low);
+	note.chunk++;
+	upload_chunk(ctl, &note);
+	assert_int_equal(a->window.pulls.have, have + 2);
+	note.stream_low += 2; /* of an upload that was here before */
+	note.chunk++;
+	upload_chunk(ctl, &note);
+	assert_int_equal(a->window.pulls.have, have + 2);
 }
 
 /* Nobody else goes on with it, whatever they know. */
@@ -432,6 +475,7 @@ int main(void)
 		TEST(stopped_source_goes_on),
 		TEST(stopped_for_long),
 		TEST(source_moves),
+		TEST(late_notes_count),
 		TEST(nobody_else_moves),
 		TEST(stopped_source_lets_others_go_first),
 		TEST(stopped_source_makes_room),

@@ -287,6 +287,33 @@ static void test_long_round_trip(void **state)
 	sim_free(s);
 }
 
+/* Another path: what is in flight is asked for again, as at the beginning. */
+static void test_restart(void **state)
+{
+	const struct link l = {.rtt = 1000, .cap = 512};
+	struct sim *s = sim_new(20000 * CHUNK_SIZE, &l);
+	uint32_t flight, have, number, first, mask;
+
+	(void)state;
+	sim_run(s, START + 20000);
+	flight = s->w->pulls.flight;
+	have = s->w->pulls.have;
+	assert_true(flight > 100);
+	s->now += 60000000;
+	pullwin_restart(s->w, s->now);
+	assert_int_equal(s->w->pulls.flight, 0);
+	assert_int_equal(s->w->pulls.lost, flight);
+	assert_int_equal(s->w->pulls.have, have);
+	assert_true(s->w->progress == s->now);
+	assert_true(s->w->congestion.rate == 0);
+	assert_int_equal(s->w->recovery.srtt, 0);
+	assert_true(pullwin_next(s->w, s->now, &number, &first, &mask));
+	assert_int_equal(__builtin_popcount(mask), 10);
+	assert_false(pullwin_next(s->w, s->now, &number, &first, &mask));
+	sim_complete(s);
+	sim_free(s);
+}
+
 static void test_verdicts(void **state)
 {
 	struct sim *s = sim_new(100 * CHUNK_SIZE, &lan);
@@ -384,8 +411,9 @@ int main(void)
 		cmocka_unit_test(test_limit),		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_backoff_forever), cmocka_unit_test(test_tail_probe),
 		cmocka_unit_test(test_window_lost),	cmocka_unit_test(test_pause),
-		cmocka_unit_test(test_long_round_trip), cmocka_unit_test(test_verdicts),
-		cmocka_unit_test(test_late_answer),	cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_long_round_trip), cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_verdicts),	cmocka_unit_test(test_late_answer),
+		cmocka_unit_test(test_cancel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
