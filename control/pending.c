@@ -67,6 +67,13 @@ full:
 		host_forget(ctl, h);
 }
 
+bool pending_has(struct control *ctl, const struct addr *host)
+{
+	struct addr key = host_of(host);
+
+	return host_find(ctl, &key) != NULL;
+}
+
 void pending_release(void *ctx, const struct addr *host)
 {
 	struct control *ctl = ctx;

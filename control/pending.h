@@ -5,6 +5,7 @@
 #ifndef CONTROL_PENDING_H
 #define CONTROL_PENDING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "wire/addr.h"
@@ -20,6 +21,8 @@ struct pending {
 
 /* Asks the router and keeps the payload until it answers. Owns m. */
 void pending_add(struct control *ctl, struct rte_mbuf *m);
+/* Does anything wait for this host's next hop? For 3 s at most: the router then answers. */
+bool pending_has(struct control *ctl, const struct addr *host);
 /* route_resolved: hands what waited for the host back to its workers. */
 void pending_release(void *ctl, const struct addr *host);
 void pending_free(struct control *ctl);

@@ -72,8 +72,14 @@ void query_send(struct control *ctl, struct request *rq)
 	const struct timeval retry = {.tv_usec = QUERY_RETRY_US};
 	uint64_t limit = (uint64_t)ctl->config->upstream_timeout_ms * 1000;
 
-	if (rq->query_conn == 0)
+	if (rq->query_conn == 0) {
 		query_begin(ctl, rq);
+	} else if (pending_has(ctl, &ctl->peers.peer[0].addr)) {
+		/* the question has not left yet: the time to answer it has not begun */
+		rq->query_started = ctl->now_us;
+		event_add(rq->timer, &retry);
+		return;
+	}
 	if (ctl->now_us - rq->query_started >= limit) {
 		ctl->counters.query_timeouts++;
 		upstream_judge(ctl, false);

@@ -205,6 +205,47 @@ static void silent_central_is_a_problem(void **state)
 	scene_close(&scene);
 }
 
+int __wrap_router_resolve(struct router *r, const struct addr *host);
+
+/* Asked, and answers when the test says so. */
+int __wrap_router_resolve(struct router *r, const struct addr *host)
+{
+	(void)r;
+	(void)host;
+	return 0;
+}
+
+/* The way to central is found after longer than central has to answer. */
+static void only_a_question_that_left_is_unanswered(void **state)
+{
+	const struct addr *central = &scene.config.upstream.addr;
+	struct control *ctl;
+	struct cookie source;
+	struct rte_mbuf *m;
+	struct query q;
+
+	(void)state;
+	open_as(ROLE_PRIVATE);
+	ctl = &scene.box->control;
+	about_file(&wanted, 1);
+	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
+	m = outbox_alloc(ctl, 0, central);
+	egress_sized(m, make_send(person(SOURCE), &source, egress_payload(m)));
+	pending_add(ctl, m);
+	say(SOURCE, &source, make_send);
+	scene_clear(&scene);
+	scene_pass(&scene, 2 * SECOND);
+	assert_int_equal(ctl->counters.query_timeouts, 0);
+	assert_null(scene_sent(&scene, &(struct person){.addr = *central}, VERB_QUERY));
+	pending_release(ctl, central);
+	scene_pass(&scene, 800000);
+	assert_int_equal(ctl->counters.query_timeouts, 0);
+	q = asked();
+	answer(&q, asked_conn());
+	assert_int_equal(ctl->counters.query_hits, 1);
+	scene_close(&scene);
+}
+
 static int start(void **state)
 {
 	return sodium_init() < 0 ? -1 : unit_eal_start(state);
@@ -217,6 +258,7 @@ int main(void)
 		cmocka_unit_test(tokens_follow_the_clock),
 		cmocka_unit_test(private_begins_an_hour_ahead),
 		cmocka_unit_test(silent_central_is_a_problem),
+		cmocka_unit_test(only_a_question_that_left_is_unanswered),
 	};
 
 	return cmocka_run_group_tests(tests, start, unit_eal_stop);
