@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "wire/pullwin.h"
 
-#define SILENT_WINDOW 2u	/* chunks asked for at a time while nothing comes */
+#define SILENT_WINDOW 2u	/* chunks asked for at a time while nothing comes, each by */
+#define SILENT_QUANTUM 1u	/* a PULL of its own: RFC 9002, 6.2.4 */
 #define BUFFER_US 10000u	/* the receive buffer is emptied at least as often */
 #define LATENESS_US 1000.0	/* of our own, which pacing makes up for */
 #define SHORT_CREDIT_US 10000.0 /* within a host or a rack it is the window that counts */
@@ -64,6 +65,8 @@ static uint32_t sendable(const struct pullwin *w)
 
 	if (pulls_full(q))
 		return 0;
+	if (w->recovery.backoff > 1)
+		quantum = SILENT_QUANTUM;
 	if (w->probe > room)
 		return min32(w->probe, ready);
 	/* A PULL of one chunk costs a frame a chunk: let some room gather, as

@@ -87,40 +87,52 @@ def test_relay_restarts_under_a_transfer(fresh_lab, make_blob, out):
         finish(process, receiver, path)
 
 
+@pytest.fixture(params=[(4, 0), (6, 1)], ids=["ipv4-open", "ipv6-members"])
+def moving_lab(make_lab, request):
+    family, domains = request.param
+    lab = make_lab(LAB_SLAB="256M", LAB_HUGEPAGES=0, LAB_FAMILY=family, LAB_DOMAINS=domains)
+    yield lab
+    lab.down()
+
+
 def move(lab, host):
     """Gives the host another address."""
     old = lab.address[host]
-    new = old.rsplit(".", 1)[0] + ".77"
-    lab.run(host, "ip", "addr", "del", f"{old}/24", "dev", "eth0", check=True)
-    lab.run(host, "ip", "addr", "add", f"{new}/24", "dev", "eth0", check=True)
+    if ":" in old:
+        new, rest = old.rsplit(":", 1)[0] + ":77/64", ["nodad"]
+    else:
+        new, rest = old.rsplit(".", 1)[0] + ".77/24", []
+    prefix = new.rsplit("/", 1)[1]
+    lab.run(host, "ip", "addr", "del", f"{old}/{prefix}", "dev", "eth0", check=True)
+    lab.run(host, "ip", "addr", "add", new, "dev", "eth0", *rest, check=True)
 
 
-def test_source_moves(fresh_lab, make_blob, out):
+def test_source_moves(moving_lab, make_blob, out):
     """Its address changes in the middle of the upload, which goes on where it was."""
-    path = make_blob(2 * SIZE)
-    with fresh_lab.impaired("source", LINK, LINK), fresh_lab.receive(out, timeout=120) as receiver:
-        process = begin(fresh_lab, path)
-        wait_until(lambda: fresh_lab.status("private")["upload_chunks"] > 1000)
-        move(fresh_lab, "source")
+    lab, path = moving_lab, make_blob(2 * SIZE)
+    with lab.impaired("source", LINK, LINK), lab.receive(out, timeout=120) as receiver:
+        process = begin(lab, path)
+        wait_until(lambda: lab.status("private")["upload_chunks"] > 1000)
+        move(lab, "source")
         finish(process, receiver, path)
-    status = fresh_lab.status("private")
+    status = lab.status("private")
     assert status["sources_moved"] == 1 and status["uploads"] == 1
     assert status["upload_chunks"] == -(-2 * SIZE // CHUNK)  # none was taken twice
 
 
-def test_target_moves(fresh_lab, make_blob, out, tmp_path):
+def test_target_moves(moving_lab, make_blob, out, tmp_path):
     """What it pulls follows it, and the source hears of it."""
-    path, first = make_blob(SIZE), tmp_path / "first"
+    lab, path, first = moving_lab, make_blob(SIZE), tmp_path / "first"
     first.mkdir()
-    fresh_lab.deliver(path, "private", first)
-    before = fresh_lab.status("private")["data_chunks"]
-    with fresh_lab.impaired("target", LINK, LINK), fresh_lab.receive(out, timeout=120) as receiver:
-        process = begin(fresh_lab, path)
-        wait_until(lambda: fresh_lab.status("private")["data_chunks"] > before + 5000)
-        move(fresh_lab, "target")
+    lab.deliver(path, "private", first)
+    before = lab.status("private")["data_chunks"]
+    with lab.impaired("target", LINK, LINK), lab.receive(out, timeout=120) as receiver:
+        process = begin(lab, path)
+        wait_until(lambda: lab.status("private")["data_chunks"] > before + 5000)
+        move(lab, "target")
         finish(process, receiver, path)
     # it did not begin anew: that would be 1.7 times as many
-    assert fresh_lab.status("private")["data_chunks"] < before + 1.5 * SIZE / CHUNK
+    assert lab.status("private")["data_chunks"] < before + 1.5 * SIZE / CHUNK
 
 
 def test_slow_is_not_late(fresh_lab, make_blob, out):

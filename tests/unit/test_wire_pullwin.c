@@ -183,11 +183,12 @@ static void test_backoff(void **state)
 
 	(void)state;
 	sim_run(s, START + 30000000);
-	/* The window after a timeout is two chunks: a PULL a timeout. */
 	assert_true(s->pull_times[0] == START);
 	assert_true(s->pull_times[1] == START + wait);
-	for (int i = 2; i < 10; i++) {
+	/* The window after a timeout is two chunks: two PULLs a timeout, as one may be lost. */
+	for (int i = 2; i < 10; i += 2) {
 		assert_true(s->pull_times[i] == s->pull_times[i - 1] + wait);
+		assert_true(s->pull_times[i + 1] == s->pull_times[i]);
 		wait = wait * 2 < 1000000 ? wait * 2 : 1000000;
 	}
 	assert_true(s->w->progress == START);
@@ -206,7 +207,7 @@ static void test_backoff_forever(void **state)
 
 	(void)state;
 	sim_run(s, START + UINT64_C(86400000000));
-	assert_true(s->pulls < 86400 + 20);
+	assert_true(s->pulls < 2 * (86400 + 20));
 	sim_free(s);
 }
 
