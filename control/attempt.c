@@ -308,13 +308,13 @@ static void slot_open(struct attempt *a, const struct request *rq, const struct 
 		randombytes_buf(&stream, sizeof(stream));
 	while ((uint32_t)(stream >> UPLOAD_SLOT_BITS) == 0);
 	a->stream = (uint32_t)(stream >> UPLOAD_SLOT_BITS);
-	s->source = rq->key.source;
-	s->conn = rq->conn;
-	s->member = rq->field != 0;
+	s->source = rq->ask.key.source;
+	s->conn = rq->ask.conn;
+	s->member = rq->ask.field != 0;
 	if (keys != NULL)
-		session_derive(keys, rq->conn, &rq->key.source, &s->session);
-	s->length = rq->length;
-	s->filled = (uint64_t *)(a->bits + pullwin_memory(rq->length));
+		session_derive(keys, rq->ask.conn, &rq->ask.key.source, &s->session);
+	s->length = rq->ask.length;
+	s->filled = (uint64_t *)(a->bits + pullwin_memory(rq->ask.length));
 	s->blob = a->blob;
 	s->worker = a->worker;
 	s->attempt = a;
@@ -359,25 +359,25 @@ void attempt_move(struct attempt *a)
 		a->before = a->stream;
 	}
 	*tally_of(&ctl->uploads.hosts, &a->source) -= 1;
-	a->source = rq->key.source;
+	a->source = rq->ask.key.source;
 	*tally_of(&ctl->uploads.hosts, &a->source) += 1;
-	a->worker = rq->worker;
-	a->field = rq->field;
+	a->worker = rq->ask.worker;
+	a->field = rq->ask.field;
 	pullwin_restart(&a->window, ctl->now_us);
 	attempt_mark(a);
 }
 
 static struct attempt *attempt_alloc(struct control *ctl, const struct request *rq)
 {
-	const size_t filled = (chunk_count(rq->length) / 64 + 1) * sizeof(uint64_t);
+	const size_t filled = (chunk_count(rq->ask.length) / 64 + 1) * sizeof(uint64_t);
 	struct attempt *a = calloc(1, sizeof(*a));
 
 	if (a == NULL)
 		return NULL;
 	a->ctl = ctl;
-	a->hash = ident_begin(rq->rule);
+	a->hash = ident_begin(rq->ask.rule);
 	a->timer = evtimer_new(ctl->base, attempt_timer, a);
-	if (bits_alloc(a, pullwin_memory(rq->length) + filled) == 0 && a->hash != NULL &&
+	if (bits_alloc(a, pullwin_memory(rq->ask.length) + filled) == 0 && a->hash != NULL &&
 	    a->timer != NULL)
 		return a;
 	attempt_memory_free(a);
@@ -413,16 +413,16 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 {
 	struct control *ctl = u->ctl;
 	const struct domain_keys *keys;
-	const struct domain *d = keyring_find(relay_keyring(ctl->relay), rq->field, &keys);
+	const struct domain *d = keyring_find(relay_keyring(ctl->relay), rq->ask.field, &keys);
 	enum refuse_reason reason;
 	struct attempt *a;
 	int ret;
 
 	if (d == NULL) /* the key was retired meanwhile */
 		return REFUSE_MEMBERS_ONLY;
-	if (!slot_free(ctl, &rq->key.source))
+	if (!slot_free(ctl, &rq->ask.key.source))
 		return REFUSE_BUSY;
-	reason = quota_check(ctl, d, rq->length);
+	reason = quota_check(ctl, d, rq->ask.length);
 	if (reason != REFUSE_NONE) {
 		ctl->usage[d->slot].refused++;
 		return reason;
@@ -430,7 +430,8 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 	a = attempt_alloc(ctl, rq);
 	if (a == NULL)
 		return REFUSE_BUSY;
-	ret = blob_reserve(&ctl->relay->slab, d->id, &rq->id, rq->rule, rq->length, &a->blob);
+	ret = blob_reserve(&ctl->relay->slab, d->id, &rq->ask.id, rq->ask.rule, rq->ask.length,
+			   &a->blob);
 	if (ret < 0) {
 		attempt_memory_free(a);
 		if (ret == -EFBIG)
@@ -438,20 +439,20 @@ enum refuse_reason attempt_start(struct upload *u, struct request *rq)
 		return uploads_reclaim(ctl, NULL) ? REFUSE_BUSY : REFUSE_STORE_FULL;
 	}
 	a->request = rq;
-	a->source = rq->key.source;
+	a->source = rq->ask.key.source;
 	a->judged = ctl->now_us;
-	a->worker = rq->worker;
+	a->worker = rq->ask.worker;
 	a->slot = ctl->uploads.free[--ctl->uploads.free_count];
 	a->job.run = attempt_hash_run;
 	a->job.done = attempt_hashed;
-	a->field = rq->field;
+	a->field = rq->ask.field;
 	a->domain_slot = d->slot;
-	pullwin_init(&a->window, rq->length, a->bits, WINDOW_MAX, ctl->now_us);
+	pullwin_init(&a->window, rq->ask.length, a->bits, WINDOW_MAX, ctl->now_us);
 	a->window.pulls.limit = 0; /* until there is memory */
 	slot_open(a, rq, keys);
 	ctl->uploads.active++;
 	ctl->usage[d->slot].uploads++;
-	usage_add(ctl, d->slot, rq->length);
+	usage_add(ctl, d->slot, rq->ask.length);
 	*tally_of(&ctl->uploads.hosts, &a->source) += 1;
 	u->attempts++;
 	rq->attempt = a;

@@ -106,12 +106,17 @@ static void control_second(evutil_socket_t fd, short what, void *arg)
 	traffic_review(ctl);
 }
 
+static void ask_dispatch(struct control *ctl, const struct ask_carried *c)
+{
+	if (c->is_query)
+		handle_query(ctl, c);
+	else
+		handle_send_slow(ctl, c);
+}
+
 static void frame_dispatch(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	switch (f->verb) {
-	case VERB_SEND:
-		handle_send_slow(ctl, p, f);
-		break;
 	case VERB_LISTEN:
 		handle_listen(ctl, p, f);
 		break;
@@ -120,9 +125,6 @@ static void frame_dispatch(struct control *ctl, const struct packet *p, const st
 		break;
 	case VERB_RECEIPT:
 		handle_foreign_receipt(ctl, p, f);
-		break;
-	case VERB_QUERY:
-		handle_query(ctl, p, f);
 		break;
 	case VERB_ANSWER:
 		handle_answer(ctl, p, f);
@@ -136,22 +138,16 @@ static void frame_dispatch(struct control *ctl, const struct packet *p, const st
 	}
 }
 
-static void frame_arrived(struct control *ctl, struct rte_mbuf *m)
-{
-	const struct packet *p = packet_of(m);
-	struct frame f;
-
-	/* the worker parsed these bytes already; this finds the fields again */
-	if (frame_parse(rte_pktmbuf_mtod(m, void *), p->payload_len, &f) == DROP_NONE)
-		frame_dispatch(ctl, p, &f);
-	rte_pktmbuf_free(m);
-}
-
 static void message_handle(struct control *ctl, const struct message *msg)
 {
 	switch (msg->kind) {
+	case MESSAGE_ASK:
+		ask_dispatch(ctl, ask_carried(msg->mbuf));
+		rte_pktmbuf_free(msg->mbuf);
+		break;
 	case MESSAGE_FRAME:
-		frame_arrived(ctl, msg->mbuf);
+		frame_dispatch(ctl, packet_of(msg->mbuf), packet_frame(msg->mbuf));
+		rte_pktmbuf_free(msg->mbuf);
 		break;
 	case MESSAGE_NEXT_HOP:
 		pending_add(ctl, msg->mbuf);

@@ -124,9 +124,10 @@ static inline void control_drop(struct control *ctl, enum drop reason)
 	ctl->stats.drops[reason]++;
 }
 
-/* The domain's blob, if it is here whole; NULL otherwise. */
-const struct blob *control_blob(struct control *ctl, uint32_t domain, const struct ident *id,
-				uint8_t rule, uint64_t length);
+/* The blob that is asked for, if it is here whole; NULL otherwise. pad: of the source's
+ * domain and the ask's rule. */
+const struct blob *control_blob(struct control *ctl, const struct index_key *pad,
+				const struct ask *a);
 
 /* ---- outbox.c: frames that control wants sent ---- */
 
@@ -139,10 +140,18 @@ void outbox_push(struct control *ctl, struct rte_mbuf *m);
 /* Likewise for a payload to the member that `key` and `conn` name; key 0: nobody's. */
 void outbox_send_signed(struct control *ctl, struct rte_mbuf *m, uint32_t key, uint64_t conn,
 			size_t len);
-void outbox_status(struct control *ctl, uint16_t worker, const struct addr *to, uint32_t key,
-		   uint64_t conn, const struct status *s);
 void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, uint32_t key,
 		  uint64_t conn, const struct error *e);
+/* To the source of an ask. */
+void outbox_status(struct control *ctl, const struct ask *a, struct status *s);
+void outbox_challenge(struct control *ctl, const struct ask *a);
+void outbox_busy(struct control *ctl, const struct ask *a);
+/* STATUS: this relay serves it. And the OFFER. */
+void outbox_serve(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+		  const struct blob *b);
+/* The OFFER of a blob that is here, to the target of an ask. */
+void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+		  const struct blob *b);
 /* Rings the bells of the workers that were sent something. */
 void outbox_flush(struct control *ctl);
 

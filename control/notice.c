@@ -212,8 +212,12 @@ static void notice_pass_on(struct control *ctl, const struct packet *p, const st
 		.reason = n->reason,
 		.bytes = n->bytes,
 	};
+	struct rte_mbuf *m = outbox_alloc(ctl, p->worker, n->source);
 
-	outbox_status(ctl, p->worker, n->source, n->source_key, n->source_conn, &s);
+	if (m != NULL)
+		outbox_send_signed(ctl, m, n->source_key, n->source_conn,
+				   status_encode(egress_payload(m), WIRE_MAX_FRAME, n->source_key,
+						 n->source_conn, &s));
 }
 
 void handle_notice(struct control *ctl, const struct packet *p, const struct frame *f)
@@ -226,7 +230,7 @@ void handle_notice(struct control *ctl, const struct packet *p, const struct fra
 		control_drop(ctl, reason);
 		return;
 	}
-	peer = peer_authenticate(ctl, f, n.nonce, n.time);
+	peer = peer_authenticate(ctl, f->key, n.nonce, n.time);
 	if (peer == NULL)
 		return;
 	if (n.ack) {

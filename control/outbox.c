@@ -50,16 +50,6 @@ void outbox_send_signed(struct control *ctl, struct rte_mbuf *m, uint32_t key, u
 	outbox_send(ctl, m, full);
 }
 
-void outbox_status(struct control *ctl, uint16_t worker, const struct addr *to, uint32_t key,
-		   uint64_t conn, const struct status *s)
-{
-	struct rte_mbuf *m = outbox_alloc(ctl, worker, to);
-
-	if (m != NULL)
-		outbox_send_signed(ctl, m, key, conn,
-				   status_encode(egress_payload(m), WIRE_MAX_FRAME, key, conn, s));
-}
-
 void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, uint32_t key,
 		  uint64_t conn, const struct error *e)
 {
@@ -70,6 +60,64 @@ void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, u
 	ctl->stats.errors++;
 	outbox_send_signed(ctl, m, key, conn,
 			   error_encode(egress_payload(m), WIRE_MAX_FRAME, key, conn, e));
+}
+
+/* Sends the answer of `len` bytes in m to the source. */
+static void answer_leave(struct control *ctl, const struct ask *a, struct rte_mbuf *m, size_t len)
+{
+	outbox_send_signed(ctl, m, a->field, a->conn, len);
+}
+
+void outbox_status(struct control *ctl, const struct ask *a, struct status *s)
+{
+	struct rte_mbuf *m = outbox_alloc(ctl, a->worker, &a->key.source);
+
+	if (m != NULL)
+		answer_leave(ctl, a, m, answer_status(a, s, egress_payload(m)));
+}
+
+void outbox_challenge(struct control *ctl, const struct ask *a)
+{
+	struct rte_mbuf *m = outbox_alloc(ctl, a->worker, &a->key.source);
+
+	if (m != NULL)
+		answer_leave(ctl, a, m,
+			     answer_challenge(a, relay_keys(ctl->relay), egress_payload(m)));
+}
+
+void outbox_busy(struct control *ctl, const struct ask *a)
+{
+	struct rte_mbuf *m = outbox_alloc(ctl, a->worker, &a->key.source);
+
+	if (m == NULL)
+		return;
+	ctl->stats.errors++;
+	answer_leave(ctl, a, m, answer_busy(a, egress_payload(m)));
+}
+
+void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+		  const struct blob *b)
+{
+	const struct lease *lease;
+	struct rte_mbuf *m;
+
+	if (!offer_admit(ctl->relay, a, ctl->unix_us, &lease, &ctl->stats))
+		return;
+	m = outbox_alloc(ctl, a->worker, &a->target);
+	if (m != NULL)
+		outbox_send(ctl, m,
+			    answer_offer(ctl->relay, a, e, b, lease, control_seconds(ctl),
+					 egress_payload(m), &ctl->stats));
+}
+
+void outbox_serve(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+		  const struct blob *b)
+{
+	struct status s = {.code = ctl->relay->central ? STATUS_SERVING_CENTRAL
+						       : STATUS_SERVING_PRIVATE};
+
+	outbox_status(ctl, a, &s);
+	outbox_offer(ctl, a, e, b);
 }
 
 void outbox_flush(struct control *ctl)

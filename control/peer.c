@@ -192,11 +192,11 @@ static void clock_judge(struct control *ctl, struct peer *p, int64_t ahead_ms)
 		health_set(&p->clock, ctl->now_us, false, "the clock of relay %s agrees", name);
 }
 
-struct peer *peer_authenticate(struct control *ctl, const struct frame *f, uint64_t nonce,
+struct peer *peer_authenticate(struct control *ctl, uint32_t field, uint64_t nonce,
 			       uint64_t time_ms)
 {
 	const int64_t ahead_ms = clock_ahead(ctl, time_ms);
-	struct peer *p = f->key >> 8 != 0 ? peer_find(ctl, f->key >> 8) : NULL;
+	struct peer *p = field >> 8 != 0 ? peer_find(ctl, field >> 8) : NULL;
 
 	if (p == NULL) {
 		control_drop(ctl, DROP_KEY_UNKNOWN);

@@ -14,6 +14,7 @@
 
 #define PEER_WINDOW 1024 /* nonces that may arrive out of order */
 
+struct ask_carried;
 struct control;
 struct request;
 struct notice_pending;
@@ -72,9 +73,9 @@ json_t *peers_status(const struct control *ctl, json_t *problems);
 struct peer *peer_find(struct control *ctl, uint32_t id);
 
 /* Who sent this frame, whose trailer the worker has checked? Checks clock and
- * nonce; counts the drop and returns NULL if any is wrong. nonce and time: of
- * the frame. */
-struct peer *peer_authenticate(struct control *ctl, const struct frame *f, uint64_t nonce,
+ * nonce; counts the drop and returns NULL if any is wrong. field (of the key), nonce
+ * and time: of the frame. */
+struct peer *peer_authenticate(struct control *ctl, uint32_t field, uint64_t nonce,
 			       uint64_t time_ms);
 
 /* Central has an authentic QUERY: where the peer is now, and which generation
@@ -85,7 +86,7 @@ void peer_heard(struct control *ctl, struct peer *p, const struct addr *from, ui
 void query_send(struct control *ctl, struct request *rq);
 void handle_answer(struct control *ctl, const struct packet *p, const struct frame *f);
 /* serve.c: central */
-void handle_query(struct control *ctl, const struct packet *p, const struct frame *f);
+void handle_query(struct control *ctl, const struct ask_carried *c);
 /* notice.c: central reports a RECEIPT to the source's home relay ... */
 void handle_foreign_receipt(struct control *ctl, const struct packet *p, const struct frame *f);
 /* The peer is gone: so are the outcomes that it has not acknowledged. */

@@ -7,13 +7,9 @@ struct possession_job {
 	struct hash_job job; /* first: a job is this */
 	struct control *ctl;
 	possession_fn *again;
-	struct packet packet;
-	struct proof proof;
-	struct ident id;
+	struct ask_carried asked;
 	bool right;
-	uint16_t frame_len;
 	uint32_t size; /* bytes of chunks */
-	uint8_t frame[WIRE_MAX_FRAME];
 	uint8_t chunks[PROOF_CHUNKS * CHUNK_SIZE];
 	LIST_ENTRY(possession_job) link;
 };
@@ -29,17 +25,15 @@ static void proof_run(struct hash_job *job)
 {
 	struct possession_job *j = (struct possession_job *)job;
 
-	j->right = proof_check(&j->proof, &j->id, j->chunks, j->size);
+	j->right = proof_check(&j->asked.cold.proof, &j->asked.ask.id, j->chunks, j->size);
 }
 
 static void proof_done(struct hash_job *job)
 {
 	struct possession_job *j = (struct possession_job *)job;
-	struct frame f;
 
 	control_clock(j->ctl);
-	if (frame_parse(j->frame, j->frame_len, &f) == DROP_NONE)
-		j->again(j->ctl, &j->packet, &f, j->right ? POSSESSION_PROVEN : POSSESSION_WRONG);
+	j->again(j->ctl, &j->asked, j->right ? POSSESSION_PROVEN : POSSESSION_WRONG);
 	job_free(j);
 }
 
@@ -47,7 +41,7 @@ static void proof_done(struct hash_job *job)
 static void chunks_copy(struct possession_job *j, const struct slab *s, const struct blob *b)
 {
 	uint32_t chunk[PROOF_CHUNKS];
-	uint32_t n = proof_pick(&j->proof.challenge, b->length, chunk);
+	uint32_t n = proof_pick(&j->asked.cold.proof.challenge, b->length, chunk);
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t len = chunk_length(b->length, chunk[i]);
@@ -57,8 +51,8 @@ static void chunks_copy(struct possession_job *j, const struct slab *s, const st
 	}
 }
 
-bool possession_verify(struct control *ctl, const struct packet *p, const struct frame *f,
-		       const struct blob *b, possession_fn *again)
+bool possession_verify(struct control *ctl, const struct ask_carried *c, const struct blob *b,
+		       possession_fn *again)
 {
 	struct possession_job *j;
 
@@ -68,13 +62,9 @@ bool possession_verify(struct control *ctl, const struct packet *p, const struct
 	j->job.done = proof_done;
 	j->ctl = ctl;
 	j->again = again;
-	j->packet = *p;
-	j->proof = *f->proof;
-	j->id = b->id;
+	j->asked = *c;
 	j->right = false;
 	j->size = 0;
-	j->frame_len = (uint16_t)f->len;
-	memcpy(j->frame, f->start, f->len);
 	chunks_copy(j, &ctl->relay->slab, b);
 	LIST_INSERT_HEAD(&ctl->possession.jobs, j, link);
 	ctl->possession.count++;

@@ -21,27 +21,29 @@ static void query_begin(struct control *ctl, struct request *rq)
 static void query_transmit(struct control *ctl, struct request *rq)
 {
 	struct peer *up = &ctl->peers.peer[0];
-	struct rte_mbuf *m = outbox_alloc(ctl, rq->worker, &up->addr);
+	struct rte_mbuf *m = outbox_alloc(ctl, rq->ask.worker, &up->addr);
 	uint64_t now = control_seconds(ctl);
+	const struct ask *a = &rq->ask;
+	const struct ask_extras extras = ask_extras_of(&rq->cold);
 	struct query q = {
 		.nonce = up->nonce++,
 		.time = ctl->wall_us / 1000,
-		.transfer = rq->key.transfer,
-		.id = &rq->id,
-		.target = &rq->target,
-		.source = &rq->key.source,
-		.meta = rq->meta,
-		.meta_len = rq->meta_len,
-		.leg = get16(rq->key.leg),
-		.rule = rq->rule,
-		.proof = rq->has_proof ? &rq->proof : NULL,
-		.sealed_key = rq->has_sealed_key ? rq->sealed_key : NULL,
-		.leased = offer_lease(ctl->relay, rq->field, &rq->target, now) != NULL,
-		.deadline = rq->expiry > now ? (uint32_t)(rq->expiry - now) : 1,
-		.send_size = rq->send_size,
-		.source_key = rq->field,
-		.length = rq->length,
-		.source_conn = rq->conn,
+		.transfer = a->key.transfer,
+		.id = &a->id,
+		.target = &a->target,
+		.source = &a->key.source,
+		.meta = extras.meta,
+		.meta_len = extras.meta_len,
+		.leg = get16(a->key.leg),
+		.rule = a->rule,
+		.proof = rq->cold.has_proof ? &rq->cold.proof : NULL,
+		.sealed_key = extras.sealed_key,
+		.leased = offer_lease(ctl->relay, a->field, &a->target, now) != NULL,
+		.deadline = ask_deadline(a, now),
+		.send_size = a->send_size,
+		.source_key = a->field,
+		.length = a->length,
+		.source_conn = a->conn,
 	};
 
 	/* they may begin anew, when the clock was set */
@@ -94,25 +96,27 @@ void query_send(struct control *ctl, struct request *rq)
 static void offer_for_central(struct control *ctl, struct request *rq, const struct ticket *ticket)
 {
 	uint64_t now = control_seconds(ctl);
-	const struct lease *lease = offer_lease(ctl->relay, rq->field, &rq->target, now);
+	const struct ask *a = &rq->ask;
+	const struct ask_extras extras = ask_extras_of(&rq->cold);
+	const struct lease *lease = offer_lease(ctl->relay, a->field, &a->target, now);
 	struct offer o = {
-		.transfer = rq->key.transfer,
-		.id = &rq->id,
+		.transfer = a->key.transfer,
+		.id = &a->id,
 		.ticket = ticket,
 		.holder = &ctl->peers.peer[0].addr,
-		.meta = rq->meta,
-		.sealed_key = rq->has_sealed_key ? rq->sealed_key : NULL,
-		.meta_len = rq->meta_len,
-		.leg = get16(rq->key.leg),
-		.rule = rq->rule,
-		.deadline = rq->expiry > now ? (uint32_t)(rq->expiry - now) : 1,
-		.length = rq->length,
+		.meta = extras.meta,
+		.sealed_key = extras.sealed_key,
+		.meta_len = extras.meta_len,
+		.leg = get16(a->key.leg),
+		.rule = a->rule,
+		.deadline = ask_deadline(a, now),
+		.length = a->length,
 	};
 	struct rte_mbuf *m;
 
 	if (lease == NULL)
 		return; /* expired meanwhile: the source's next SEND finds another way */
-	m = outbox_alloc(ctl, rq->worker, &rq->target);
+	m = outbox_alloc(ctl, a->worker, &a->target);
 	if (m == NULL)
 		return;
 	ctl->stats.offers++;
@@ -133,14 +137,14 @@ void handle_answer(struct control *ctl, const struct packet *p, const struct fra
 		control_drop(ctl, reason);
 		return;
 	}
-	if (peer_authenticate(ctl, f, a.nonce, a.time) == NULL)
+	if (peer_authenticate(ctl, f->key, a.nonce, a.time) == NULL)
 		return;
 	if (ctl->upstream.bad)
 		upstream_judge(ctl, true);
 	rq = request_by_query(ctl, f->conn);
 	if (rq == NULL || a.query_nonce < rq->query_first || a.query_nonce > rq->query_last ||
-	    memcmp(a.transfer, rq->key.transfer, TRANSFER_SIZE) != 0 ||
-	    a.leg != get16(rq->key.leg)) {
+	    memcmp(a.transfer, rq->ask.key.transfer, TRANSFER_SIZE) != 0 ||
+	    a.leg != get16(rq->ask.key.leg)) {
 		control_drop(ctl, DROP_UNKNOWN_QUERY);
 		return;
 	}

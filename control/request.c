@@ -31,39 +31,22 @@ struct request *request_by_query(struct control *ctl, uint64_t conn)
 void request_status(struct request *rq, enum status_code code, enum refuse_reason reason,
 		    uint64_t bytes)
 {
-	const struct status s = {
-		.transfer = rq->key.transfer,
-		.leg = get16(rq->key.leg),
-		.code = (uint8_t)code,
-		.reason = (uint8_t)reason,
-		.bytes = bytes,
-	};
+	struct status s = {.code = (uint8_t)code, .reason = (uint8_t)reason, .bytes = bytes};
 
-	outbox_status(rq->ctl, rq->worker, &rq->key.source, rq->field, rq->conn, &s);
+	outbox_status(rq->ctl, &rq->ask, &s);
 }
 
 void request_wait(struct request *rq)
 {
-	const struct status s = {
-		.transfer = rq->key.transfer,
-		.leg = get16(rq->key.leg),
-		.code = STATUS_WAITING,
-		.retry_after = BUSY_RETRY_MS,
-	};
+	struct status s = {.code = STATUS_WAITING, .retry_after = BUSY_RETRY_MS};
 
-	outbox_status(rq->ctl, rq->worker, &rq->key.source, rq->field, rq->conn, &s);
+	outbox_status(rq->ctl, &rq->ask, &s);
 	request_free(rq);
 }
 
 void request_busy(struct request *rq)
 {
-	const struct error e = {
-		.code = ERROR_BUSY,
-		.verb = VERB_SEND,
-		.retry_after = BUSY_RETRY_MS,
-	};
-
-	outbox_error(rq->ctl, rq->worker, &rq->key.source, rq->field, rq->conn, &e);
+	outbox_busy(rq->ctl, &rq->ask);
 	request_free(rq);
 }
 
@@ -73,7 +56,7 @@ static void request_count(struct request *rq, bool waits)
 	if (rq->waits == waits)
 		return;
 	rq->waits = waits;
-	*tally_of(&rq->ctl->requests.hosts, &rq->key.source) += waits ? 1 : -1u;
+	*tally_of(&rq->ctl->requests.hosts, &rq->ask.key.source) += waits ? 1 : -1u;
 	rq->ctl->usage[rq->slot].requests += waits ? 1 : -1u;
 }
 
@@ -108,50 +91,6 @@ void requests_fini(struct control *ctl)
 	request_free(rq);
 }
 
-struct offer_request request_offer(const struct request *rq, uint64_t unix_seconds)
-{
-	return (struct offer_request){
-		.transfer = rq->key.transfer,
-		.target = &rq->target,
-		.source = &rq->key.source,
-		.home = &rq->ctl->relay->self,
-		.meta = rq->meta,
-		.meta_len = rq->meta_len,
-		.leg = get16(rq->key.leg),
-		.deadline = rq->expiry > unix_seconds ? (uint32_t)(rq->expiry - unix_seconds) : 1,
-		.key = rq->field,
-		.source_conn = rq->conn,
-		.sealed_key = rq->has_sealed_key ? rq->sealed_key : NULL,
-		.send_size = rq->send_size,
-	};
-}
-
-void control_offer(struct control *ctl, uint16_t worker, const struct offer_request *q,
-		   const struct blob *b)
-{
-	const struct lease *lease =
-		offer_lease(ctl->relay, q->key, q->target, control_seconds(ctl));
-	struct rte_mbuf *m;
-	bool is_inline;
-	size_t len;
-
-	if (lease == NULL &&
-	    !offer_allowed(&ctl->relay->offer_budget, q->source, q->target, ctl->unix_us)) {
-		control_drop(ctl, DROP_OFFER_BUDGET);
-		return;
-	}
-	m = outbox_alloc(ctl, worker, q->target);
-	if (m == NULL)
-		return;
-	len = offer_build(ctl->relay, q, b, lease, control_seconds(ctl), egress_payload(m),
-			  &is_inline);
-	if (len == 0) /* larger than its SEND */
-		control_drop(ctl, DROP_OFFER_BUDGET);
-	ctl->stats.offers += len != 0;
-	ctl->stats.inline_offers += is_inline;
-	outbox_send(ctl, m, len);
-}
-
 /* Answered: kept a little, because the source repeats its SEND. */
 static void request_keep(struct request *rq)
 {
@@ -175,53 +114,19 @@ static void request_resume(struct request *rq)
 	request_count(rq, true);
 }
 
-enum status_code status_serving(const struct control *ctl)
-{
-	return ctl->relay->central ? STATUS_SERVING_CENTRAL : STATUS_SERVING_PRIVATE;
-}
-
-static struct challenge_request request_claim(const struct request *rq)
-{
-	return (struct challenge_request){
-		.source = &rq->key.source,
-		.transfer = rq->key.transfer,
-		.id = &rq->id,
-		.leg = get16(rq->key.leg),
-		.rule = rq->rule,
-		.key = rq->field,
-		.length = rq->length,
-	};
-}
-
-static void status_challenge(struct request *rq, const struct challenge *challenge)
-{
-	const struct status s = {
-		.transfer = rq->key.transfer,
-		.challenge = challenge,
-		.leg = get16(rq->key.leg),
-		.code = STATUS_CHALLENGE,
-	};
-
-	outbox_status(rq->ctl, rq->worker, &rq->key.source, rq->field, rq->conn, &s);
-}
-
 void request_serve(struct request *rq, const struct blob *b)
 {
+	const struct ask_extras extras = ask_extras_of(&rq->cold);
 	struct control *ctl = rq->ctl;
-	struct offer_request q = request_offer(rq, control_seconds(ctl));
-	struct challenge_request claim = request_claim(rq);
-	struct challenge challenge;
 
 	/* who waited for another's upload has shown nothing yet */
-	if (ctl->relay->possession && !rq->uploaded && rq->length > 0) {
-		challenge_mint(relay_keys(ctl->relay), &claim, &challenge);
-		status_challenge(rq, &challenge);
+	if (ctl->relay->possession && !rq->uploaded && rq->ask.length > 0) {
+		outbox_challenge(ctl, &rq->ask);
 		request_free(rq);
 		return;
 	}
-	request_status(rq, status_serving(ctl), REFUSE_NONE, 0);
-	control_offer(ctl, rq->worker, &q, b);
-	if (rq->uploaded && relay_hides(ctl->relay, rq->length))
+	outbox_serve(ctl, &rq->ask, &extras, b);
+	if (rq->uploaded && relay_hides(ctl->relay, rq->ask.length))
 		request_keep(rq); /* its next SEND must not ask for another upload */
 	else
 		request_free(rq);
@@ -243,16 +148,17 @@ void request_served(struct request *rq)
 
 void request_challenged(struct request *rq, const struct challenge *challenge)
 {
+	struct status s = {.code = STATUS_CHALLENGE, .challenge = challenge};
+
 	query_end(rq);
-	status_challenge(rq, challenge);
+	outbox_status(rq->ctl, &rq->ask, &s);
 	request_keep(rq);
 }
 
 static void deadline_arm(struct request *rq)
 {
-	uint64_t now = control_seconds(rq->ctl);
-	const struct timeval deadline = {.tv_sec =
-						 rq->expiry > now ? (time_t)(rq->expiry - now) : 1};
+	const struct timeval deadline = {
+		.tv_sec = (time_t)ask_deadline(&rq->ask, control_seconds(rq->ctl))};
 
 	event_add(rq->timer, &deadline);
 }
@@ -264,43 +170,40 @@ void request_upload(struct request *rq)
 	upload_join(rq);
 }
 
-void request_update(struct request *rq, const struct packet *p, const struct frame *f,
-		    const struct send *s)
+struct request *request_find(struct control *ctl, const struct ask_key *key)
 {
-	rq->conn = f->conn;
-	rq->field = f->key;
-	rq->worker = p->worker;
+	struct request *rq;
+
+	HASH_FIND(hh, ctl->requests.by_key, key, sizeof(*key), rq);
+	return rq;
+}
+
+/* Each repeat renews the deadline, so a transfer may last for as long as it moves. */
+void request_update(struct request *rq, const struct ask_carried *c)
+{
+	const bool moved = memcmp(&rq->ask.key, &c->ask.key, sizeof(rq->ask.key)) != 0;
+	const bool waits = rq->waits;
+
+	if (moved) {
+		request_count(rq, false);
+		HASH_DELETE(hh, rq->ctl->requests.by_key, rq);
+	}
+	rq->ask = c->ask;
+	rq->cold.has_proof = c->cold.has_proof;
+	rq->cold.proof = c->cold.proof;
 	rq->heard = rq->ctl->now_us;
-	rq->send_size = p->frame_len; /* no OFFER is larger than the SEND that caused it */
-	rq->has_proof = s->proof != NULL;
-	if (s->proof != NULL)
-		rq->proof = *s->proof;
-	/* each repeat renews it, so a transfer may last for as long as it moves */
-	rq->expiry = control_seconds(rq->ctl) + s->deadline;
+	if (moved) {
+		HASH_ADD(hh, rq->ctl->requests.by_key, ask.key, sizeof(rq->ask.key), rq);
+		request_count(rq, waits);
+	}
 	if (rq->upload != NULL)
 		deadline_arm(rq);
-}
-
-void request_move(struct request *rq, const struct request_key *key)
-{
-	bool waits = rq->waits;
-
-	request_count(rq, false);
-	HASH_DELETE(hh, rq->ctl->requests.by_key, rq);
-	rq->key = *key;
-	HASH_ADD(hh, rq->ctl->requests.by_key, key, sizeof(rq->key), rq);
-	request_count(rq, waits);
-}
-
-bool request_is(const struct request *rq, const struct domain *d, const struct send *s)
-{
-	return rq->domain == d->id && rq->rule == s->rule && rq->length == s->length &&
-	       ident_equal(&rq->id, s->id) && addr_equal(&rq->target, s->target);
 }
 
 void request_again(struct request *rq)
 {
 	struct control *ctl = rq->ctl;
+	struct index_key pad;
 	const struct blob *b;
 
 	if (!rq->served) {
@@ -315,7 +218,8 @@ void request_again(struct request *rq)
 		query_send(ctl, rq);
 		return;
 	}
-	b = control_blob(ctl, rq->domain, &rq->id, rq->rule, rq->length);
+	index_pad(ctl->relay->index, ask_domain(&rq->ask), rq->ask.rule, &pad);
+	b = control_blob(ctl, &pad, &rq->ask);
 	if (b != NULL)
 		request_serve(rq, b);
 	else
@@ -337,9 +241,8 @@ bool request_room(struct control *ctl, const struct domain *d, const struct addr
 	return HASH_COUNT(rs->by_key) < ctl->config->max_waiters;
 }
 
-struct request *request_create(struct control *ctl, const struct request_key *key,
-			       const struct domain *d, const struct packet *p,
-			       const struct frame *f, const struct send *s)
+struct request *request_create(struct control *ctl, const struct domain *d,
+			       const struct ask_carried *c)
 {
 	struct request *rq = calloc(1, sizeof(*rq));
 
@@ -351,37 +254,21 @@ struct request *request_create(struct control *ctl, const struct request_key *ke
 		free(rq);
 		return NULL;
 	}
-	rq->key = *key;
-	rq->domain = d->id;
+	rq->ask = c->ask;
+	rq->cold = c->cold;
 	rq->slot = d->slot;
-	rq->id = *s->id;
-	rq->target = *s->target;
-	rq->length = s->length;
-	rq->expiry = control_seconds(ctl) + s->deadline;
-	rq->rule = s->rule;
-	rq->meta_len = s->meta_len;
-	if (s->meta_len > 0)
-		memcpy(rq->meta, s->meta, s->meta_len);
-	rq->has_sealed_key = s->sealed_key != NULL;
-	if (s->sealed_key != NULL)
-		memcpy(rq->sealed_key, s->sealed_key, sizeof(rq->sealed_key));
-	request_update(rq, p, f, s);
+	rq->heard = ctl->now_us;
 	request_count(rq, true);
-	HASH_ADD(hh, ctl->requests.by_key, key, sizeof(rq->key), rq);
+	HASH_ADD(hh, ctl->requests.by_key, ask.key, sizeof(rq->ask.key), rq);
 	return rq;
 }
 
-const struct blob *control_blob(struct control *ctl, uint32_t domain, const struct ident *id,
-				uint8_t rule, uint64_t length)
+const struct blob *control_blob(struct control *ctl, const struct index_key *pad,
+				const struct ask *a)
 {
-	struct index_key pad, key;
-	uint32_t no;
+	const struct index_key key = index_key_make(pad, &a->id);
+	const uint32_t no = index_lookup(ctl->relay->index, &key);
+	const struct blob *b = no != BLOB_NONE ? slab_blob(&ctl->relay->slab, no) : NULL;
 
-	index_pad(ctl->relay->index, domain, rule, &pad);
-	key = index_key_make(&pad, id);
-	no = index_lookup(ctl->relay->index, &key);
-	if (no == BLOB_NONE ||
-	    !blob_match(slab_blob(&ctl->relay->slab, no), domain, id, rule, length))
-		return NULL;
-	return slab_blob(&ctl->relay->slab, no);
+	return b != NULL && blob_match(b, ask_domain(a), &a->id, a->rule, a->length) ? b : NULL;
 }

@@ -10,41 +10,20 @@
 #include <event2/event.h>
 
 #include "control/table.h"
-#include "dataplane/offer.h"
-#include "dataplane/packet.h"
+#include "dataplane/ask.h"
 #include "dataplane/tally.h"
 
+struct blob;
 struct control;
+struct domain;
 struct upload;
 
-struct request_key {
-	struct addr source;
-	uint8_t transfer[TRANSFER_SIZE];
-	be16 leg;
-	uint8_t zero[2];
-};
-
 struct request {
-	struct request_key key;
 	struct control *ctl;
-	/* of the SEND */
-	struct ident id;
-	struct addr target;
-	uint64_t length;
-	uint64_t conn;
-	uint32_t field; /* key field of its frames: domain << 8 | generation */
-	uint32_t domain;
-	uint16_t slot;	 /* the domain's */
-	uint64_t expiry; /* Unix seconds */
-	uint64_t heard;	 /* last SEND, monotonic microseconds */
-	uint32_t send_size;
-	uint16_t worker;
-	uint8_t rule;
-	uint8_t meta_len;
-	uint8_t meta[META_MAX];
-	bool has_proof, has_sealed_key;
-	struct proof proof; /* of the newest SEND */
-	uint8_t sealed_key[SEALED_KEY_SIZE];
+	struct ask ask;
+	struct ask_cold cold; /* its proof is of the newest SEND */
+	uint16_t slot;	      /* the domain's */
+	uint64_t heard;	      /* last SEND, monotonic microseconds */
 	/* asking central; query_conn 0: not (any more) */
 	uint64_t query_conn;		  /* names this request in ANSWERs */
 	uint64_t query_first, query_last; /* nonces used */
@@ -57,7 +36,7 @@ struct request {
 	bool waits;		     /* counted against its source's and domain's limits */
 	bool served;		     /* answered: kept a little for the source's repeats */
 	bool uploaded;		     /* by this very source: what it asks for is no secret to it */
-	UT_hash_handle hh;	     /* in requests.by_key */
+	UT_hash_handle hh;	     /* in requests.by_key, under ask.key */
 	UT_hash_handle hh_query;     /* in requests.by_query */
 };
 
@@ -74,22 +53,16 @@ void requests_init(struct control *ctl);
 
 /* send.c: a SEND that a worker cannot serve alone: a miss, or one that brings a
  * proof. */
-void handle_send_slow(struct control *ctl, const struct packet *p, const struct frame *f);
+void handle_send_slow(struct control *ctl, const struct ask_carried *c);
 
 /* Is there room for one more that waits: in all, of its source, of its domain? */
 bool request_room(struct control *ctl, const struct domain *d, const struct addr *source);
 /* NULL: no memory. */
-struct request *request_create(struct control *ctl, const struct request_key *key,
-			       const struct domain *d, const struct packet *p,
-			       const struct frame *f, const struct send *s);
-/* Is the SEND one of the request's repeats? One that names another target is
- * not: what it causes must not go to the first one's. */
-bool request_is(const struct request *rq, const struct domain *d, const struct send *s);
-/* Takes over what may differ between a SEND and its repeats. */
-void request_update(struct request *rq, const struct packet *p, const struct frame *f,
-		    const struct send *s);
-/* The source has another address now, and a new key. Before request_update(). */
-void request_move(struct request *rq, const struct request_key *key);
+struct request *request_create(struct control *ctl, const struct domain *d,
+			       const struct ask_carried *c);
+struct request *request_find(struct control *ctl, const struct ask_key *key);
+/* Takes over what may differ between a SEND and its repeats, even its source's address. */
+void request_update(struct request *rq, const struct ask_carried *c);
 /* The source asks again: tells it where things stand. */
 void request_again(struct request *rq);
 struct request *request_by_query(struct control *ctl, uint64_t conn);
@@ -99,8 +72,6 @@ void request_served(struct request *rq);
 void request_upload(struct request *rq);
 /* Central has it, but wants to see a proof first. */
 void request_challenged(struct request *rq, const struct challenge *challenge);
-/* How this relay calls a hit. */
-enum status_code status_serving(const struct control *ctl);
 /* Tells the source. */
 void request_status(struct request *rq, enum status_code code, enum refuse_reason reason,
 		    uint64_t bytes);
@@ -108,17 +79,11 @@ void request_status(struct request *rq, enum status_code code, enum refuse_reaso
 void request_wait(struct request *rq);
 /* Tells the source to come back later; ends the request. */
 void request_busy(struct request *rq);
-/* What an OFFER for this request is made from. */
-struct offer_request request_offer(const struct request *rq, uint64_t unix_seconds);
 /* The blob is here: OFFER to the target, STATUS to the source (or a challenge,
  * if it has to prove something first); ends the request. */
 void request_serve(struct request *rq, const struct blob *b);
 /* Takes it out of everything. */
 void request_free(struct request *rq);
 void requests_fini(struct control *ctl);
-
-/* The blob is here: OFFER to the target by `worker`. */
-void control_offer(struct control *ctl, uint16_t worker, const struct offer_request *q,
-		   const struct blob *b);
 
 #endif

@@ -5,110 +5,53 @@
 #include "control/attempt.h"
 #include "control/control.h"
 
-/* A SEND that is answered without becoming a request. */
-struct arrival {
-	struct control *ctl;
-	const struct packet *p;
-	const struct frame *f;
-	const struct domain *d;
-	struct send s;
-};
-
-static void answer_status(const struct arrival *a, enum status_code code, enum refuse_reason reason,
-			  const struct challenge *challenge)
+static void answer_refuse(struct control *ctl, const struct ask *a, enum refuse_reason reason)
 {
-	const struct status s = {
-		.transfer = a->s.transfer,
-		.challenge = challenge,
-		.leg = a->s.leg,
-		.code = (uint8_t)code,
-		.reason = (uint8_t)reason,
-	};
+	struct status s = {.code = STATUS_REFUSED, .reason = (uint8_t)reason};
 
-	outbox_status(a->ctl, a->p->worker, &a->p->peer, a->f->key, a->f->conn, &s);
-}
-
-static void answer_busy(const struct arrival *a)
-{
-	const struct error e = {
-		.code = ERROR_BUSY,
-		.verb = VERB_SEND,
-		.retry_after = BUSY_RETRY_MS,
-	};
-
-	outbox_error(a->ctl, a->p->worker, &a->p->peer, a->f->key, a->f->conn, &e);
-}
-
-static void answer_hit(const struct arrival *a, const struct blob *b)
-{
-	const struct offer_request q = {
-		.transfer = a->s.transfer,
-		.target = a->s.target,
-		.source = &a->p->peer,
-		.home = &a->ctl->relay->self,
-		.meta = a->s.meta,
-		.meta_len = a->s.meta_len,
-		.leg = a->s.leg,
-		.key = a->f->key,
-		.deadline = a->s.deadline,
-		.source_conn = a->f->conn,
-		.sealed_key = a->s.sealed_key,
-		.send_size = a->p->frame_len,
-	};
-
-	a->ctl->stats.hits++;
-	a->ctl->usage[a->d->slot].hits++;
-	answer_status(a, status_serving(a->ctl), REFUSE_NONE, NULL);
-	control_offer(a->ctl, a->p->worker, &q, b);
+	outbox_status(ctl, a, &s);
 }
 
 static possession_fn send_handle;
 
 /* The blob is here. Has the source shown that it holds it, if it must? */
-static void send_hit(const struct arrival *a, const struct blob *b, enum possession outcome)
+static void send_hit(struct control *ctl, const struct ask_carried *c, const struct domain *d,
+		     const struct blob *b, enum possession outcome)
 {
-	struct control *ctl = a->ctl;
-	const struct challenge_request claim = {
-		.source = &a->p->peer,
-		.transfer = a->s.transfer,
-		.id = a->s.id,
-		.leg = a->s.leg,
-		.rule = a->s.rule,
-		.key = a->f->key,
-		.length = a->s.length,
-	};
-	struct challenge challenge;
+	const struct ask_extras extras = ask_extras_of(&c->cold);
+	const struct ask *a = &c->ask;
 
-	if (!ctl->relay->possession || a->s.length == 0 || outcome == POSSESSION_PROVEN) {
-		answer_hit(a, b);
+	if (!ctl->relay->possession || a->length == 0 || outcome == POSSESSION_PROVEN) {
+		ctl->stats.hits++;
+		ctl->usage[d->slot].hits++;
+		outbox_serve(ctl, a, &extras, b);
 	} else if (outcome == POSSESSION_WRONG) {
-		answer_status(a, STATUS_REFUSED, REFUSE_PROOF, NULL);
-	} else if (a->s.proof == NULL ||
-		   !challenge_check(relay_keys(ctl->relay), &a->s.proof->challenge, &claim)) {
-		challenge_mint(relay_keys(ctl->relay), &claim, &challenge);
-		answer_status(a, STATUS_CHALLENGE, REFUSE_NONE, &challenge);
-	} else if (!possession_verify(ctl, a->p, a->f, b, send_handle)) {
-		answer_busy(a);
+		answer_refuse(ctl, a, REFUSE_PROOF);
+	} else if (!c->cold.has_proof ||
+		   !ask_challenged(a, relay_keys(ctl->relay), &c->cold.proof.challenge)) {
+		outbox_challenge(ctl, a);
+	} else if (!possession_verify(ctl, c, b, send_handle)) {
+		outbox_busy(ctl, a);
 	}
 }
 
-static void send_miss(const struct arrival *a, const struct request_key *key)
+static void send_miss(struct control *ctl, const struct ask_carried *c, const struct domain *d)
 {
-	struct control *ctl = a->ctl;
+	const struct ask *a = &c->ask;
 	struct request *rq = NULL;
 
-	if (a->s.length > ctl->relay->slab.max_blob) {
-		answer_status(a, STATUS_REFUSED, REFUSE_TOO_LARGE, NULL);
+	if (a->length > ctl->relay->slab.max_blob) {
+		answer_refuse(ctl, a, REFUSE_TOO_LARGE);
 		return;
 	}
-	if (request_room(ctl, a->d, &a->p->peer))
-		rq = request_create(ctl, key, a->d, a->p, a->f, &a->s);
+	if (request_room(ctl, d, &a->key.source))
+		rq = request_create(ctl, d, c);
 	if (rq == NULL) {
-		answer_busy(a);
+		outbox_busy(ctl, a);
 		return;
 	}
 	ctl->counters.misses++;
-	if (ctl->relay->central || ctl->peers.count == 0 || relay_hides(ctl->relay, a->s.length)) {
+	if (ctl->relay->central || ctl->peers.count == 0 || relay_hides(ctl->relay, a->length)) {
 		request_upload(rq);
 		return;
 	}
@@ -117,77 +60,76 @@ static void send_miss(const struct arrival *a, const struct request_key *key)
 	query_send(ctl, rq);
 }
 
-/* The request of a source that shows that it was at another address before: it goes on
- * under the new one. NULL: there is none. */
-static struct request *request_followed(const struct arrival *a, const struct request_key *key)
+/* The request of a source that shows that it was at another address before. NULL: there
+ * is none. */
+static struct request *request_followed(struct control *ctl, const struct ask_carried *c)
 {
-	const struct moved *m = a->s.moved;
-	struct control *ctl = a->ctl;
-	struct request_key old = *key;
+	const struct ask *a = &c->ask;
+	struct ask_key old = a->key;
 	struct request *rq;
 
-	if (m == NULL || cookie_check(relay_keys(ctl->relay), &m->cookie, &m->addr, a->f->conn,
-				      a->f->key) != DROP_NONE)
+	if (!c->has_moved || cookie_check(relay_keys(ctl->relay), &c->moved.cookie, &c->moved.addr,
+					  a->conn, a->field) != DROP_NONE)
 		return NULL;
-	if (!addr_same_host(&m->addr, &a->p->peer) &&
-	    *tally_of(&ctl->requests.hosts, &a->p->peer) >= ctl->config->max_waiters_per_source)
+	if (!addr_same_host(&c->moved.addr, &a->key.source) &&
+	    *tally_of(&ctl->requests.hosts, &a->key.source) >= ctl->config->max_waiters_per_source)
 		return NULL;
-	old.source = m->addr;
-	HASH_FIND(hh, ctl->requests.by_key, &old, sizeof(old), rq);
-	if (rq == NULL || !request_is(rq, a->d, &a->s))
+	old.source = c->moved.addr;
+	rq = request_find(ctl, &old);
+	return rq != NULL && ask_same(&rq->ask, a) ? rq : NULL;
+}
+
+/* The request that this SEND repeats, up to date; NULL: there is none. One that names
+ * another blob or target is not: what it causes must not go to the first one's. */
+static struct request *request_repeated(struct control *ctl, const struct ask_carried *c,
+					struct request *rq)
+{
+	if (rq != NULL && !ask_same(&rq->ask, &c->ask))
+		return NULL;
+	if (rq != NULL) {
+		request_update(rq, c);
+		return rq;
+	}
+	rq = request_followed(ctl, c);
+	if (rq == NULL)
 		return NULL;
 	ctl->counters.sources_moved++;
-	request_move(rq, key);
-	request_update(rq, a->p, a->f, &a->s);
+	request_update(rq, c);
 	if (rq->attempt != NULL)
 		attempt_move(rq->attempt);
 	return rq;
 }
 
-static void send_handle(struct control *ctl, const struct packet *p, const struct frame *f,
-			enum possession outcome)
+static void send_handle(struct control *ctl, const struct ask_carried *c, enum possession outcome)
 {
-	struct request_key key = {.source = p->peer};
+	const struct ask *a = &c->ask;
 	const struct domain_keys *keys;
-	struct arrival a = {
-		.ctl = ctl,
-		.p = p,
-		.f = f,
-		.d = keyring_find(relay_keyring(ctl->relay), f->key, &keys),
-	};
+	const struct domain *d = keyring_find(relay_keyring(ctl->relay), a->field, &keys);
+	struct request *known, *rq;
 	const struct blob *b;
-	struct request *rq;
 
-	if (a.d == NULL) { /* retired since the worker looked */
+	if (d == NULL) { /* retired since the worker looked */
 		control_drop(ctl, DROP_KEY_UNKNOWN);
 		return;
 	}
-	if (send_decode(f, &a.s) != DROP_NONE)
-		return; /* the worker decoded it before */
 	ctl->counters.proofs += outcome == POSSESSION_PROVEN;
 	ctl->counters.proof_failures += outcome == POSSESSION_WRONG;
-	memcpy(key.transfer, a.s.transfer, sizeof(key.transfer));
-	key.leg = put16(a.s.leg);
-	HASH_FIND(hh, ctl->requests.by_key, &key, sizeof(key), rq);
-	if (rq == NULL)
-		rq = request_followed(&a, &key);
-	if (rq != NULL && request_is(rq, a.d, &a.s)) {
-		request_update(rq, p, f, &a.s);
+	known = request_find(ctl, &a->key);
+	rq = request_repeated(ctl, c, known);
+	if (rq != NULL) {
 		request_again(rq);
 		return;
 	}
-	b = relay_hides(ctl->relay, a.s.length)
-		    ? NULL
-		    : control_blob(ctl, a.d->id, a.s.id, a.s.rule, a.s.length);
+	b = relay_hides(ctl->relay, a->length) ? NULL : control_blob(ctl, &d->pad[a->rule], a);
 	if (b != NULL)
-		send_hit(&a, b, outcome);
-	else if (rq == NULL)
-		send_miss(&a, &key);
+		send_hit(ctl, c, d, b, outcome);
+	else if (known == NULL)
+		send_miss(ctl, c, d);
 	else
 		control_drop(ctl, DROP_CONFLICT);
 }
 
-void handle_send_slow(struct control *ctl, const struct packet *p, const struct frame *f)
+void handle_send_slow(struct control *ctl, const struct ask_carried *c)
 {
-	send_handle(ctl, p, f, POSSESSION_UNKNOWN);
+	send_handle(ctl, c, POSSESSION_UNKNOWN);
 }

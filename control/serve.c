@@ -4,165 +4,115 @@
  */
 #include "control/control.h"
 
-struct question {
-	struct control *ctl;
-	const struct packet *p;
-	const struct frame *f;
-	struct query q;
-};
-
 static possession_fn query_handle;
 
-static struct offer_request question_offer(const struct question *qn)
+static const struct blob *blob_asked(struct control *ctl, const struct domain *d,
+				     const struct ask *a)
 {
-	const struct query *q = &qn->q;
+	const struct relay *r = ctl->relay;
 
-	return (struct offer_request){
-		.transfer = q->transfer,
-		.target = q->target,
-		.source = q->source,
-		.home = &qn->p->peer,
-		.meta = q->meta,
-		.meta_len = q->meta_len,
-		.leg = q->leg,
-		.key = q->source_key,
-		.deadline = q->deadline,
-		.source_conn = q->source_conn,
-		.sealed_key = q->sealed_key,
-		.send_size = q->send_size,
-	};
-}
-
-static const struct blob *question_blob(const struct question *qn, const struct domain *d)
-{
-	const struct query *q = &qn->q;
-	const struct relay *r = qn->ctl->relay;
-
-	if (d == NULL || (r->rules & (1u << q->rule)) == 0 || relay_hides(r, q->length))
+	if (d == NULL || (r->rules & (1u << a->rule)) == 0 || relay_hides(r, a->length))
 		return NULL;
-	return control_blob(qn->ctl, d->id, q->id, q->rule, q->length);
+	return control_blob(ctl, &d->pad[a->rule], a);
 }
 
 /* Decides about the source's proof. ANSWER_SERVING: there is nothing (more) to
  * prove. 0: it is being verified, or there is no room for that now. */
-static uint8_t question_possession(const struct question *qn, const struct blob *b,
-				   enum possession outcome, struct challenge *challenge)
+static uint8_t query_possession(struct control *ctl, const struct ask_carried *c,
+				const struct blob *b, enum possession outcome)
 {
-	struct control *ctl = qn->ctl;
-	const struct query *q = &qn->q;
-	const struct challenge_request claim = {
-		.source = q->source,
-		.transfer = q->transfer,
-		.id = q->id,
-		.leg = q->leg,
-		.rule = q->rule,
-		.key = q->source_key,
-		.length = q->length,
-	};
+	const struct ask *a = &c->ask;
 
-	if (!ctl->relay->possession || q->length == 0 || outcome == POSSESSION_PROVEN)
+	if (!ctl->relay->possession || a->length == 0 || outcome == POSSESSION_PROVEN)
 		return ANSWER_SERVING;
 	if (outcome == POSSESSION_WRONG)
 		return ANSWER_FAILED; /* it may upload what it claims to have */
-	if (q->proof != NULL &&
-	    challenge_check(relay_keys(ctl->relay), &q->proof->challenge, &claim)) {
+	if (c->cold.has_proof &&
+	    ask_challenged(a, relay_keys(ctl->relay), &c->cold.proof.challenge)) {
 		/* if that fails the private relay asks again */
-		possession_verify(ctl, qn->p, qn->f, b, query_handle);
+		possession_verify(ctl, c, b, query_handle);
 		return 0;
 	}
-	challenge_mint(relay_keys(ctl->relay), &claim, challenge);
 	return ANSWER_CHALLENGE;
 }
 
 /* A hit: sends the OFFER, or makes the ticket for it. */
-static enum answer_code question_serve(const struct question *qn, const struct domain *d,
-				       const struct blob *b, struct ticket *ticket,
-				       enum refuse_reason *reason)
+static enum answer_code query_serve(struct control *ctl, const struct ask_carried *c,
+				    const struct domain *d, const struct blob *b,
+				    struct ticket *ticket, uint8_t *reason)
 {
-	struct control *ctl = qn->ctl;
-	const struct query *q = &qn->q;
-	const struct offer_request oq = question_offer(qn);
-	uint64_t now = control_seconds(ctl);
+	const struct ask_extras extras = ask_extras_of(&c->cold);
+	const uint64_t now = control_seconds(ctl);
+	const struct ask *a = &c->ask;
 
 	ctl->stats.hits++;
 	ctl->usage[d->slot].hits++;
 	ctl->counters.query_hits++;
-	*reason = offer_refusal(ctl->relay, d, q->target);
+	*reason = (uint8_t)offer_refusal(ctl->relay, d, &a->target);
 	if (*reason != REFUSE_NONE)
 		return ANSWER_REFUSED;
-	if (q->leased && offer_lease(ctl->relay, q->source_key, q->target, now) == NULL) {
-		offer_ticket(ctl->relay, &oq, b, now, ticket);
+	if (c->query.leased && offer_lease(ctl->relay, a->field, &a->target, now) == NULL) {
+		answer_ticket(ctl->relay, a, b, now, ticket);
 		return ANSWER_OFFER;
 	}
-	control_offer(ctl, qn->p->worker, &oq, b);
+	outbox_offer(ctl, a, &extras, b);
 	return ANSWER_SERVING;
 }
 
-static void answer_send(const struct question *qn, struct peer *peer, struct answer *a)
+static void answer_send(struct control *ctl, const struct ask_carried *c, struct peer *peer,
+			struct answer *a)
 {
-	struct rte_mbuf *m = outbox_alloc(qn->ctl, qn->p->worker, &qn->p->peer);
+	struct rte_mbuf *m = outbox_alloc(ctl, c->ask.worker, &c->ask.home);
 
 	a->nonce = peer->nonce++;
-	a->time = qn->ctl->wall_us / 1000;
-	a->query_nonce = qn->q.nonce;
-	a->transfer = qn->q.transfer;
-	a->leg = qn->q.leg;
+	a->time = ctl->wall_us / 1000;
+	a->query_nonce = c->query.nonce;
+	a->transfer = c->ask.key.transfer;
+	a->leg = get16(c->ask.key.leg);
 	if (m != NULL)
-		outbox_send(qn->ctl, m,
+		outbox_send(ctl, m,
 			    answer_encode(egress_payload(m), WIRE_MAX_FRAME, peer_field(peer),
-					  qn->f->conn, a, peer_key(peer)));
+					  c->query.conn, a, peer_key(peer)));
 }
 
-/* `f` is authentic, and its nonce was fresh when it came. */
-static void query_handle(struct control *ctl, const struct packet *p, const struct frame *f,
-			 enum possession outcome)
+/* The QUERY was authentic, and its nonce fresh when it came. */
+static void query_handle(struct control *ctl, const struct ask_carried *c, enum possession outcome)
 {
-	struct question qn = {.ctl = ctl, .p = p, .f = f};
-	struct peer *peer = peer_find(ctl, f->key >> 8);
-	enum refuse_reason refusal = REFUSE_NONE;
+	struct peer *peer = peer_find(ctl, c->query.pair >> 8);
+	const struct domain *d = keyring_domain(relay_keyring(ctl->relay), ask_domain(&c->ask));
+	const struct blob *b = blob_asked(ctl, d, &c->ask);
+	struct answer a = {.code = ANSWER_FAILED};
 	struct challenge challenge;
 	struct ticket ticket;
-	struct answer a = {.code = ANSWER_FAILED};
-	const struct domain *d;
-	const struct blob *b;
 
-	if (peer == NULL || query_decode(f, &qn.q) != DROP_NONE)
+	if (peer == NULL)
 		return;
 	ctl->counters.proofs += outcome == POSSESSION_PROVEN;
 	ctl->counters.proof_failures += outcome == POSSESSION_WRONG;
-	d = keyring_domain(relay_keyring(ctl->relay), qn.q.source_key >> 8);
-	b = question_blob(&qn, d);
-	if (b == NULL) {
+	if (b == NULL)
 		ctl->counters.misses++;
-	} else {
-		a.code = question_possession(&qn, b, outcome, &challenge);
-		if (a.code == 0)
-			return;
-		if (a.code == ANSWER_CHALLENGE)
-			a.challenge = &challenge;
-		else if (a.code == ANSWER_SERVING)
-			a.code = (uint8_t)question_serve(&qn, d, b, &ticket, &refusal);
-	}
-	a.reason = (uint8_t)refusal;
+	else
+		a.code = query_possession(ctl, c, b, outcome);
+	if (a.code == 0)
+		return;
+	if (a.code == ANSWER_SERVING)
+		a.code = (uint8_t)query_serve(ctl, c, d, b, &ticket, &a.reason);
 	if (a.code == ANSWER_OFFER)
 		a.ticket = &ticket;
-	answer_send(&qn, peer, &a);
+	if (a.code == ANSWER_CHALLENGE) {
+		ask_challenge(&c->ask, relay_keys(ctl->relay), &challenge);
+		a.challenge = &challenge;
+	}
+	answer_send(ctl, c, peer, &a);
 }
 
-void handle_query(struct control *ctl, const struct packet *p, const struct frame *f)
+void handle_query(struct control *ctl, const struct ask_carried *c)
 {
-	struct peer *peer;
-	struct query q;
-	enum drop reason = query_decode(f, &q);
+	struct peer *peer = peer_authenticate(ctl, c->query.pair, c->query.nonce, c->query.time);
 
-	if (reason != DROP_NONE) {
-		control_drop(ctl, reason);
-		return;
-	}
-	peer = peer_authenticate(ctl, f, q.nonce, q.time);
 	if (peer == NULL)
 		return;
-	peer_heard(ctl, peer, &p->peer, f->key);
+	peer_heard(ctl, peer, &c->ask.home, c->query.pair);
 	ctl->counters.queries++;
-	query_handle(ctl, p, f, POSSESSION_UNKNOWN);
+	query_handle(ctl, c, POSSESSION_UNKNOWN);
 }

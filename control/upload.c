@@ -90,7 +90,7 @@ static struct request *upload_elect(const struct upload *u)
 
 	TAILQ_FOREACH (rq, &u->requests, waiter)
 		if (rq->attempt == NULL && u->ctl->now_us - rq->heard < LIVELY_US &&
-		    !upload_by(u, &rq->key.source))
+		    !upload_by(u, &rq->ask.key.source))
 			return rq;
 	return NULL;
 }
@@ -276,21 +276,21 @@ void upload_join(struct request *rq)
 {
 	struct control *ctl = rq->ctl;
 	struct upload_key key = {
-		.id = rq->id,
-		.length = rq->length,
-		.rule = rq->rule,
-		.domain = rq->domain,
+		.id = rq->ask.id,
+		.length = rq->ask.length,
+		.rule = rq->ask.rule,
+		.domain = ask_domain(&rq->ask),
 	};
 	struct upload *u;
 
 	/* data that could never be sent on is not asked for */
-	if (ctl->router != NULL && !router_reaches(ctl->router, &rq->target)) {
+	if (ctl->router != NULL && !router_reaches(ctl->router, &rq->ask.target)) {
 		request_status(rq, STATUS_REFUSED, REFUSE_TARGET_UNREACHABLE, 0);
 		request_free(rq);
 		return;
 	}
-	if (relay_hides(ctl->relay, rq->length))
-		key.owner = rq->key; /* that somebody uploads the same is not to be seen */
+	if (relay_hides(ctl->relay, rq->ask.length))
+		key.owner = rq->ask.key; /* that somebody uploads the same is not to be seen */
 
 	HASH_FIND(hh, ctl->uploads.by_key, &key, sizeof(key), u);
 	if (u != NULL) {
@@ -333,22 +333,20 @@ void upload_leave(struct request *rq)
 
 /* READY and in the index, or there already: what others sent meanwhile serves
  * as well. NULL with the reason if neither. */
-static const struct blob *upload_commit(struct attempt *a, const struct upload_key *k,
-					enum refuse_reason *reason)
+static const struct blob *upload_commit(struct attempt *a, enum refuse_reason *reason)
 {
+	const struct ask *ask = &a->request->ask;
 	struct relay *r = a->ctl->relay;
 	struct index_key pad, key;
 	int ret;
 
-	index_pad(r->index, k->domain, (uint8_t)k->rule, &pad);
-	key = index_key_make(&pad, &k->id);
+	index_pad(r->index, ask_domain(ask), ask->rule, &pad);
+	key = index_key_make(&pad, &ask->id);
 	blob_commit(&r->slab, a->blob);
 	ret = index_insert(r->index, &key, a->blob);
 	a->committed = ret == 0;
 	*reason = ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL;
-	return ret == 0 || ret == -EEXIST
-		       ? control_blob(a->ctl, k->domain, &k->id, (uint8_t)k->rule, k->length)
-		       : NULL;
+	return ret == 0 || ret == -EEXIST ? control_blob(a->ctl, &pad, ask) : NULL;
 }
 
 void upload_hashed(struct attempt *a, const struct ident *computed)
@@ -362,7 +360,7 @@ void upload_hashed(struct attempt *a, const struct ident *computed)
 		upload_failed(a, REFUSE_WRONG_IDENTIFIER);
 		return;
 	}
-	b = upload_commit(a, &u->key, &reason);
+	b = upload_commit(a, &reason);
 	if (b == NULL) {
 		upload_failed(a, reason);
 		return;

@@ -12,6 +12,7 @@
 #include "control/hasher.h"
 #include "control/request.h"
 #include "control/table.h"
+#include "dataplane/message.h"
 #include "dataplane/upload.h"
 #include "wire/pullwin.h"
 
@@ -23,7 +24,7 @@ struct upload_key {
 	uint64_t length;
 	uint32_t rule;
 	uint32_t domain;
-	struct request_key owner; /* zero: anybody may wait for it */
+	struct ask_key owner; /* zero: anybody may wait for it */
 };
 
 struct upload {

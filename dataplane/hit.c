@@ -3,45 +3,20 @@
  */
 #include "dataplane/worker.h"
 
-static void offer_send(struct worker *w, const struct item *it, const struct blob *b)
+static void offer_send(struct worker *w, const struct item *it, const struct ask *a,
+		       const struct blob *b)
 {
-	const struct send *s = &it->send;
-	const struct relay *r = w->relay;
-	const struct offer_request q = {
-		.transfer = s->transfer,
-		.target = s->target,
-		.source = &it->packet->peer,
-		.home = &r->self,
-		.meta = s->meta,
-		.meta_len = s->meta_len,
-		.leg = s->leg,
-		.key = it->frame.key,
-		.deadline = s->deadline,
-		.source_conn = it->frame.conn,
-		.sealed_key = s->sealed_key,
-		.send_size = it->packet->frame_len,
-	};
-	const struct lease *lease = offer_lease(r, it->frame.key, s->target, worker_seconds(w));
+	const struct ask_extras extras = ask_extras_of_send(&it->send);
+	const struct lease *lease;
 	struct rte_mbuf *m;
-	bool is_inline;
-	size_t len;
 
-	if (lease == NULL &&
-	    !offer_allowed(&w->relay->offer_budget, &it->packet->peer, s->target, w->now_us)) {
-		w->stats.drops[DROP_OFFER_BUDGET]++;
+	if (!offer_admit(w->relay, a, w->now_us, &lease, &w->stats))
 		return;
-	}
-	m = egress_alloc(w, s->target);
-	if (m == NULL)
-		return;
-	len = offer_build(r, &q, b, lease, worker_seconds(w), egress_payload(m), &is_inline);
-	if (!egress_sized(m, len)) { /* larger than its SEND */
-		w->stats.drops[DROP_OFFER_BUDGET]++;
-		return;
-	}
-	w->stats.offers++;
-	w->stats.inline_offers += is_inline;
-	egress_send(w, m);
+	m = egress_alloc(w, &a->target);
+	if (m != NULL &&
+	    egress_sized(m, answer_offer(w->relay, a, &extras, b, lease, worker_seconds(w),
+					 egress_payload(m), &w->stats)))
+		egress_send(w, m);
 }
 
 /* Refusals that need no lookup. */
@@ -56,30 +31,6 @@ static enum refuse_reason send_refusal(const struct worker *w, const struct item
 	return offer_refusal(r, it->domain, it->send.target);
 }
 
-static void challenge_send(struct worker *w, const struct item *it)
-{
-	const struct send *s = &it->send;
-	const struct challenge_request q = {
-		.source = &it->packet->peer,
-		.transfer = s->transfer,
-		.id = s->id,
-		.leg = s->leg,
-		.rule = s->rule,
-		.key = it->frame.key,
-		.length = s->length,
-	};
-	struct challenge challenge;
-	const struct status status = {
-		.transfer = s->transfer,
-		.challenge = &challenge,
-		.leg = s->leg,
-		.code = STATUS_CHALLENGE,
-	};
-
-	challenge_mint(w->keys, &q, &challenge);
-	reply_status(w, it, &status);
-}
-
 static bool send_within_rate(struct worker *w, struct item *it)
 {
 	const struct domain *d = it->domain;
@@ -87,22 +38,42 @@ static bool send_within_rate(struct worker *w, struct item *it)
 	return bucket_take(&w->relay->domain[d->slot], &d->sends, 1, w->now_us);
 }
 
+/* The blob is here: does this source get it at once? */
+static void send_hit(struct worker *w, struct item *it, const struct ask *a, const struct blob *b)
+{
+	const struct relay *r = w->relay;
+	struct status serving = {.code = r->central ? STATUS_SERVING_CENTRAL
+						    : STATUS_SERVING_PRIVATE};
+
+	if (r->possession && a->length > 0) {
+		if (it->send.proof != NULL)
+			item_ask_control(w, it, a); /* to be verified beside the hit path */
+		else
+			reply_challenge(w, it, a);
+		return;
+	}
+	w->stats.hits++;
+	w->domain[it->domain->slot].hits++;
+	reply_status(w, it, a, &serving);
+	offer_send(w, it, a, b);
+}
+
 void handle_send(struct worker *w, struct item *it)
 {
 	const struct relay *r = w->relay;
-	const struct send *s = &it->send;
-	struct status status = {.transfer = s->transfer, .leg = s->leg};
 	struct domain_stats *ds = it->domain != NULL ? &w->domain[it->domain->slot] : NULL;
+	const enum refuse_reason refusal = send_refusal(w, it);
 	const struct blob *b;
+	struct ask a;
 
+	ask_of_send(&a, &it->send, it->packet, &it->frame, &r->self, w->id, worker_seconds(w));
 	if (ds != NULL)
 		ds->requests++;
-	status.reason = (uint8_t)send_refusal(w, it);
-	if (status.reason != REFUSE_NONE) {
-		status.code = STATUS_REFUSED;
+	if (refusal != REFUSE_NONE) {
 		if (ds != NULL)
 			ds->refused++;
-		reply_status(w, it, &status);
+		reply_status(w, it, &a,
+			     &(struct status){.code = STATUS_REFUSED, .reason = (uint8_t)refusal});
 		return;
 	}
 	if (!send_within_rate(w, it)) {
@@ -113,23 +84,11 @@ void handle_send(struct worker *w, struct item *it)
 		return;
 	}
 	b = it->blob != BLOB_NONE ? slab_blob(&r->slab, it->blob) : NULL;
-	if (b == NULL || !blob_match(b, it->domain->id, s->id, s->rule, s->length) ||
-	    relay_hides(r, s->length)) {
-		item_ask_control(w, it);
-		return;
-	}
-	if (r->possession && s->length > 0) {
-		if (s->proof != NULL)
-			item_ask_control(w, it); /* to be verified beside the hit path */
-		else
-			challenge_send(w, it);
-		return;
-	}
-	w->stats.hits++;
-	ds->hits++;
-	status.code = r->central ? STATUS_SERVING_CENTRAL : STATUS_SERVING_PRIVATE;
-	reply_status(w, it, &status);
-	offer_send(w, it, b);
+	if (b == NULL || !blob_match(b, it->domain->id, &a.id, a.rule, a.length) ||
+	    relay_hides(r, a.length))
+		item_ask_control(w, it, &a);
+	else
+		send_hit(w, it, &a, b);
 }
 
 /* One DATA frame: the head is written, the chunk copied, its sum known. */

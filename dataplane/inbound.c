@@ -79,7 +79,7 @@ void handle_stop_now(struct worker *w, struct item *it)
 		return;
 	}
 	lease_revoke(w->relay->leases, &it->packet->peer, s.number);
-	item_ask_control(w, it);
+	item_ask_control(w, it, NULL);
 }
 
 /* The open slot that this DATA belongs to, or NULL. */
@@ -165,7 +165,7 @@ void handle_receipt(struct worker *w, struct item *it)
 	}
 	w->stats.receipts++;
 	if (!addr_equal(&rc.ticket->home, &w->relay->self)) {
-		item_ask_control(w, it); /* the source spoke to another relay */
+		item_ask_control(w, it, NULL); /* the source spoke to another relay */
 		return;
 	}
 	s = (struct status){

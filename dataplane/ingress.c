@@ -230,30 +230,55 @@ static void burst_lookup(struct worker *w, struct item *items, uint16_t n)
 	}
 }
 
-bool item_to_control(struct worker *w, struct item *it)
+/* The frame in the item's buffer, or what was made of it, goes to control. */
+static void item_to_control(struct worker *w, struct item *it, enum message_kind kind)
 {
-	struct message msg = {.kind = MESSAGE_FRAME, .mbuf = it->mbuf};
+	struct message msg = {.kind = (uint8_t)kind, .mbuf = it->mbuf};
 
-	it->packet->worker = w->id;
 	if (!message_put(w->to_control, &msg)) {
 		w->stats.drops[DROP_CONTROL_BUSY]++;
-		return false;
+		return;
 	}
 	it->mbuf = NULL;
 	w->told_control = true;
-	return true;
 }
 
-void item_ask_control(struct worker *w, struct item *it)
+static void frame_to_control(struct worker *w, struct item *it)
+{
+	it->packet->worker = w->id;
+	*packet_frame(it->mbuf) = it->frame;
+	item_to_control(w, it, MESSAGE_FRAME);
+}
+
+void item_ask_control(struct worker *w, struct item *it, const struct ask *a)
 {
 	uint64_t source = shed_source(&it->packet->peer);
 
-	if (budget_take(&w->relay->control_source, &source, sizeof(source), 1, w->now_us)) {
-		item_to_control(w, it);
+	if (!budget_take(&w->relay->control_source, &source, sizeof(source), 1, w->now_us)) {
+		w->stats.drops[DROP_RATE]++;
+		reply_error(w, it,
+			    &(struct error){.code = ERROR_BUSY, .retry_after = BUSY_RETRY_MS});
 		return;
 	}
-	w->stats.drops[DROP_RATE]++;
-	reply_error(w, it, &(struct error){.code = ERROR_BUSY, .retry_after = BUSY_RETRY_MS});
+	if (a == NULL) {
+		frame_to_control(w, it);
+		return;
+	}
+	ask_carry_send(it->mbuf, a, &it->send);
+	item_to_control(w, it, MESSAGE_ASK);
+}
+
+static void handle_query(struct worker *w, struct item *it)
+{
+	struct query q;
+	enum drop reason = query_decode(&it->frame, &q);
+
+	if (reason != DROP_NONE) {
+		w->stats.drops[reason]++;
+		return;
+	}
+	ask_carry_query(it->mbuf, &q, &it->frame, w->id, worker_seconds(w));
+	item_to_control(w, it, MESSAGE_ASK);
 }
 
 static void item_handle(struct worker *w, struct item *it)
@@ -278,10 +303,13 @@ static void item_handle(struct worker *w, struct item *it)
 		handle_stop_now(w, it);
 		break;
 	case VERB_LISTEN:
-		item_ask_control(w, it);
+		item_ask_control(w, it, NULL);
 		break;
-	default: /* QUERY, ANSWER, NOTICE: item_admit() let nothing else pass */
-		item_to_control(w, it);
+	case VERB_QUERY:
+		handle_query(w, it);
+		break;
+	default: /* ANSWER, NOTICE: item_admit() let nothing else pass */
+		frame_to_control(w, it);
 		break;
 	}
 }

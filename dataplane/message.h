@@ -18,10 +18,11 @@
 #define PENDING_TOTAL 1024
 
 enum message_kind {
-	MESSAGE_FRAME = 1, /* to control: a frame it has to deal with; data is the UDP payload */
-	MESSAGE_NEXT_HOP,  /* to control: an outgoing payload whose next hop is not known */
-	MESSAGE_CHUNK,	   /* to control: a chunk of an upload lies in the slab */
-	MESSAGE_SEND,	   /* to worker: a payload for packet_of(mbuf)->peer */
+	MESSAGE_ASK = 1,  /* to control: what a SEND or QUERY asks; ask_carried(mbuf) */
+	MESSAGE_FRAME,	  /* to control: another frame that it deals with; packet_frame(mbuf) */
+	MESSAGE_NEXT_HOP, /* to control: an outgoing payload whose next hop is not known */
+	MESSAGE_CHUNK,	  /* to control: a chunk of an upload lies in the slab */
+	MESSAGE_SEND,	  /* to worker: a payload for packet_of(mbuf)->peer */
 };
 
 struct message {

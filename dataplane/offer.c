@@ -1,85 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/offer.h"
 
-void offer_ticket(const struct relay *r, const struct offer_request *q, const struct blob *b,
-		  uint64_t unix_seconds, struct ticket *out)
-{
-	memset(out, 0, sizeof(*out));
-	out->leg = put16(q->leg);
-	out->expiry = put32((uint32_t)(unix_seconds + q->deadline));
-	out->key = put32(q->key);
-	memcpy(out->transfer, q->transfer, TRANSFER_SIZE);
-	out->source_conn = put64(q->source_conn);
-	out->source = *q->source;
-	out->home = *q->home;
-	ticket_mint(relay_keys(r), out, &b->id, b->rule, b->length);
-}
-
-/* Until the target speaks, nobody knows its conn: ours is the transfer's head. */
-static uint64_t stranger_conn(const uint8_t *transfer)
-{
-	be64 head;
-
-	memcpy(&head, transfer, sizeof(head));
-	return get64(head);
-}
-
-static size_t inline_size(const struct offer_request *q, const struct blob *b)
-{
-	size_t ext = (q->meta_len ? (2u + q->meta_len + 3u) & ~3u : 0) +
-		     (q->sealed_key ? (2u + SEALED_KEY_SIZE + 3u) & ~3u : 0);
-
-	return OFFER_SIZE + ext + b->length + TRAILER_SIZE;
-}
-
-static void blob_copy(const struct relay *r, const struct blob *b, uint8_t *to)
-{
-	for (uint32_t i = 0; i < chunk_count(b->length); i++)
-		memcpy(to + (size_t)i * CHUNK_SIZE, blob_chunk(&r->slab, b, i),
-		       chunk_length(b->length, i));
-}
-
-size_t offer_build(const struct relay *r, const struct offer_request *q, const struct blob *b,
-		   const struct lease *lease, uint64_t unix_seconds, uint8_t *buf, bool *is_inline)
-{
-	struct ticket ticket;
-	struct echo echo;
-	struct offer o = {
-		.transfer = q->transfer,
-		.id = &b->id,
-		.ticket = &ticket,
-		.meta = q->meta,
-		.sealed_key = q->sealed_key,
-		.meta_len = q->meta_len,
-		.leg = q->leg,
-		.rule = b->rule,
-		.deadline = q->deadline,
-		.length = b->length,
-	};
-	uint32_t allowed = q->send_size - addr_overhead(q->target);
-	size_t len;
-
-	*is_inline = false;
-	offer_ticket(r, q, b, unix_seconds, &ticket);
-	if (lease == NULL) {
-		if (q->send_size <= addr_overhead(q->target))
-			return 0;
-		if (allowed > WIRE_MAX_FRAME)
-			allowed = WIRE_MAX_FRAME;
-		len = offer_encode(buf, WIRE_MAX_FRAME, 0, stranger_conn(q->transfer), &o,
-				   allowed & ~3u);
-		return len <= allowed ? len : 0;
-	}
-	echo_mint(relay_keys(r), q->target, lease->conn, unix_seconds, &echo);
-	o.echo = &echo;
-	o.has_inline = inline_size(q, b) <= WIRE_MAX_FRAME;
-	*is_inline = o.has_inline;
-	len = offer_encode(buf, WIRE_MAX_FRAME, lease->key, lease->conn, &o, 0);
-	if (o.has_inline && len != 0)
-		blob_copy(r, b, buf + len - b->length);
-	return len;
-}
-
 enum refuse_reason offer_refusal(const struct relay *r, const struct domain *d,
 				 const struct addr *target)
 {
@@ -125,4 +46,14 @@ bool offer_allowed(struct offer_budget *b, const struct addr *source, const stru
 	/* the pair's first: a flooding source must not drain the target's */
 	return budget_take(&b->pair, &pair, sizeof(pair), 1, now_us) &&
 	       budget_take(&b->target, target->ip, sizeof(target->ip), 1, now_us);
+}
+
+bool offer_admit(struct relay *r, const struct ask *a, uint64_t unix_us, const struct lease **lease,
+		 struct stats *stats)
+{
+	*lease = offer_lease(r, a->field, &a->target, unix_us / 1000000);
+	if (*lease != NULL || offer_allowed(&r->offer_budget, &a->key.source, &a->target, unix_us))
+		return true;
+	stats->drops[DROP_OFFER_BUDGET]++;
+	return false;
 }

@@ -5,11 +5,12 @@
 #ifndef DATAPLANE_PACKET_H
 #define DATAPLANE_PACKET_H
 
+#include <stdalign.h>
+
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
-#include "wire/addr.h"
-#include "wire/drop.h"
+#include "wire/frame.h"
 
 /* Ethernet, IPv6 and UDP: the room in front of every payload we write. */
 #define PACKET_HEADROOM (14 + 40 + 8)
@@ -31,6 +32,14 @@ _Static_assert(sizeof(struct packet) <= 64, "fits the pool's private area");
 static inline struct packet *packet_of(struct rte_mbuf *m)
 {
 	return rte_mbuf_to_priv(m);
+}
+
+/* A parsed frame, kept in front of its bytes: where the headers of its packet were. */
+_Static_assert(sizeof(struct frame) + alignof(struct frame) <= RTE_PKTMBUF_HEADROOM + 14 + 20 + 8,
+	       "fits there");
+static inline struct frame *packet_frame(const struct rte_mbuf *m)
+{
+	return RTE_PTR_ALIGN_FLOOR(rte_pktmbuf_mtod(m, struct frame *) - 1, alignof(struct frame));
 }
 
 /* Checks Ethernet, IP and UDP, and that the frame is for `self`; on DROP_NONE

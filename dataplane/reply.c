@@ -11,16 +11,27 @@ static size_t item_sign(const struct item *it, struct rte_mbuf *m, size_t len)
 	return frame_sign(egress_payload(m), WIRE_MAX_FRAME, len, &it->session);
 }
 
-void reply_status(struct worker *w, const struct item *it, const struct status *s)
+/* Sends the answer of `len` bytes in m to the sender of `it`. */
+static void answer_leave(struct worker *w, const struct item *it, struct rte_mbuf *m, size_t len)
 {
-	struct rte_mbuf *m = egress_alloc(w, &it->packet->peer);
-	size_t len;
-
-	if (m == NULL)
-		return;
-	len = status_encode(egress_payload(m), WIRE_MAX_FRAME, it->frame.key, it->frame.conn, s);
 	if (egress_sized(m, item_sign(it, m, len)))
 		egress_reply(w, m, it);
+}
+
+void reply_status(struct worker *w, const struct item *it, const struct ask *a, struct status *s)
+{
+	struct rte_mbuf *m = egress_alloc(w, &a->key.source);
+
+	if (m != NULL)
+		answer_leave(w, it, m, answer_status(a, s, egress_payload(m)));
+}
+
+void reply_challenge(struct worker *w, const struct item *it, const struct ask *a)
+{
+	struct rte_mbuf *m = egress_alloc(w, &a->key.source);
+
+	if (m != NULL)
+		answer_leave(w, it, m, answer_challenge(a, w->keys, egress_payload(m)));
 }
 
 void report_status(struct worker *w, const struct ticket *t, const struct status *s)

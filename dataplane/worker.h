@@ -5,6 +5,7 @@
 #ifndef DATAPLANE_WORKER_H
 #define DATAPLANE_WORKER_H
 
+#include "dataplane/answer.h"
 #include "dataplane/offer.h"
 #include "dataplane/packet.h"
 #include "dataplane/relay.h"
@@ -12,7 +13,6 @@
 
 #define WORKER_BURST 32
 #define WORKER_TX_BURST 64
-#define BUSY_RETRY_MS 1000 /* what ERROR(busy) asks for */
 
 struct worker {
 	struct relay *relay;
@@ -75,11 +75,9 @@ static inline void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop r
 
 /* ingress.c: packet headers, frame, tokens; bulk index lookup; handlers. */
 void burst_process(struct worker *w, struct rte_mbuf **mbufs, uint16_t n);
-/* Hands the frame to control; false if its ring is full (counted; the mbuf stays the caller's). */
-bool item_to_control(struct worker *w, struct item *it);
-/* The same for what a client asks: within its source's budget, beyond which it
- * is told to come back later. */
-void item_ask_control(struct worker *w, struct item *it);
+/* Hands what a client asks to control, within its source's budget, beyond which it is
+ * told to come back later: the ask that the frame was, or (NULL) the frame. */
+void item_ask_control(struct worker *w, struct item *it, const struct ask *a);
 
 /* hit.c */
 void handle_send(struct worker *w, struct item *it);
@@ -110,8 +108,9 @@ static inline uint8_t *egress_payload(struct rte_mbuf *m)
 bool egress_sized(struct rte_mbuf *m, size_t len);
 
 /* reply.c: small answers, signed for members. */
-/* To the sender of an arrived frame. */
-void reply_status(struct worker *w, const struct item *it, const struct status *s);
+/* To the sender of the SEND that the ask was made of. */
+void reply_status(struct worker *w, const struct item *it, const struct ask *a, struct status *s);
+void reply_challenge(struct worker *w, const struct item *it, const struct ask *a);
 /* To the source that a ticket names. */
 void report_status(struct worker *w, const struct ticket *t, const struct status *s);
 /* An ERROR about an arrived frame, within the source's budget and never larger than it. */

@@ -3,6 +3,7 @@
 
 usage: defences.py FOLDER [WORD...]    FOLDER: for the copy and its build, kept for the next
                                        run; WORD: only rows whose attack or test has it
+       defences.py --stale             names rows whose defence is not in the source any more
 """
 
 import os
@@ -39,8 +40,8 @@ class Row:
 
 ROWS = [
     Row("amplification", SECURITY + "test_amplification_to_a_third_party[800-central-central]",
-        "dataplane/offer.c", "allowed & ~3u);\n\t\treturn len <= allowed ? len : 0;",
-        "WIRE_MAX_FRAME);\n\t\treturn len;"),
+        "dataplane/answer.c", "allowed & ~3u);\n\treturn len <= allowed ? len : 0;",
+        "WIRE_MAX_FRAME);\n\treturn len;"),
     Row("amplification", CONSENT + "test_offers_to_a_stranger_are_limited",
         "dataplane/offer.c", "return budget_take(&b->pair", "return true || budget_take(&b->pair"),
     Row("amplification", "test_wire_frame_client",
@@ -61,8 +62,8 @@ ROWS = [
         "client/delivery.c", "pullwin_init(d->window,",
         "memset(d->bits, 0, pullwin_memory(d->length));\n\tpullwin_init(d->window,"),
     Row("diverted: answer", "test_egress",
-        "dataplane/reply.c", "\t\tegress_reply(w, m, it);\n}\n\nvoid report_status",
-        "\t\tegress_send(w, m);\n}\n\nvoid report_status"),
+        "dataplane/reply.c", "\t\tegress_reply(w, m, it);\n}\n\nvoid reply_status",
+        "\t\tegress_send(w, m);\n}\n\nvoid reply_status"),
     Row("diverted: unproven", "test_egress",
         "dataplane/ingress.c", "\treason = cookie_check(",
         "\tmac_learn(&w->relay->macs, peer, &it->packet->mac);\n\treason = cookie_check("),
@@ -109,7 +110,7 @@ ROWS = [
         "dataplane/keyring.c", "return d->limited ?", "return false && d->limited ?"),
     Row("hash is not file", SECURITY +
         "test_knowing_the_hash_is_not_having_the_file[private-private]",
-        "dataplane/hit.c", "if (r->possession && s->length > 0) {", "if (false) {"),
+        "dataplane/hit.c", "if (r->possession && a->length > 0) {", "if (false) {"),
     Row("hash is not file", SECURITY +
         "test_knowing_the_hash_is_not_having_the_file[central-central]",
         "control/possession.c", "j->right = proof_check(", "j->right = true | proof_check("),
@@ -120,9 +121,9 @@ ROWS = [
         "control/request.c", "if (ctl->relay->possession && !rq->uploaded &&", "if (false &&"),
     Row("hash: proof replayed", POSSESSION + "test_proof_is_of_one_transfer_and_one_source",
         "control/send.c",
-        "!challenge_check(relay_keys(ctl->relay), &a->s.proof->challenge, &claim)", "false"),
+        "!ask_challenged(a, relay_keys(ctl->relay), &c->cold.proof.challenge)", "false"),
     Row("existence: hidden", SECURITY + "test_existence_oracle",
-        "dataplane/hit.c", "||\n\t    relay_hides(r, s->length)) {", ") {"),
+        "dataplane/hit.c", "||\n\t    relay_hides(r, a.length))", ")"),
     Row("existence: domains", SECURITY + "test_existence_oracle",
         "store/index.c", "(uint64_t)domain << 8 | rule", "(domain & 0) | rule",
         ("store/index.h", "b->domain == domain && ", "")),
@@ -151,7 +152,7 @@ ROWS = [
     Row("replay: LISTEN", SECURITY + "test_stop_is_not_undone",
         "dataplane/lease.c", "if (old->number >= l->number)", "if (false)"),
     Row("upload taken over", "test_upload",
-        "control/send.c", "m == NULL || cookie_check(", "m == NULL || DROP_NONE & cookie_check("),
+        "control/send.c", "!c->has_moved || cookie_check(", "!c->has_moved || DROP_NONE & cookie_check("),
     Row("replay: conn", CONSENT + "test_conn_is_part_of_the_cookie",
         "wire/token.c", "struct cookie_input in = {.conn = put64(conn), ",
         "struct cookie_input in = {.conn = put64(conn & 0), "),
@@ -242,6 +243,13 @@ class Copy:
                 self.write(file, text)
 
 
+def stale():
+    """Rows whose defence is not where they look for it."""
+    return [f"{row.attack}: {file} has not exactly one: {old!r}"
+            for row in ROWS for file, old, _ in row.edits
+            if not (ROOT / file).is_file() or (ROOT / file).read_text().count(old) != 1]
+
+
 def main(folder, words):
     rows = [row for row in ROWS if not words or any(w in row.attack + row.test for w in words)]
     copy = Copy(pathlib.Path(folder).resolve())
@@ -259,4 +267,6 @@ def main(folder, words):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    if sys.argv[1] == "--stale":
+        sys.exit("\n".join(stale()) or 0)
     sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -217,9 +217,7 @@ static void test_restart_needed(void **state)
 /* time_us: of the sender's clock. */
 static struct peer *authenticate_at(uint32_t field, uint64_t nonce, uint64_t time_us)
 {
-	const struct frame f = {.key = field};
-
-	return peer_authenticate(&ctl, &f, nonce, time_us / 1000);
+	return peer_authenticate(&ctl, field, nonce, time_us / 1000);
 }
 
 static struct peer *authenticate(uint32_t field, uint64_t nonce)

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/answer.h"
+
+size_t answer_status(const struct ask *a, struct status *s, uint8_t *buf)
+{
+	s->transfer = a->key.transfer;
+	s->leg = get16(a->key.leg);
+	return status_encode(buf, WIRE_MAX_FRAME, a->field, a->conn, s);
+}
+
+size_t answer_challenge(const struct ask *a, const struct token_ring *keys, uint8_t *buf)
+{
+	struct challenge challenge;
+	struct status s = {.code = STATUS_CHALLENGE, .challenge = &challenge};
+
+	ask_challenge(a, keys, &challenge);
+	return answer_status(a, &s, buf);
+}
+
+size_t answer_busy(const struct ask *a, uint8_t *buf)
+{
+	const struct error e = {
+		.code = ERROR_BUSY,
+		.verb = VERB_SEND,
+		.retry_after = BUSY_RETRY_MS,
+	};
+
+	return error_encode(buf, WIRE_MAX_FRAME, a->field, a->conn, &e);
+}
+
+/* ---- OFFER ---- */
+
+void answer_ticket(const struct relay *r, const struct ask *a, const struct blob *b,
+		   uint64_t unix_seconds, struct ticket *out)
+{
+	*out = (struct ticket){
+		.leg = a->key.leg,
+		.expiry = put32((uint32_t)(unix_seconds + ask_deadline(a, unix_seconds))),
+		.key = put32(a->field),
+		.source_conn = put64(a->conn),
+		.source = a->key.source,
+		.home = a->home,
+	};
+	memcpy(out->transfer, a->key.transfer, TRANSFER_SIZE);
+	ticket_mint(relay_keys(r), out, &b->id, b->rule, b->length);
+}
+
+/* Until the target speaks, nobody knows its conn: ours is the transfer's head. */
+static uint64_t stranger_conn(const struct ask *a)
+{
+	be64 head;
+
+	memcpy(&head, a->key.transfer, sizeof(head));
+	return get64(head);
+}
+
+static size_t inline_size(const struct ask_extras *e, const struct blob *b)
+{
+	size_t ext = (e->meta_len ? (2u + e->meta_len + 3u) & ~3u : 0) +
+		     (e->sealed_key ? (2u + SEALED_KEY_SIZE + 3u) & ~3u : 0);
+
+	return OFFER_SIZE + ext + b->length + TRAILER_SIZE;
+}
+
+static void blob_copy(const struct relay *r, const struct blob *b, uint8_t *to)
+{
+	for (uint32_t i = 0; i < chunk_count(b->length); i++)
+		memcpy(to + (size_t)i * CHUNK_SIZE, blob_chunk(&r->slab, b, i),
+		       chunk_length(b->length, i));
+}
+
+/* To a target that has not said that it wants any. */
+static size_t stranger_offer(const struct ask *a, const struct offer *o, uint8_t *buf)
+{
+	const uint32_t overhead = addr_overhead(&a->target);
+	uint32_t allowed;
+	size_t len;
+
+	if (a->send_size <= overhead)
+		return 0;
+	allowed = RTE_MIN(a->send_size - overhead, (uint32_t)WIRE_MAX_FRAME);
+	len = offer_encode(buf, WIRE_MAX_FRAME, 0, stranger_conn(a), o, allowed & ~3u);
+	return len <= allowed ? len : 0;
+}
+
+size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask_extras *e,
+		    const struct blob *b, const struct lease *lease, uint64_t unix_seconds,
+		    uint8_t *buf, struct stats *stats)
+{
+	struct ticket ticket;
+	struct echo echo;
+	struct offer o = {
+		.transfer = a->key.transfer,
+		.id = &b->id,
+		.ticket = &ticket,
+		.meta = e->meta,
+		.sealed_key = e->sealed_key,
+		.meta_len = e->meta_len,
+		.leg = get16(a->key.leg),
+		.rule = b->rule,
+		.deadline = ask_deadline(a, unix_seconds),
+		.length = b->length,
+	};
+	size_t len;
+
+	answer_ticket(r, a, b, unix_seconds, &ticket);
+	if (lease == NULL) {
+		len = stranger_offer(a, &o, buf);
+	} else {
+		echo_mint(relay_keys(r), &a->target, lease->conn, unix_seconds, &echo);
+		o.echo = &echo;
+		o.has_inline = inline_size(e, b) <= WIRE_MAX_FRAME;
+		len = offer_encode(buf, WIRE_MAX_FRAME, lease->key, lease->conn, &o, 0);
+		if (o.has_inline && len != 0)
+			blob_copy(r, b, buf + len - b->length);
+	}
+	stats->drops[DROP_OFFER_BUDGET] += len == 0;
+	stats->offers += len != 0;
+	stats->inline_offers += len != 0 && o.has_inline;
+	return len;
+}

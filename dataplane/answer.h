@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * What an ask is answered with: frames to its source, and the OFFER to its target,
+ * each written into a buffer of at least WIRE_MAX_FRAME bytes. Worker and control
+ * differ only in how the buffer leaves, and in how they sign for members.
+ *
+ * All return the frame's length, without a trailer; 0: there is no such frame.
+ */
+#ifndef DATAPLANE_ANSWER_H
+#define DATAPLANE_ANSWER_H
+
+#include "dataplane/ask.h"
+#include "dataplane/relay.h"
+#include "dataplane/stats.h"
+
+#define BUSY_RETRY_MS 1000 /* what ERROR(BUSY) and STATUS(WAITING) ask for */
+
+/* Sets the ask's transfer and leg in s. */
+size_t answer_status(const struct ask *a, struct status *s, uint8_t *buf);
+/* STATUS(CHALLENGE), with a challenge for this ask. */
+size_t answer_challenge(const struct ask *a, const struct token_ring *keys, uint8_t *buf);
+/* ERROR(BUSY): come back later. */
+size_t answer_busy(const struct ask *a, uint8_t *buf);
+
+/* The OFFER of a READY blob. With a lease it carries an echo, and a small blob itself.
+ * Without one it is padded to, and never larger than, the SEND that caused it; 0,
+ * counted, if it cannot be that small. */
+size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask_extras *e,
+		    const struct blob *b, const struct lease *lease, uint64_t unix_seconds,
+		    uint8_t *buf, struct stats *stats);
+/* The right to pull it. */
+void answer_ticket(const struct relay *r, const struct ask *a, const struct blob *b,
+		   uint64_t unix_seconds, struct ticket *out);
+
+#endif
