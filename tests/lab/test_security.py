@@ -270,8 +270,9 @@ def test_index_flooding(lab, closed_lab, peer, stored, digest):
     flooder = "10.87.0.77"
     closed_lab.run("source", "ip", "addr", "add", f"{flooder}/24", "dev", "eth0")
     before, granted = closed_lab.status("central")["leases"], 0
-    for _ in range(domains.LEASES_PER_HOST + 6):
-        with Peer(closed_lab.udp_socket("source", address=flooder)) as flooding:
+    for number in range(domains.LEASES_PER_HOST + 6):
+        # not by chance the port of one before, whose lease this would renew
+        with Peer(closed_lab.udp_socket("source", 20000 + number, flooder)) as flooding:
             listener = flooding.hello(closed_lab.relay("central"), closed_lab.domains["beta"].key)
             listener.tell(listener.listen_frame(1))
             granted += listener.get(2, (wire.LISTENING, wire.ERROR))[0].verb == wire.LISTENING
