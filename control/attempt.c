@@ -5,7 +5,6 @@
 
 #include <sodium.h>
 
-#include "control/attempt.h"
 #include "control/control.h"
 
 #define HASH_WINDOW 4096u /* chunks pulled beyond the hashed prefix, at most */
@@ -16,12 +15,133 @@
 #define STALL_US 5000000u  /* without a new chunk: others go first */
 #define GROW_WAIT_US 50000 /* until what was reclaimed is free */
 
+void attempts_init(struct control *ctl)
+{
+	struct attempts *as = &ctl->attempts;
+
+	TAILQ_INIT(&as->open);
+	TAILQ_INIT(&as->dirty);
+	TAILQ_INIT(&as->news);
+	for (uint32_t i = 0; i < UPLOAD_SLOTS; i++)
+		as->free[as->free_count++] = (uint16_t)(UPLOAD_SLOTS - 1 - i);
+}
+
 void attempt_mark(struct attempt *a)
 {
 	if (!a->dirty)
-		TAILQ_INSERT_TAIL(&a->ctl->uploads.dirty, a, link);
+		TAILQ_INSERT_TAIL(&a->ctl->attempts.dirty, a, dirty_link);
 	a->dirty = true;
 }
+
+/* Of several news before they are looked at, the gravest counts. */
+static void attempt_tell(struct attempt *a, enum attempt_news news)
+{
+	if (a->news == ATTEMPT_QUIET)
+		TAILQ_INSERT_TAIL(&a->ctl->attempts.news, a, news_link);
+	a->news = RTE_MAX(a->news, news);
+}
+
+static void attempt_fail(struct attempt *a, enum refuse_reason reason)
+{
+	a->reason = reason;
+	attempt_tell(a, ATTEMPT_FAILED);
+}
+
+/* ---- whose ---- */
+
+static void host_key(const struct addr *source, uint8_t ip[16])
+{
+	memset(ip, 0, 16);
+	memcpy(ip, source->ip, source->type == ADDR_IP4 ? 4 : 8);
+}
+
+static struct attempt_host *host_find(struct control *ctl, const struct addr *source)
+{
+	struct attempt_host *h;
+	uint8_t ip[16];
+
+	host_key(source, ip);
+	HASH_FIND(hh, ctl->attempts.hosts, ip, sizeof(ip), h);
+	return h;
+}
+
+/* -ENOMEM, or 0: the attempt counts for its source's host. */
+static int host_enter(struct attempt *a)
+{
+	struct attempt_host *h = host_find(a->ctl, &a->ask.key.source);
+
+	if (h == NULL) {
+		h = calloc(1, sizeof(*h));
+		if (h == NULL)
+			return -ENOMEM;
+		host_key(&a->ask.key.source, h->ip);
+		TAILQ_INIT(&h->attempts);
+		HASH_ADD(hh, a->ctl->attempts.hosts, ip, sizeof(h->ip), h);
+	}
+	a->host = h;
+	h->count++;
+	TAILQ_INSERT_TAIL(&h->attempts, a, host_link);
+	return 0;
+}
+
+static void host_leave(struct attempt *a)
+{
+	struct attempt_host *h = a->host;
+
+	if (h == NULL)
+		return;
+	a->host = NULL;
+	TAILQ_REMOVE(&h->attempts, a, host_link);
+	if (--h->count > 0)
+		return;
+	HASH_DEL(a->ctl->attempts.hosts, h);
+	free(h);
+}
+
+/* The lists are by progress. */
+static void progress_note(struct attempt *a)
+{
+	struct attempts *as = &a->ctl->attempts;
+
+	if (a->progress == a->window.progress)
+		return;
+	a->progress = a->window.progress;
+	TAILQ_REMOVE(&as->open, a, open_link);
+	TAILQ_INSERT_TAIL(&as->open, a, open_link);
+	if (a->host == NULL)
+		return;
+	TAILQ_REMOVE(&a->host->attempts, a, host_link);
+	TAILQ_INSERT_TAIL(&a->host->attempts, a, host_link);
+}
+
+/* The first that may go for others: without progress, and not going yet. h: of this
+ * host; NULL: of any. */
+static struct attempt *idle_first(const struct attempts *as, const struct attempt_host *h)
+{
+	struct attempt *a = h != NULL ? TAILQ_FIRST(&h->attempts) : TAILQ_FIRST(&as->open);
+
+	while (a != NULL && a->goes)
+		a = h != NULL ? TAILQ_NEXT(a, host_link) : TAILQ_NEXT(a, open_link);
+	return a != NULL && attempt_stalled(a) ? a : NULL;
+}
+
+/* Who is at its own limit must not take the place of others. */
+bool attempts_reclaim(struct control *ctl, const struct addr *source)
+{
+	const struct attempt_host *h = source != NULL ? host_find(ctl, source) : NULL;
+	struct attempt *a;
+
+	if (source != NULL && h == NULL)
+		return false;
+	a = idle_first(&ctl->attempts, h);
+	if (a == NULL)
+		return false;
+	a->goes = true;
+	attempt_mark(a);
+	return true;
+}
+
+/* ---- memory ---- */
 
 static void attempt_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -93,7 +213,7 @@ static void attempt_free(void *ctx, uint64_t arg)
 	if (!a->committed)
 		usage_sub(ctl, a->domain_slot, slab_blob(&ctl->relay->slab, a->blob)->length);
 
-	ctl->uploads.free[ctl->uploads.free_count++] = a->slot;
+	ctl->attempts.free[ctl->attempts.free_count++] = a->slot;
 	if (!a->committed)
 		blob_free(&ctl->relay->slab, a->blob);
 	attempt_memory_free(a);
@@ -109,18 +229,22 @@ static void attempt_retire(struct attempt *a)
 
 void attempt_end(struct attempt *a)
 {
+	struct attempts *as = &a->ctl->attempts;
+
 	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].stream, 0, memory_order_release);
 	a->ctl->relay->uploads[a->slot].attempt = NULL;
-	a->ctl->uploads.active--;
+	as->active--;
+	TAILQ_REMOVE(&as->open, a, open_link);
 	a->ctl->usage[a->domain_slot].uploads--;
-	*tally_of(&a->ctl->uploads.hosts, &a->source) -= 1;
-	a->request->upload->attempts--;
-	a->request->attempt = NULL;
-	a->request = NULL;
+	host_leave(a);
+	a->owner = NULL;
 	event_del(a->timer);
 	if (a->dirty)
-		TAILQ_REMOVE(&a->ctl->uploads.dirty, a, link);
+		TAILQ_REMOVE(&as->dirty, a, dirty_link);
 	a->dirty = false;
+	if (a->news != ATTEMPT_QUIET)
+		TAILQ_REMOVE(&as->news, a, news_link);
+	a->news = ATTEMPT_QUIET;
 	if (!a->hashing)
 		attempt_retire(a);
 }
@@ -151,11 +275,10 @@ static void attempt_hash_run(struct hash_job *job)
 static void attempt_hashed(struct hash_job *job)
 {
 	struct attempt *a = attempt_of(job);
-	struct ident computed;
 
 	control_clock(a->ctl);
 	a->hashing = false;
-	if (a->request == NULL) { /* ended meanwhile */
+	if (a->owner == NULL) { /* ended meanwhile */
 		attempt_retire(a);
 		return;
 	}
@@ -164,8 +287,8 @@ static void attempt_hashed(struct hash_job *job)
 		attempt_mark(a);
 		return;
 	}
-	ident_final(a->hash, &computed);
-	upload_hashed(a, &computed);
+	ident_final(a->hash, &a->computed);
+	attempt_tell(a, ATTEMPT_HASHED);
 }
 
 /* Hands what has arrived without a gap to the hash threads. */
@@ -215,19 +338,19 @@ static void attempt_pull(struct attempt *a)
 		.length = b->length,
 		.stream = atomic_load_explicit(&s->stream, memory_order_relaxed),
 	};
-	uint32_t credit = a->ctl->config->upload_credit / a->ctl->uploads.active;
+	uint32_t credit = a->ctl->config->upload_credit / a->ctl->attempts.active;
 
 	if (a->moving)
 		return;
 	a->window.cap = RTE_MAX(RTE_MIN(credit, WINDOW_MAX), WINDOW_MIN);
 	while (pullwin_next(&a->window, a->ctl->now_us, &p.number, &p.first, &p.mask)) {
-		struct rte_mbuf *m = outbox_alloc(a->ctl, a->worker, &s->source);
+		struct rte_mbuf *m = outbox_alloc(a->ctl, a->ask.worker, &s->source);
 
 		if (m == NULL)
 			return; /* the timer repeats it as if it had been lost */
 		outbox_send_signed(
-			a->ctl, m, a->field, s->conn,
-			pull_encode(egress_payload(m), WIRE_MAX_FRAME, a->field, s->conn, &p));
+			a->ctl, m, a->ask.field, s->conn,
+			pull_encode(egress_payload(m), WIRE_MAX_FRAME, a->ask.field, s->conn, &p));
 	}
 }
 
@@ -253,17 +376,18 @@ static void attempt_pump(struct attempt *a)
 {
 	static const struct timeval grow_wait = {.tv_usec = GROW_WAIT_US};
 
+	progress_note(a);
 	attempt_hash(a);
 	if (pullwin_complete(&a->window)) {
 		event_del(a->timer);
 		return;
 	}
 	a->goes = a->goes && attempt_stalled(a);
-	if (attempt_stalled(a) && upload_stalled(a))
-		return;
+	if (attempt_stalled(a))
+		attempt_tell(a, ATTEMPT_STALLED);
 	if (!attempt_grow(a)) {
-		if (attempt_stalled(a) || !uploads_reclaim(a->ctl, NULL))
-			upload_failed(a, REFUSE_STORE_FULL);
+		if (attempt_stalled(a) || !attempts_reclaim(a->ctl, NULL))
+			attempt_fail(a, REFUSE_STORE_FULL);
 		else
 			event_add(a->timer, &grow_wait);
 		return;
@@ -272,18 +396,18 @@ static void attempt_pump(struct attempt *a)
 	attempt_rearm(a);
 }
 
-void uploads_pump(struct control *ctl)
+void attempts_pump(struct control *ctl)
 {
 	struct attempt *a;
 
-	while ((a = TAILQ_FIRST(&ctl->uploads.dirty)) != NULL) {
-		TAILQ_REMOVE(&ctl->uploads.dirty, a, link);
+	while ((a = TAILQ_FIRST(&ctl->attempts.dirty)) != NULL) {
+		TAILQ_REMOVE(&ctl->attempts.dirty, a, dirty_link);
 		a->dirty = false;
 		attempt_pump(a);
 	}
 }
 
-void upload_chunk(struct control *ctl, const struct message *note)
+void attempt_chunk(struct control *ctl, const struct message *note)
 {
 	struct attempt *a = ctl->relay->uploads[note->slot].attempt;
 	uint64_t came;
@@ -299,24 +423,25 @@ void upload_chunk(struct control *ctl, const struct message *note)
 }
 
 /* keys: of a member, NULL of nobody in particular. */
-static void slot_open(struct attempt *a, const struct request *rq, const struct domain_keys *keys)
+static void slot_open(struct attempt *a, const struct domain_keys *keys)
 {
 	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
+	const struct ask *ask = &a->ask;
 	uint64_t stream;
 
 	do
 		randombytes_buf(&stream, sizeof(stream));
 	while ((uint32_t)(stream >> UPLOAD_SLOT_BITS) == 0);
 	a->stream = (uint32_t)(stream >> UPLOAD_SLOT_BITS);
-	s->source = rq->ask.key.source;
-	s->conn = rq->ask.conn;
-	s->member = rq->ask.field != 0;
+	s->source = ask->key.source;
+	s->conn = ask->conn;
+	s->member = ask->field != 0;
 	if (keys != NULL)
-		session_derive(keys, rq->ask.conn, &rq->ask.key.source, &s->session);
-	s->length = rq->ask.length;
-	s->filled = (uint64_t *)(a->bits + pullwin_memory(rq->ask.length));
+		session_derive(keys, ask->conn, &ask->key.source, &s->session);
+	s->length = ask->length;
+	s->filled = (uint64_t *)(a->bits + pullwin_memory(ask->length));
 	s->blob = a->blob;
-	s->worker = a->worker;
+	s->worker = ask->worker;
 	s->attempt = a;
 	atomic_store_explicit(&s->limit, a->limit, memory_order_relaxed);
 	/* all of the above before a worker can find the slot */
@@ -332,19 +457,18 @@ static void attempt_moved(void *ctx, uint64_t arg)
 	const struct domain_keys *keys;
 
 	a->moving = false;
-	if (a->request == NULL) /* it has ended meanwhile, and is freed after this */
+	if (a->owner == NULL) /* it has ended meanwhile, and is freed after this */
 		return;
-	if (keyring_find(relay_keyring(ctl->relay), a->field, &keys) == NULL) {
-		upload_failed(a, REFUSE_MEMBERS_ONLY);
+	if (keyring_find(relay_keyring(ctl->relay), a->ask.field, &keys) == NULL) {
+		attempt_fail(a, REFUSE_MEMBERS_ONLY);
 		return;
 	}
-	slot_open(a, a->request, keys);
+	slot_open(a, keys);
 	attempt_mark(a);
 }
 
-void attempt_move(struct attempt *a)
+void attempt_move(struct attempt *a, const struct ask *ask)
 {
-	const struct request *rq = a->request;
 	struct control *ctl = a->ctl;
 	struct upload_slot *s = &ctl->relay->uploads[a->slot];
 	uint64_t stream = atomic_load_explicit(&s->stream, memory_order_relaxed);
@@ -358,27 +482,27 @@ void attempt_move(struct attempt *a)
 		a->moving = true;
 		a->before = a->stream;
 	}
-	*tally_of(&ctl->uploads.hosts, &a->source) -= 1;
-	a->source = rq->ask.key.source;
-	*tally_of(&ctl->uploads.hosts, &a->source) += 1;
-	a->worker = rq->ask.worker;
-	a->field = rq->ask.field;
+	host_leave(a);
+	a->ask = *ask;
+	if (host_enter(a) < 0)
+		attempt_fail(a, REFUSE_BUSY);
 	pullwin_restart(&a->window, ctl->now_us);
 	attempt_mark(a);
 }
 
-static struct attempt *attempt_alloc(struct control *ctl, const struct request *rq)
+static struct attempt *attempt_alloc(struct control *ctl, const struct ask *ask)
 {
-	const size_t filled = (chunk_count(rq->ask.length) / 64 + 1) * sizeof(uint64_t);
+	const size_t filled = (chunk_count(ask->length) / 64 + 1) * sizeof(uint64_t);
 	struct attempt *a = calloc(1, sizeof(*a));
 
 	if (a == NULL)
 		return NULL;
 	a->ctl = ctl;
-	a->hash = ident_begin(rq->ask.rule);
+	a->ask = *ask;
+	a->hash = ident_begin(ask->rule);
 	a->timer = evtimer_new(ctl->base, attempt_timer, a);
-	if (bits_alloc(a, pullwin_memory(rq->ask.length) + filled) == 0 && a->hash != NULL &&
-	    a->timer != NULL)
+	if (bits_alloc(a, pullwin_memory(ask->length) + filled) == 0 && a->hash != NULL &&
+	    a->timer != NULL && host_enter(a) == 0)
 		return a;
 	attempt_memory_free(a);
 	return NULL;
@@ -400,62 +524,60 @@ static enum refuse_reason quota_check(struct control *ctl, const struct domain *
 /* Is there room for one more, of this source? If not, some is made for when it asks again. */
 static bool slot_free(struct control *ctl, const struct addr *source)
 {
-	const bool full =
-		ctl->uploads.active >= ctl->config->max_uploads || ctl->uploads.free_count == 0;
+	const struct attempts *as = &ctl->attempts;
+	const struct attempt_host *h = host_find(ctl, source);
+	const bool full = as->active >= ctl->config->max_uploads || as->free_count == 0;
 
-	if (!full && *tally_of(&ctl->uploads.hosts, source) < ctl->config->max_uploads_per_source)
+	if (!full && (h == NULL || h->count < ctl->config->max_uploads_per_source))
 		return true;
-	uploads_reclaim(ctl, full ? NULL : source);
+	attempts_reclaim(ctl, full ? NULL : source);
 	return false;
 }
 
-enum refuse_reason attempt_start(struct upload *u, struct request *rq)
+enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, const struct ask *ask,
+				 struct attempt **out)
 {
-	struct control *ctl = u->ctl;
 	const struct domain_keys *keys;
-	const struct domain *d = keyring_find(relay_keyring(ctl->relay), rq->ask.field, &keys);
+	const struct domain *d = keyring_find(relay_keyring(ctl->relay), ask->field, &keys);
 	enum refuse_reason reason;
 	struct attempt *a;
 	int ret;
 
 	if (d == NULL) /* the key was retired meanwhile */
 		return REFUSE_MEMBERS_ONLY;
-	if (!slot_free(ctl, &rq->ask.key.source))
+	if (!slot_free(ctl, &ask->key.source))
 		return REFUSE_BUSY;
-	reason = quota_check(ctl, d, rq->ask.length);
+	reason = quota_check(ctl, d, ask->length);
 	if (reason != REFUSE_NONE) {
 		ctl->usage[d->slot].refused++;
 		return reason;
 	}
-	a = attempt_alloc(ctl, rq);
+	a = attempt_alloc(ctl, ask);
 	if (a == NULL)
 		return REFUSE_BUSY;
-	ret = blob_reserve(&ctl->relay->slab, d->id, &rq->ask.id, rq->ask.rule, rq->ask.length,
-			   &a->blob);
+	ret = blob_reserve(&ctl->relay->slab, d->id, &ask->id, ask->rule, ask->length, &a->blob);
 	if (ret < 0) {
+		host_leave(a);
 		attempt_memory_free(a);
 		if (ret == -EFBIG)
 			return REFUSE_TOO_LARGE;
-		return uploads_reclaim(ctl, NULL) ? REFUSE_BUSY : REFUSE_STORE_FULL;
+		return attempts_reclaim(ctl, NULL) ? REFUSE_BUSY : REFUSE_STORE_FULL;
 	}
-	a->request = rq;
-	a->source = rq->ask.key.source;
+	a->owner = owner;
 	a->judged = ctl->now_us;
-	a->worker = rq->ask.worker;
-	a->slot = ctl->uploads.free[--ctl->uploads.free_count];
+	a->slot = ctl->attempts.free[--ctl->attempts.free_count];
 	a->job.run = attempt_hash_run;
 	a->job.done = attempt_hashed;
-	a->field = rq->ask.field;
 	a->domain_slot = d->slot;
-	pullwin_init(&a->window, rq->ask.length, a->bits, WINDOW_MAX, ctl->now_us);
+	pullwin_init(&a->window, ask->length, a->bits, WINDOW_MAX, ctl->now_us);
 	a->window.pulls.limit = 0; /* until there is memory */
-	slot_open(a, rq, keys);
-	ctl->uploads.active++;
+	a->progress = a->window.progress;
+	slot_open(a, keys);
+	ctl->attempts.active++;
+	TAILQ_INSERT_TAIL(&ctl->attempts.open, a, open_link);
 	ctl->usage[d->slot].uploads++;
-	usage_add(ctl, d->slot, rq->ask.length);
-	*tally_of(&ctl->uploads.hosts, &a->source) += 1;
-	u->attempts++;
-	rq->attempt = a;
+	usage_add(ctl, d->slot, ask->length);
 	attempt_mark(a);
+	*out = a;
 	return REFUSE_NONE;
 }

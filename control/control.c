@@ -153,7 +153,7 @@ static void message_handle(struct control *ctl, const struct message *msg)
 		pending_add(ctl, msg->mbuf);
 		break;
 	case MESSAGE_CHUNK:
-		upload_chunk(ctl, msg);
+		attempt_chunk(ctl, msg);
 		break;
 	default:
 		break;
@@ -207,7 +207,9 @@ bool control_turn(struct control *ctl, bool may_wait)
 
 	control_clock(ctl);
 	seen = rings_drain(ctl);
+	attempts_pump(ctl);
 	uploads_pump(ctl);
+	requests_pump(ctl);
 	outbox_flush(ctl);
 	waiting = reclaim_poll(ctl->reclaim);
 	if (!may_wait || seen > 0 || waiting)
@@ -318,7 +320,9 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 	keys_update(ctl);
 	relay_limits_init(relay);
 	requests_init(ctl);
+	queries_init(ctl);
 	uploads_init(ctl);
+	attempts_init(ctl);
 	peers_update(ctl, c);
 	relay->control_bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ret = relay->control_bell.fd < 0 ? -errno : tables_create(ctl);

@@ -68,7 +68,9 @@ struct control {
 	struct router *router; /* NULL: the port has no kernel interface */
 	struct pending pending;
 	struct requests requests;
+	struct queries queries;
 	struct uploads uploads;
+	struct attempts attempts;
 	struct peers peers;
 	struct possession_queue possession;
 	struct domain_usage usage[KEYRING_DOMAINS];

@@ -16,7 +16,6 @@
 
 struct ask_carried;
 struct control;
-struct request;
 struct notice_pending;
 
 struct peer {
@@ -83,7 +82,6 @@ struct peer *peer_authenticate(struct control *ctl, uint32_t field, uint64_t non
 void peer_heard(struct control *ctl, struct peer *p, const struct addr *from, uint32_t field);
 
 /* query.c: private */
-void query_send(struct control *ctl, struct request *rq);
 void handle_answer(struct control *ctl, const struct packet *p, const struct frame *f);
 /* serve.c: central */
 void handle_query(struct control *ctl, const struct ask_carried *c);

@@ -2,7 +2,6 @@
  * SENDs that workers cannot serve alone: a hit whose source must prove that it
  * holds the blob, and a miss, which becomes a request.
  */
-#include "control/attempt.h"
 #include "control/control.h"
 
 static void answer_refuse(struct control *ctl, const struct ask *a, enum refuse_reason reason)
@@ -38,26 +37,13 @@ static void send_hit(struct control *ctl, const struct ask_carried *c, const str
 static void send_miss(struct control *ctl, const struct ask_carried *c, const struct domain *d)
 {
 	const struct ask *a = &c->ask;
-	struct request *rq = NULL;
 
-	if (a->length > ctl->relay->slab.max_blob) {
+	if (a->length > ctl->relay->slab.max_blob)
 		answer_refuse(ctl, a, REFUSE_TOO_LARGE);
-		return;
-	}
-	if (request_room(ctl, d, &a->key.source))
-		rq = request_create(ctl, d, c);
-	if (rq == NULL) {
+	else if (request_room(ctl, d, &a->key.source) && request_begin(ctl, d, c))
+		ctl->counters.misses++;
+	else
 		outbox_busy(ctl, a);
-		return;
-	}
-	ctl->counters.misses++;
-	if (ctl->relay->central || ctl->peers.count == 0 || relay_hides(ctl->relay, a->length)) {
-		request_upload(rq);
-		return;
-	}
-	request_status(rq, STATUS_WORKING, REFUSE_NONE, 0);
-	ctl->counters.queries++;
-	query_send(ctl, rq);
 }
 
 /* The request of a source that shows that it was at another address before. NULL: there
@@ -76,27 +62,9 @@ static struct request *request_followed(struct control *ctl, const struct ask_ca
 		return NULL;
 	old.source = c->moved.addr;
 	rq = request_find(ctl, &old);
-	return rq != NULL && ask_same(&rq->ask, a) ? rq : NULL;
-}
-
-/* The request that this SEND repeats, up to date; NULL: there is none. One that names
- * another blob or target is not: what it causes must not go to the first one's. */
-static struct request *request_repeated(struct control *ctl, const struct ask_carried *c,
-					struct request *rq)
-{
-	if (rq != NULL && !ask_same(&rq->ask, &c->ask))
-		return NULL;
-	if (rq != NULL) {
-		request_update(rq, c);
-		return rq;
-	}
-	rq = request_followed(ctl, c);
-	if (rq == NULL)
+	if (rq == NULL || !ask_same(&rq->ask, a))
 		return NULL;
 	ctl->counters.sources_moved++;
-	request_update(rq, c);
-	if (rq->attempt != NULL)
-		attempt_move(rq->attempt);
 	return rq;
 }
 
@@ -105,7 +73,7 @@ static void send_handle(struct control *ctl, const struct ask_carried *c, enum p
 	const struct ask *a = &c->ask;
 	const struct domain_keys *keys;
 	const struct domain *d = keyring_find(relay_keyring(ctl->relay), a->field, &keys);
-	struct request *known, *rq;
+	struct request *rq;
 	const struct blob *b;
 
 	if (d == NULL) { /* retired since the worker looked */
@@ -114,16 +82,19 @@ static void send_handle(struct control *ctl, const struct ask_carried *c, enum p
 	}
 	ctl->counters.proofs += outcome == POSSESSION_PROVEN;
 	ctl->counters.proof_failures += outcome == POSSESSION_WRONG;
-	known = request_find(ctl, &a->key);
-	rq = request_repeated(ctl, c, known);
-	if (rq != NULL) {
-		request_again(rq);
+	rq = request_find(ctl, &a->key);
+	if (rq == NULL)
+		rq = request_followed(ctl, c);
+	/* one that names another blob or target is no repeat: what it causes must not go
+	 * to the first one's */
+	if (rq != NULL && ask_same(&rq->ask, a)) {
+		request_repeat(rq, c);
 		return;
 	}
 	b = relay_hides(ctl->relay, a->length) ? NULL : control_blob(ctl, &d->pad[a->rule], a);
 	if (b != NULL)
 		send_hit(ctl, c, d, b, outcome);
-	else if (known == NULL)
+	else if (rq == NULL)
 		send_miss(ctl, c, d);
 	else
 		control_drop(ctl, DROP_CONFLICT);

@@ -162,7 +162,7 @@ json_t *control_status(void *ctx, int argc, char **argv)
 	CONTROL_COUNTERS(X)
 #undef X
 	put(o, "requests", HASH_COUNT(ctl->requests.by_key));
-	put(o, "uploads_active", ctl->uploads.active);
+	put(o, "uploads_active", ctl->attempts.active);
 	put(o, "leases", lease_count(ctl->relay->leases));
 	put(o, "next_hops", nexthop_count(ctl->relay->nexthops));
 	put_xdp(o, ctl);

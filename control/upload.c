@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "control/attempt.h"
 #include "control/control.h"
 
 #define LIVELY_US 3000000u /* a source repeats its SEND every second */
@@ -12,12 +11,69 @@
 
 void uploads_init(struct control *ctl)
 {
-	struct uploads *us = &ctl->uploads;
+	TAILQ_INIT(&ctl->uploads.news);
+}
 
-	TAILQ_INIT(&us->dirty);
-	tally_init(&us->hosts);
-	for (uint32_t i = 0; i < UPLOAD_SLOTS; i++)
-		us->free[us->free_count++] = (uint16_t)(UPLOAD_SLOTS - 1 - i);
+/* ---- who waits ---- */
+
+static void waiter_tell(struct control *ctl, struct waiter *w, enum waiter_news news)
+{
+	if (w->news == WAITER_QUIET)
+		TAILQ_INSERT_TAIL(&ctl->uploads.news, w, news_link);
+	w->news = news;
+}
+
+/* Out of the upload, for good or until it joins again. */
+static void waiter_out(struct upload *u, struct waiter *w, enum waiter_news news)
+{
+	TAILQ_REMOVE(&u->waiters, w, link);
+	w->upload = NULL;
+	if (news != WAITER_QUIET)
+		waiter_tell(u->ctl, w, news);
+}
+
+static void waiter_fail(struct upload *u, struct waiter *w, enum refuse_reason reason)
+{
+	u->ctl->counters.upload_failures += reason != REFUSE_BUSY;
+	w->reason = reason;
+	waiter_out(u, w, WAITER_FAILED);
+}
+
+enum status_code upload_stands(const struct waiter *w, uint64_t *bytes)
+{
+	const struct attempt *a = w->attempt;
+
+	*bytes = 0;
+	if (a == NULL)
+		return STATUS_WAITING;
+	if (pullwin_complete(&a->window))
+		return STATUS_WORKING;
+	*bytes = (uint64_t)a->window.pulls.have * CHUNK_SIZE;
+	return STATUS_UPLOAD;
+}
+
+/* ---- attempts of one upload ---- */
+
+static enum refuse_reason upload_start(struct upload *u, struct waiter *w)
+{
+	struct attempt *a;
+	enum refuse_reason reason = attempt_start(u->ctl, w, w->ask, &a);
+
+	if (reason != REFUSE_NONE)
+		return reason;
+	w->attempt = a;
+	TAILQ_INSERT_TAIL(&u->attempts, a, beside_link);
+	u->attempt_count++;
+	waiter_tell(u->ctl, w, WAITER_CHANGED);
+	return REFUSE_NONE;
+}
+
+static void upload_end(struct upload *u, struct attempt *a)
+{
+	TAILQ_REMOVE(&u->attempts, a, beside_link);
+	u->attempt_count--;
+	a->owner->attempt = NULL;
+	attempt_end(a);
 }
 
 static void upload_free(struct upload *u)
@@ -26,187 +82,182 @@ static void upload_free(struct upload *u)
 	free(u);
 }
 
-void uploads_fini(struct control *ctl)
-{
-	struct upload *u, *next;
-
-	HASH_ITER(hh, ctl->uploads.by_key, u, next)
-	{
-		struct request *rq;
-
-		while ((rq = TAILQ_FIRST(&u->requests)) != NULL) {
-			if (rq->attempt != NULL) {
-				rq->attempt->hashing = false; /* the hash threads are gone */
-				attempt_end(rq->attempt);
-			}
-			request_free(rq);
-		}
-		upload_free(u);
-	}
-}
-
-void upload_status(struct request *rq)
-{
-	const struct attempt *a = rq->attempt;
-
-	if (a == NULL)
-		request_status(rq, STATUS_WAITING, REFUSE_NONE, 0);
-	else if (pullwin_complete(&a->window))
-		request_status(rq, STATUS_WORKING, REFUSE_NONE, 0);
-	else
-		request_status(rq, STATUS_UPLOAD, REFUSE_NONE,
-			       (uint64_t)a->window.pulls.have * CHUNK_SIZE);
-}
-
-/* Ends a request that cannot be uploaded. */
-static void request_refuse(struct request *rq, enum refuse_reason reason)
-{
-	if (reason == REFUSE_BUSY) {
-		request_busy(rq);
-		return;
-	}
-	rq->ctl->counters.upload_failures++;
-	request_status(rq, STATUS_REFUSED, reason, 0);
-	request_free(rq);
-}
-
 /* Does a source on this host upload it already, and move? */
 static bool upload_by(const struct upload *u, const struct addr *host)
 {
-	const struct request *rq;
+	const struct attempt *a;
 
-	TAILQ_FOREACH (rq, &u->requests, waiter)
-		if (rq->attempt != NULL && !attempt_stalled(rq->attempt) &&
-		    addr_same_host(&rq->attempt->source, host))
+	TAILQ_FOREACH (a, &u->attempts, beside_link)
+		if (!attempt_stalled(a) && addr_same_host(&a->ask.key.source, host))
 			return true;
 	return false;
 }
 
 /* The first that waits and whose source was heard of lately: one that lives
  * repeats its SEND, and the dead would cost a stall each. */
-static struct request *upload_elect(const struct upload *u)
+static struct waiter *upload_elect(const struct upload *u)
 {
-	struct request *rq;
+	struct waiter *w;
 
-	TAILQ_FOREACH (rq, &u->requests, waiter)
-		if (rq->attempt == NULL && u->ctl->now_us - rq->heard < LIVELY_US &&
-		    !upload_by(u, &rq->ask.key.source))
-			return rq;
+	TAILQ_FOREACH (w, &u->waiters, link)
+		if (w->attempt == NULL && u->ctl->now_us - w->heard < LIVELY_US &&
+		    !upload_by(u, &w->ask->key.source))
+			return w;
 	return NULL;
 }
 
-/* Lets the first request that can upload do so, if nobody does; without one the
- * upload ends. */
+/* Lets the first that can upload do so, if nobody does; without one the upload ends,
+ * and is freed. */
 static void upload_next(struct upload *u)
 {
-	struct request *rq;
-
-	while (u->attempts == 0 && !TAILQ_EMPTY(&u->requests)) {
+	while (u->attempt_count == 0 && !TAILQ_EMPTY(&u->waiters)) {
+		struct waiter *w = upload_elect(u);
 		enum refuse_reason reason;
 
-		rq = upload_elect(u);
-		if (rq == NULL)
-			rq = TAILQ_FIRST(&u->requests);
-		reason = attempt_start(u, rq);
-		if (reason == REFUSE_NONE)
-			upload_status(rq);
-		else
-			request_refuse(rq, reason);
+		if (w == NULL)
+			w = TAILQ_FIRST(&u->waiters);
+		reason = upload_start(u, w);
+		if (reason != REFUSE_NONE)
+			waiter_fail(u, w, reason);
 	}
-	if (TAILQ_EMPTY(&u->requests))
+	if (TAILQ_EMPTY(&u->waiters))
 		upload_free(u);
 }
 
 /* Slowness is no verdict: its source waits from now on, behind all others. */
-static void upload_demote(struct attempt *a)
+static void upload_demote(struct upload *u, struct attempt *a)
 {
-	struct request *rq = a->request;
-	struct upload *u = rq->upload;
+	struct waiter *w = a->owner;
 
-	attempt_end(a);
-	TAILQ_REMOVE(&u->requests, rq, waiter);
-	TAILQ_INSERT_TAIL(&u->requests, rq, waiter);
-	upload_status(rq);
+	upload_end(u, a);
+	TAILQ_REMOVE(&u->waiters, w, link);
+	TAILQ_INSERT_TAIL(&u->waiters, w, link);
+	waiter_tell(u->ctl, w, WAITER_CHANGED);
 	upload_next(u);
 }
 
 /* Nor is silence: its source may begin anew. */
-static void upload_put_off(struct attempt *a)
+static void upload_put_off(struct upload *u, struct attempt *a)
 {
-	struct request *rq = a->request;
-	struct upload *u = rq->upload;
+	struct waiter *w = a->owner;
 
-	attempt_end(a);
-	rq->ctl->counters.uploads_put_off++;
-	request_wait(rq);
+	upload_end(u, a);
+	u->ctl->counters.uploads_put_off++;
+	waiter_out(u, w, WAITER_PUT_OFF);
 	upload_next(u);
 }
 
-bool upload_stalled(struct attempt *a)
+/* Others go first; without any, for a while, nobody minds. */
+static void upload_stalled(struct upload *u, struct attempt *a)
 {
+	if (!attempt_stalled(a))
+		return; /* it has come on meanwhile */
 	if (a->goes)
-		upload_put_off(a);
-	else if (upload_elect(a->request->upload) != NULL)
-		upload_demote(a);
-	else if (a->ctl->now_us - a->window.progress >= ATTEMPT_PARK_US)
-		upload_put_off(a);
-	else
-		return false;
-	return true;
+		upload_put_off(u, a);
+	else if (upload_elect(u) != NULL)
+		upload_demote(u, a);
+	else if (u->ctl->now_us - a->window.progress >= ATTEMPT_PARK_US)
+		upload_put_off(u, a);
 }
 
-/* Of one blob's, the attempt that has been without progress for longest, or NULL. */
+static void upload_failed(struct upload *u, struct attempt *a, enum refuse_reason reason)
+{
+	struct waiter *w = a->owner;
+
+	upload_end(u, a);
+	waiter_fail(u, w, reason);
+	upload_next(u);
+}
+
+/* READY and in the index, or there already: what others sent meanwhile serves
+ * as well. NULL with the reason if neither. */
+static const struct blob *upload_commit(struct attempt *a, enum refuse_reason *reason)
+{
+	const struct ask *ask = &a->ask;
+	struct relay *r = a->ctl->relay;
+	struct index_key pad, key;
+	int ret;
+
+	index_pad(r->index, ask_domain(ask), ask->rule, &pad);
+	key = index_key_make(&pad, &ask->id);
+	blob_commit(&r->slab, a->blob);
+	ret = index_insert(r->index, &key, a->blob);
+	a->committed = ret == 0;
+	*reason = ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL;
+	return ret == 0 || ret == -EEXIST ? control_blob(a->ctl, &pad, ask) : NULL;
+}
+
+static void upload_hashed(struct upload *u, struct attempt *a)
+{
+	struct waiter *bringer = a->owner, *w;
+	enum refuse_reason reason;
+	const struct blob *b;
+
+	if (!ident_equal(&a->computed, &u->key.id)) {
+		upload_failed(u, a, REFUSE_WRONG_IDENTIFIER);
+		return;
+	}
+	b = upload_commit(a, &reason);
+	if (b == NULL) {
+		upload_failed(u, a, reason);
+		return;
+	}
+	while ((a = TAILQ_FIRST(&u->attempts)) != NULL)
+		upload_end(u, a);
+	u->ctl->counters.uploads++;
+	while ((w = TAILQ_FIRST(&u->waiters)) != NULL) {
+		w->blob = b;
+		w->brought = w == bringer;
+		waiter_out(u, w, WAITER_STORED);
+	}
+	upload_free(u);
+}
+
+void uploads_pump(struct control *ctl)
+{
+	struct attempt *a;
+
+	while ((a = TAILQ_FIRST(&ctl->attempts.news)) != NULL) {
+		const enum attempt_news news = a->news;
+		struct upload *u = a->owner->upload;
+
+		TAILQ_REMOVE(&ctl->attempts.news, a, news_link);
+		a->news = ATTEMPT_QUIET;
+		if (news == ATTEMPT_HASHED)
+			upload_hashed(u, a);
+		else if (news == ATTEMPT_FAILED)
+			upload_failed(u, a, a->reason);
+		else
+			upload_stalled(u, a);
+	}
+}
+
+/* ---- slow sources ---- */
+
+/* The attempt that has been without progress for longest, or NULL. */
 static struct attempt *stalled_of(const struct upload *u)
 {
-	struct attempt *found = NULL;
-	struct request *rq;
+	struct attempt *a, *found = NULL;
 
-	TAILQ_FOREACH (rq, &u->requests, waiter)
-		if (rq->attempt != NULL && attempt_stalled(rq->attempt) &&
-		    (found == NULL || rq->attempt->window.progress < found->window.progress))
-			found = rq->attempt;
-	return found;
-}
-
-/* Who is at its own limit must not take the place of others. */
-bool uploads_reclaim(struct control *ctl, const struct addr *host)
-{
-	struct attempt *found = NULL;
-	struct upload *u, *next;
-	struct request *rq;
-
-	HASH_ITER(hh, ctl->uploads.by_key, u, next)
-	TAILQ_FOREACH (rq, &u->requests, waiter) {
-		struct attempt *a = rq->attempt;
-
-		if (a == NULL || a->goes || !attempt_stalled(a) ||
-		    (host != NULL && !addr_same_host(&a->source, host)))
-			continue;
-		if (found == NULL || a->window.progress < found->window.progress)
+	TAILQ_FOREACH (a, &u->attempts, beside_link)
+		if (attempt_stalled(a) &&
+		    (found == NULL || a->window.progress < found->window.progress))
 			found = a;
-	}
-	if (found == NULL)
-		return false;
-	found->goes = true;
-	attempt_mark(found);
-	return true;
+	return found;
 }
 
 /* What its slowest and its fastest attempt do. False: it is too early to say, or
  * all of the blob is here. */
-static bool upload_judge(struct upload *u, struct attempt **slowest, uint64_t *least,
+static bool upload_judge(const struct upload *u, struct attempt **slowest, uint64_t *least,
 			 uint64_t *left_us)
 {
-	struct request *rq;
+	struct attempt *a;
 
 	*left_us = UINT64_MAX;
 	*least = UINT64_MAX;
-	TAILQ_FOREACH (rq, &u->requests, waiter) {
-		struct attempt *a = rq->attempt;
+	TAILQ_FOREACH (a, &u->attempts, beside_link) {
 		uint64_t rate, left;
 
-		if (a == NULL)
-			continue;
 		if (pullwin_complete(&a->window) || u->ctl->now_us - a->judged < JUDGE_US)
 			return false;
 		rate = attempt_rate(a);
@@ -224,13 +275,12 @@ static bool upload_judge(struct upload *u, struct attempt **slowest, uint64_t *l
 /* Rates count from here. */
 static void upload_mark(struct upload *u)
 {
-	struct request *rq;
+	struct attempt *a;
 
-	TAILQ_FOREACH (rq, &u->requests, waiter)
-		if (rq->attempt != NULL) {
-			rq->attempt->judged = u->ctl->now_us;
-			rq->attempt->had = rq->attempt->window.pulls.have;
-		}
+	TAILQ_FOREACH (a, &u->attempts, beside_link) {
+		a->judged = u->ctl->now_us;
+		a->had = a->window.pulls.have;
+	}
 }
 
 /* Who sends an identifier first must not be able to keep all others from sending
@@ -238,9 +288,9 @@ static void upload_mark(struct upload *u)
  * slowest goes when there are too many, or when it hardly moves. */
 static void upload_review(struct upload *u)
 {
-	struct request *waiter = upload_elect(u);
+	struct waiter *waiter = upload_elect(u);
 	struct attempt *slowest = NULL, *stalled = stalled_of(u);
-	bool full = u->attempts == UPLOAD_BESIDE;
+	bool full = u->attempt_count == UPLOAD_BESIDE;
 	uint64_t least, left_us;
 
 	if (waiter == NULL) {
@@ -248,7 +298,7 @@ static void upload_review(struct upload *u)
 		return;
 	}
 	if (stalled != NULL) {
-		upload_demote(stalled);
+		upload_demote(u, stalled);
 		return;
 	}
 	if (!upload_judge(u, &slowest, &least, &left_us))
@@ -257,11 +307,11 @@ static void upload_review(struct upload *u)
 	if (left_us <= BESIDE_US)
 		return;
 	/* at a limit of the relay's it goes on waiting */
-	if (!full && attempt_start(u, waiter) == REFUSE_NONE)
-		upload_status(waiter);
+	if (!full)
+		upload_start(u, waiter);
 	/* makes room for it at the next review */
 	if (full || least < RATE_LEAST)
-		upload_demote(slowest);
+		upload_demote(u, slowest);
 }
 
 void uploads_review(struct control *ctl)
@@ -272,106 +322,93 @@ void uploads_review(struct control *ctl)
 	upload_review(u);
 }
 
-void upload_join(struct request *rq)
+/* ---- waiting ---- */
+
+static struct upload *upload_create(struct control *ctl, const struct upload_key *key)
 {
-	struct control *ctl = rq->ctl;
+	struct upload *u = calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return NULL;
+	u->key = *key;
+	u->ctl = ctl;
+	TAILQ_INIT(&u->waiters);
+	TAILQ_INIT(&u->attempts);
+	HASH_ADD(hh, ctl->uploads.by_key, key, sizeof(u->key), u);
+	return u;
+}
+
+void upload_join(struct control *ctl, struct waiter *w)
+{
+	const struct ask *ask = w->ask;
 	struct upload_key key = {
-		.id = rq->ask.id,
-		.length = rq->ask.length,
-		.rule = rq->ask.rule,
-		.domain = ask_domain(&rq->ask),
+		.id = ask->id,
+		.length = ask->length,
+		.rule = ask->rule,
+		.domain = ask_domain(ask),
 	};
 	struct upload *u;
 
 	/* data that could never be sent on is not asked for */
-	if (ctl->router != NULL && !router_reaches(ctl->router, &rq->ask.target)) {
-		request_status(rq, STATUS_REFUSED, REFUSE_TARGET_UNREACHABLE, 0);
-		request_free(rq);
+	if (ctl->router != NULL && !router_reaches(ctl->router, &ask->target)) {
+		w->reason = REFUSE_TARGET_UNREACHABLE;
+		waiter_tell(ctl, w, WAITER_FAILED);
 		return;
 	}
-	if (relay_hides(ctl->relay, rq->ask.length))
-		key.owner = rq->ask.key; /* that somebody uploads the same is not to be seen */
-
+	if (relay_hides(ctl->relay, ask->length))
+		key.owner = ask->key; /* that somebody uploads the same is not to be seen */
 	HASH_FIND(hh, ctl->uploads.by_key, &key, sizeof(key), u);
-	if (u != NULL) {
-		rq->upload = u;
-		TAILQ_INSERT_TAIL(&u->requests, rq, waiter);
-		upload_status(rq);
-		return;
-	}
-	u = calloc(1, sizeof(*u));
+	if (u == NULL)
+		u = upload_create(ctl, &key);
 	if (u == NULL) {
-		request_busy(rq);
+		w->reason = REFUSE_BUSY;
+		waiter_tell(ctl, w, WAITER_FAILED);
 		return;
 	}
-	u->key = key;
-	u->ctl = ctl;
-	TAILQ_INIT(&u->requests);
-	TAILQ_INSERT_TAIL(&u->requests, rq, waiter);
-	rq->upload = u;
-	HASH_ADD(hh, ctl->uploads.by_key, key, sizeof(key), u);
+	w->upload = u;
+	TAILQ_INSERT_TAIL(&u->waiters, w, link);
+	waiter_tell(ctl, w, WAITER_CHANGED);
 	upload_next(u);
 }
 
-void upload_failed(struct attempt *a, enum refuse_reason reason)
+void upload_leave(struct control *ctl, struct waiter *w)
 {
-	struct request *rq = a->request;
-	struct upload *u = rq->upload;
+	struct upload *u = w->upload;
 
-	attempt_end(a);
-	request_refuse(rq, reason);
-	upload_next(u);
-}
-
-void upload_leave(struct request *rq)
-{
-	if (rq->attempt != NULL)
-		upload_put_off(rq->attempt);
-	else
-		request_wait(rq);
-}
-
-/* READY and in the index, or there already: what others sent meanwhile serves
- * as well. NULL with the reason if neither. */
-static const struct blob *upload_commit(struct attempt *a, enum refuse_reason *reason)
-{
-	const struct ask *ask = &a->request->ask;
-	struct relay *r = a->ctl->relay;
-	struct index_key pad, key;
-	int ret;
-
-	index_pad(r->index, ask_domain(ask), ask->rule, &pad);
-	key = index_key_make(&pad, &ask->id);
-	blob_commit(&r->slab, a->blob);
-	ret = index_insert(r->index, &key, a->blob);
-	a->committed = ret == 0;
-	*reason = ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL;
-	return ret == 0 || ret == -EEXIST ? control_blob(a->ctl, &pad, ask) : NULL;
-}
-
-void upload_hashed(struct attempt *a, const struct ident *computed)
-{
-	struct request *rq = a->request, *other;
-	struct upload *u = rq->upload;
-	enum refuse_reason reason;
-	const struct blob *b;
-
-	if (!ident_equal(computed, &u->key.id)) {
-		upload_failed(a, REFUSE_WRONG_IDENTIFIER);
-		return;
+	if (u != NULL) {
+		if (w->attempt != NULL) {
+			upload_end(u, w->attempt);
+			ctl->counters.uploads_put_off++;
+		}
+		waiter_out(u, w, WAITER_QUIET);
+		upload_next(u);
 	}
-	b = upload_commit(a, &reason);
-	if (b == NULL) {
-		upload_failed(a, reason);
-		return;
+	if (w->news != WAITER_QUIET)
+		TAILQ_REMOVE(&ctl->uploads.news, w, news_link);
+	w->news = WAITER_QUIET;
+}
+
+void upload_move(struct waiter *w)
+{
+	if (w->attempt != NULL)
+		attempt_move(w->attempt, w->ask);
+}
+
+void uploads_fini(struct control *ctl)
+{
+	struct upload *u, *next;
+
+	HASH_ITER(hh, ctl->uploads.by_key, u, next)
+	{
+		struct attempt *a;
+		struct waiter *w;
+
+		while ((a = TAILQ_FIRST(&u->attempts)) != NULL) {
+			a->hashing = false; /* the hash threads are gone */
+			upload_end(u, a);
+		}
+		while ((w = TAILQ_FIRST(&u->waiters)) != NULL)
+			waiter_out(u, w, WAITER_QUIET);
+		upload_free(u);
 	}
-	TAILQ_FOREACH (other, &u->requests, waiter)
-		if (other->attempt != NULL)
-			attempt_end(other->attempt);
-	u->ctl->counters.uploads++;
-	rq->uploaded = true;
-	request_status(rq, STATUS_STORED, REFUSE_NONE, u->key.length);
-	while ((rq = TAILQ_FIRST(&u->requests)) != NULL)
-		request_serve(rq, b);
-	upload_free(u);
 }

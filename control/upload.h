@@ -3,21 +3,41 @@
  * it, the others wait. If that source fails, the next one starts afresh. If it is
  * slow, for whatever reason, another one uploads beside it, and the first to bring
  * all of it serves everybody. Bytes of two sources never mix.
+ *
+ * Who waits is told by news, which stand in a list until it looks: nobody is called
+ * from here.
  */
 #ifndef CONTROL_UPLOAD_H
 #define CONTROL_UPLOAD_H
 
-#include <sys/queue.h>
+#include "control/attempt.h"
 
-#include "control/hasher.h"
-#include "control/request.h"
-#include "control/table.h"
-#include "dataplane/message.h"
-#include "dataplane/upload.h"
-#include "wire/pullwin.h"
+struct blob;
 
-struct control;
-struct attempt;
+enum waiter_news {
+	WAITER_QUIET,
+	WAITER_CHANGED, /* upload_stands() says something else now */
+	/* It is out: */
+	WAITER_PUT_OFF, /* it may begin anew: its upload lacked progress */
+	WAITER_FAILED,	/* for `reason` */
+	WAITER_STORED,	/* the blob is here */
+};
+
+/* One who waits for a blob, or uploads it. */
+struct waiter {
+	const struct ask *ask;
+	uint64_t heard;		 /* when its source last was, monotonic microseconds */
+	struct upload *upload;	 /* NULL: it does not wait */
+	struct attempt *attempt; /* its source uploads; NULL: others do */
+	enum waiter_news news;
+	enum refuse_reason reason;
+	const struct blob *blob;       /* WAITER_STORED */
+	bool brought;		       /* that blob: its source was the one who uploaded it */
+	TAILQ_ENTRY(waiter) link;      /* in upload->waiters */
+	TAILQ_ENTRY(waiter) news_link; /* in uploads.news */
+};
+
+TAILQ_HEAD(waiter_list, waiter);
 
 struct upload_key {
 	struct ident id;
@@ -30,45 +50,35 @@ struct upload_key {
 struct upload {
 	struct upload_key key;
 	struct control *ctl;
-	struct request_list requests; /* never empty; one at least has an attempt */
-	uint32_t attempts;
+	struct waiter_list waiters;   /* never empty; one at least has an attempt */
+	struct attempt_list attempts; /* at most UPLOAD_BESIDE */
+	uint32_t attempt_count;
 	UT_hash_handle hh;
 };
 
-/* Uploads of one blob beside each other, at most. */
-#define UPLOAD_BESIDE 4
-
-TAILQ_HEAD(attempt_list, attempt);
+#define UPLOAD_BESIDE 4 /* uploads of one blob beside each other */
 
 struct uploads {
 	struct upload *by_key;
-	uint32_t active;	     /* attempts with an open slot */
-	struct tally hosts;	     /* of these, by source */
-	struct attempt_list dirty;   /* with news since they were last pumped */
-	uint16_t free[UPLOAD_SLOTS]; /* stack of closed slots */
-	uint32_t free_count;
+	struct waiter_list news;
 };
 
 void uploads_init(struct control *ctl);
-/* Hash threads and workers have stopped. */
+/* Hash threads and workers have stopped. No waiter waits after this. */
 void uploads_fini(struct control *ctl);
-
-/* A limit of the relay's, or of a host's (else NULL), is reached: the attempt, or that host's,
- * that has been without progress for longest will go at the next pump, and its memory a
- * little later. False: there is none that others may go before. */
-bool uploads_reclaim(struct control *ctl, const struct addr *host);
+/* Acts on the news of attempts. */
+void uploads_pump(struct control *ctl);
 /* Each second: lets others upload beside sources that are slow. */
 void uploads_review(struct control *ctl);
-/* Waits for, or starts, the upload of the request's blob. May end the request. */
-void upload_join(struct request *rq);
-/* The request's time is over; should its source be heard again, it begins anew. Another
- * one takes over if nobody else uploads. Ends the request. */
-void upload_leave(struct request *rq);
-/* Tells the request's source how the upload stands. */
-void upload_status(struct request *rq);
-/* A worker's note. */
-void upload_chunk(struct control *ctl, const struct message *note);
-/* Sends PULLs and hands prefixes to the hash threads, after a batch of notes. */
-void uploads_pump(struct control *ctl);
+
+/* Waits for, or starts, the upload of the blob that w->ask wants. */
+void upload_join(struct control *ctl, struct waiter *w);
+/* Waits no more, whatever for; forgets its news. Another one takes over if nobody else
+ * uploads. */
+void upload_leave(struct control *ctl, struct waiter *w);
+/* Its source is at another address now. */
+void upload_move(struct waiter *w);
+/* What its source is to be told; *bytes: of the blob that it has brought. */
+enum status_code upload_stands(const struct waiter *w, uint64_t *bytes);
 
 #endif

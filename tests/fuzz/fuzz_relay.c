@@ -57,8 +57,8 @@ static void check_limits(const struct program *p)
 	const struct config *c = &p->box->config;
 
 	check(HASH_COUNT(ctl->requests.by_key) <= c->max_waiters);
-	check(HASH_COUNT(ctl->requests.by_query) <= HASH_COUNT(ctl->requests.by_key));
-	check(ctl->uploads.active <= c->max_uploads);
+	check(HASH_COUNT(ctl->queries.by_conn) <= HASH_COUNT(ctl->requests.by_key));
+	check(ctl->attempts.active <= c->max_uploads);
 	check(HASH_COUNT(ctl->uploads.by_key) <= HASH_COUNT(ctl->requests.by_key));
 	check(lease_count(ctl->relay->leases) <= c->max_leases);
 	check(index_count(ctl->relay->index) <= c->max_blobs);
@@ -72,9 +72,9 @@ static void check_rest(const struct program *p)
 	struct slab_usage u;
 
 	slab_usage(&ctl->relay->slab, &u);
-	check(HASH_COUNT(ctl->requests.by_key) == 0 && ctl->requests.by_query == NULL);
-	check(ctl->uploads.active == 0 && ctl->uploads.by_key == NULL);
-	check(ctl->uploads.free_count == UPLOAD_SLOTS);
+	check(HASH_COUNT(ctl->requests.by_key) == 0 && ctl->queries.by_conn == NULL);
+	check(ctl->attempts.active == 0 && ctl->uploads.by_key == NULL);
+	check(ctl->attempts.free_count == UPLOAD_SLOTS && ctl->attempts.hosts == NULL);
 	check(u.blobs == index_count(ctl->relay->index));
 	check(lease_count(ctl->relay->leases) == 0);
 	check(ctl->peers.notices == NULL && ctl->possession.count == 0);

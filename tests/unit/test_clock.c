@@ -246,6 +246,30 @@ static void only_a_question_that_left_is_unanswered(void **state)
 	scene_close(&scene);
 }
 
+/* Central would still have time to answer, but nobody is there to hear of it. */
+static void asking_ends_at_the_deadline(void **state)
+{
+	struct cookie source;
+	struct control *ctl;
+
+	(void)state;
+	open_as(ROLE_PRIVATE);
+	ctl = &scene.box->control;
+	scene.box->config.upstream_timeout_ms = 10000;
+	about_file(&wanted, 1);
+	about.deadline = 2;
+	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
+	say(SOURCE, &source, make_send);
+	scene_pass(&scene, SECOND);
+	assert_int_equal(HASH_COUNT(ctl->requests.by_key), 1);
+	scene_clear(&scene);
+	scene_pass(&scene, 2 * SECOND);
+	assert_non_null(scene_sent(&scene, person(SOURCE), VERB_STATUS));
+	assert_int_equal(HASH_COUNT(ctl->requests.by_key), 0);
+	assert_int_equal(HASH_COUNT(ctl->queries.by_conn), 0);
+	scene_close(&scene);
+}
+
 static int start(void **state)
 {
 	return sodium_init() < 0 ? -1 : unit_eal_start(state);
@@ -259,6 +283,7 @@ int main(void)
 		cmocka_unit_test(private_begins_an_hour_ahead),
 		cmocka_unit_test(silent_central_is_a_problem),
 		cmocka_unit_test(only_a_question_that_left_is_unanswered),
+		cmocka_unit_test(asking_ends_at_the_deadline),
 	};
 
 	return cmocka_run_group_tests(tests, start, unit_eal_stop);

@@ -27,6 +27,7 @@ struct source {
 	uint8_t content;   /* what its chunks begin with: 0 is right */
 	uint64_t every;	   /* microseconds between chunks; 0: answers every PULL at once */
 	uint64_t still[2]; /* it is stopped from here to there */
+	bool other;	   /* sends another blob than the rest */
 	/* it was the person before, and shows this */
 	bool came;
 	struct moved moved;
@@ -84,10 +85,12 @@ static void send_say(unsigned int i, uint8_t transfer)
 {
 	const struct source *s = &sources[i];
 	const struct cookie c = scene_cookie(&scene, person(i), COOKIE_VALID);
+	struct ident asked = id;
 	uint8_t buf[WIRE_MAX_FRAME];
 
+	asked.b[0] ^= s->other;
 	memset(&about, 0, sizeof(about));
-	about.id = &id;
+	about.id = &asked;
 	about.length = sizeof(bytes);
 	about.target = scene_person(&scene, TARGET)->addr;
 	about.transfer = transfer;
@@ -275,7 +278,7 @@ static void stopped_for_long(void **state)
 		.still = {2 * SECOND, 125 * SECOND},
 	};
 	run(1, 124 * SECOND);
-	assert_int_equal(scene.box->control.uploads.active, 0);
+	assert_int_equal(scene.box->control.attempts.active, 0);
 	run(1, 40 * SECOND);
 	assert_true(sources[0].stored);
 	assert_int_equal(sources[0].refused, 0);
@@ -306,7 +309,7 @@ static void source_moves(void **state)
 	run(2, 10 * SECOND);
 	assert_int_equal(ctl->counters.sources_moved, 1);
 	assert_false(sources[1].waited);
-	assert_int_equal(ctl->uploads.active, 1);
+	assert_int_equal(ctl->attempts.active, 1);
 	run(2, 30 * SECOND);
 	assert_true(sources[1].stored);
 	assert_int_equal(ctl->counters.sources_moved, 1);
@@ -326,7 +329,7 @@ static void late_notes_count(void **state)
 	(void)state;
 	sources[0] = (struct source){.every = STEP};
 	run(1, 5 * SECOND);
-	a = TAILQ_FIRST(&ctl->uploads.by_key->requests)->attempt;
+	a = TAILQ_FIRST(&ctl->uploads.by_key->attempts);
 	r = pulls_oldest(&a->window.pulls);
 	assert_non_null(r);
 	note.slot = a->slot;
@@ -335,21 +338,21 @@ static void late_notes_count(void **state)
 	note.stream_low = a->stream;
 	note.came_us = ctl->unix_us;
 	have = a->window.pulls.have;
-	attempt_move(a);
+	attempt_move(a, &a->ask);
 	assert_true(a->moving);
 	assert_int_equal(a->window.pulls.flight, 0); /* the path is another one */
 	assert_true(a->window.congestion.rate == 0);
-	upload_chunk(ctl, &note);
+	attempt_chunk(ctl, &note);
 	assert_int_equal(a->window.pulls.have, have + 1);
 	box_settle(scene.box);
 	assert_false(a->moving);
 	assert_int_not_equal(a->stream, note.stream_low);
 	note.chunk++;
-	upload_chunk(ctl, &note);
+	attempt_chunk(ctl, &note);
 	assert_int_equal(a->window.pulls.have, have + 2);
 	note.stream_low += 2; /* of an upload that was here before */
 	note.chunk++;
-	upload_chunk(ctl, &note);
+	attempt_chunk(ctl, &note);
 	assert_int_equal(a->window.pulls.have, have + 2);
 }
 
@@ -390,6 +393,28 @@ static void stopped_source_lets_others_go_first(void **state)
 	assert_int_equal(sources[0].refused, 0);
 }
 
+/* Not who began first. */
+static void who_stopped_first_makes_room(void **state)
+{
+	struct control *ctl = &scene.box->control;
+	const struct attempt *a;
+
+	(void)state;
+	sources[0] = (struct source){.every = SECOND / 10, .still = {6 * SECOND, 90 * SECOND}};
+	sources[1] = (struct source){
+		.every = SECOND / 10,
+		.still = {2 * SECOND, 90 * SECOND},
+		.other = true,
+	};
+	run(2, 12 * SECOND);
+	assert_int_equal(ctl->attempts.active, 2);
+	assert_true(attempts_reclaim(ctl, NULL));
+	TAILQ_FOREACH (a, &ctl->attempts.open, open_link)
+		assert_int_equal(a->goes, addr_same_host(&a->ask.key.source, &person(1)->addr));
+	assert_false(attempts_reclaim(ctl, &person(1)->addr)); /* it is going already */
+	assert_true(attempts_reclaim(ctl, &person(0)->addr));
+}
+
 static void stopped_source_makes_room(void **state)
 {
 	struct control *ctl = &scene.box->control;
@@ -400,16 +425,16 @@ static void stopped_source_makes_room(void **state)
 		.still = {2 * SECOND, 40 * SECOND},
 	};
 	run(1, 4 * SECOND);
-	assert_int_equal(ctl->uploads.active, 1);
-	assert_false(uploads_reclaim(ctl, NULL)); /* it has not been so for long */
+	assert_int_equal(ctl->attempts.active, 1);
+	assert_false(attempts_reclaim(ctl, NULL)); /* it has not been so for long */
 	run(1, 4 * SECOND);
-	assert_false(uploads_reclaim(ctl, &person(1)->addr)); /* that is another's limit */
-	assert_true(uploads_reclaim(ctl, &person(0)->addr));
-	assert_false(uploads_reclaim(ctl, NULL)); /* it is going already */
+	assert_false(attempts_reclaim(ctl, &person(1)->addr)); /* that is another's limit */
+	assert_true(attempts_reclaim(ctl, &person(0)->addr));
+	assert_false(attempts_reclaim(ctl, NULL)); /* it is going already */
 	run(1, STEP);
-	assert_int_equal(ctl->uploads.active, 0);
+	assert_int_equal(ctl->attempts.active, 0);
 	assert_int_equal(ctl->counters.uploads_put_off, 1);
-	assert_false(uploads_reclaim(ctl, NULL));
+	assert_false(attempts_reclaim(ctl, NULL));
 	run(1, STEP);
 	assert_true(sources[0].waited);
 	run(1, 80 * SECOND);
@@ -442,7 +467,7 @@ static void bytes_never_mix(void **state)
 	assert_true(sources[1].stored);
 	assert_int_equal(sources[1].refused, 0);
 	assert_int_equal(scene.box->control.counters.uploads, 1);
-	assert_int_equal(scene.box->control.uploads.active, 0);
+	assert_int_equal(scene.box->control.attempts.active, 0);
 }
 
 /* A second transfer of the same host is not another source. */
@@ -455,7 +480,7 @@ static void own_transfers_do_not_compete(void **state)
 		run(1, SECOND);
 	}
 	assert_true(sources[0].waited);
-	assert_int_equal(scene.box->control.uploads.active, 1);
+	assert_int_equal(scene.box->control.attempts.active, 1);
 	assert_int_equal(sources[0].refused, 0);
 }
 
@@ -478,6 +503,7 @@ int main(void)
 		TEST(late_notes_count),
 		TEST(nobody_else_moves),
 		TEST(stopped_source_lets_others_go_first),
+		TEST(who_stopped_first_makes_room),
 		TEST(stopped_source_makes_room),
 		TEST(faster_source_uploads_beside),
 		TEST(bytes_never_mix),
