@@ -11,8 +11,8 @@
 #include <rte_malloc.h>
 #include <sodium.h>
 
+#include "control/base/base.h"
 #include "control/control.h"
-#include "control/table.h"
 
 #define NOTES_A_ROUND 256 /* messages from one worker before the others and timers get a turn */
 #define SPIN_ROUNDS 64	  /* empty rounds before the loop blocks */
@@ -253,6 +253,56 @@ static void bell_rung(evutil_socket_t fd, short what, void *arg)
 	doorbell_clear(arg);
 }
 
+/* The rooms' own state. */
+struct rooms {
+	struct pending pending;
+	struct watch watch;
+	struct traffic traffic;
+	struct requests requests;
+	struct queries queries;
+	struct uploads uploads;
+	struct attempts attempts;
+	struct peers peers;
+	struct possession_queue possession;
+	struct reload reload;
+};
+
+static int rooms_open(struct control *ctl)
+{
+	struct rooms *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return -ENOMEM;
+	ctl->rooms = r;
+	ctl->pending = &r->pending;
+	ctl->watch = &r->watch;
+	ctl->traffic = &r->traffic;
+	ctl->requests = &r->requests;
+	ctl->queries = &r->queries;
+	ctl->uploads = &r->uploads;
+	ctl->attempts = &r->attempts;
+	ctl->peers = &r->peers;
+	ctl->possession = &r->possession;
+	ctl->reload = &r->reload;
+	requests_init(ctl);
+	queries_init(ctl);
+	uploads_init(ctl);
+	attempts_init(ctl);
+	return 0;
+}
+
+static void rooms_close(struct control *ctl)
+{
+	if (ctl->rooms == NULL)
+		return;
+	possession_fini(ctl);
+	uploads_fini(ctl);
+	requests_fini(ctl);
+	peers_fini(ctl);
+	pending_free(ctl);
+	watch_stop(ctl);
+}
+
 static int tables_create(struct control *ctl)
 {
 	struct relay *r = ctl->relay;
@@ -319,13 +369,12 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 	clock_publish(&relay->clock, rte_rdtsc(), ctl->unix_us);
 	keys_update(ctl);
 	relay_limits_init(relay);
-	requests_init(ctl);
-	queries_init(ctl);
-	uploads_init(ctl);
-	attempts_init(ctl);
-	peers_update(ctl, c);
 	relay->control_bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	ret = relay->control_bell.fd < 0 ? -errno : tables_create(ctl);
+	ret = relay->control_bell.fd < 0 ? -errno : rooms_open(ctl);
+	if (ret == 0) {
+		peers_update(ctl, c);
+		ret = tables_create(ctl);
+	}
 	if (ret == 0)
 		ret = events_create(ctl, affinity);
 	if (ret == 0 && relay->port.ifindex != 0) {
@@ -350,12 +399,7 @@ void control_fini(struct control *ctl)
 	struct relay *r = ctl->relay;
 
 	hasher_stop(ctl->hasher);
-	possession_fini(ctl);
-	uploads_fini(ctl);
-	requests_fini(ctl);
-	peers_fini(ctl);
-	pending_free(ctl);
-	watch_stop(ctl);
+	rooms_close(ctl);
 	router_destroy(ctl->router);
 	if (ctl->reclaim != NULL)
 		reclaim_destroy(ctl->reclaim);
@@ -372,4 +416,5 @@ void control_fini(struct control *ctl)
 		event_base_free(ctl->base);
 	if (r->control_bell.fd >= 0)
 		close(r->control_bell.fd);
+	free(ctl->rooms);
 }

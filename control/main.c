@@ -11,13 +11,13 @@
 #include <rte_malloc.h>
 #include <sodium.h>
 
-#include "control/admin.h"
-#include "control/cleaner.h"
+#include "control/admin/socket.h"
+#include "control/host/cleaner.h"
 #include "control/control.h"
-#include "control/eal.h"
-#include "control/hugepages.h"
-#include "control/log.h"
-#include "control/privilege.h"
+#include "control/host/eal.h"
+#include "control/host/hugepages.h"
+#include "control/base/log.h"
+#include "control/host/privilege.h"
 
 #define EXIT_USAGE 2 /* of the command line, or a mistake in the configuration */
 #define WHY_MAX (PATH_MAX + 256)
@@ -154,6 +154,11 @@ static void workers_free(struct control *ctl)
 		worker_destroy(ctl->worker[i]);
 }
 
+static int socket_give(void *socket, uid_t uid, gid_t gid)
+{
+	return admin_give(socket, uid, gid);
+}
+
 /* From a prepared relay to the loop and back. */
 static int relay_serve(struct config *c, const char *path, struct control *ctl, char *why)
 {
@@ -180,7 +185,7 @@ static int relay_serve(struct config *c, const char *path, struct control *ctl, 
 			 c->admin_socket, strerror(errno));
 		goto stop;
 	}
-	ret = privilege_drop(c, path, &ctl->relay->port, admin, why, WHY_MAX);
+	ret = privilege_drop(c, path, &ctl->relay->port, socket_give, admin, why, WHY_MAX);
 	if (ret < 0)
 		goto stop;
 	ret = port_steer(&ctl->relay->port, true);

@@ -2,7 +2,7 @@
  * Frames that control wants sent: only workers transmit, so they go through a
  * worker's ring.
  */
-#include "control/control.h"
+#include "control/core.h"
 
 struct rte_mbuf *outbox_alloc(struct control *ctl, uint16_t worker, const struct addr *peer)
 {

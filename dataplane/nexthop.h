@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Next hops: which MAC address a host is reached through, as the kernel's
- * routes and neighbours say. Control (control/route.h) is the single writer;
+ * routes and neighbours say. Control (control/net/route.h) is the single writer;
  * workers look up without locks, inside an RCU section.
  */
 #ifndef DATAPLANE_NEXTHOP_H

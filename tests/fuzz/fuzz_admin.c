@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "control/admin.h"
+#include "control/admin/socket.h"
 #include "tests/fuzz/check.h"
 #include "tests/unit/relay_box.h"
 #include "tests/unit/unit_eal.h"

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "control/config_table.h"
+#include "control/config/options.h"
 #include "tests/fuzz/check.h"
 
 #define FIELD(c, k, type) ((const type *)((const uint8_t *)(c) + (k)->offset))

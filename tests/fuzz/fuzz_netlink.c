@@ -15,7 +15,7 @@
 #include <linux/rtnetlink.h>
 #include <rte_rcu_qsbr.h>
 
-#include "control/route_part.h"
+#include "control/net/route_part.h"
 #include "tests/fuzz/check.h"
 #include "tests/unit/unit_clock.h"
 #include "tests/unit/unit_eal.h"

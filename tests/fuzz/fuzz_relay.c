@@ -6,7 +6,7 @@
  */
 #include <sodium.h>
 
-#include "control/attempt.h"
+#include "control/transfer/attempt.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/ledger.h"
 #include "tests/fuzz/program.h"
@@ -56,10 +56,10 @@ static void check_limits(const struct program *p)
 	const struct control *ctl = &p->box->control;
 	const struct config *c = &p->box->config;
 
-	check(HASH_COUNT(ctl->requests.by_key) <= c->max_waiters);
-	check(HASH_COUNT(ctl->queries.by_conn) <= HASH_COUNT(ctl->requests.by_key));
-	check(ctl->attempts.active <= c->max_uploads);
-	check(HASH_COUNT(ctl->uploads.by_key) <= HASH_COUNT(ctl->requests.by_key));
+	check(HASH_COUNT(ctl->requests->by_key) <= c->max_waiters);
+	check(HASH_COUNT(ctl->queries->by_conn) <= HASH_COUNT(ctl->requests->by_key));
+	check(ctl->attempts->active <= c->max_uploads);
+	check(HASH_COUNT(ctl->uploads->by_key) <= HASH_COUNT(ctl->requests->by_key));
 	check(lease_count(ctl->relay->leases) <= c->max_leases);
 	check(index_count(ctl->relay->index) <= c->max_blobs);
 	check(ctl->relay->control_bell.fd >= 0);
@@ -72,12 +72,12 @@ static void check_rest(const struct program *p)
 	struct slab_usage u;
 
 	slab_usage(&ctl->relay->slab, &u);
-	check(HASH_COUNT(ctl->requests.by_key) == 0 && ctl->queries.by_conn == NULL);
-	check(ctl->attempts.active == 0 && ctl->uploads.by_key == NULL);
-	check(ctl->attempts.free_count == UPLOAD_SLOTS && ctl->attempts.hosts == NULL);
+	check(HASH_COUNT(ctl->requests->by_key) == 0 && ctl->queries->by_conn == NULL);
+	check(ctl->attempts->active == 0 && ctl->uploads->by_key == NULL);
+	check(ctl->attempts->free_count == UPLOAD_SLOTS && ctl->attempts->hosts == NULL);
 	check(u.blobs == index_count(ctl->relay->index));
 	check(lease_count(ctl->relay->leases) == 0);
-	check(ctl->peers.notices == NULL && ctl->possession.count == 0);
+	check(ctl->peers->notices == NULL && ctl->possession->count == 0);
 	for (unsigned int i = 0; i < KEYRING_DOMAINS; i++)
 		check(ctl->usage[i].uploads == 0 && ctl->usage[i].requests == 0);
 }

@@ -302,7 +302,7 @@ void box_settle(struct box *b)
 
 		seen += control_turn(ctl, false);
 		hashes_run();
-		seen += !TAILQ_EMPTY(&ctl->attempts.dirty);
+		seen += !TAILQ_EMPTY(&ctl->attempts->dirty);
 		idle = seen == 0 && jobs == NULL ? idle + 1 : 0;
 		if (i == TURNS_MAX) {
 			fprintf(stderr, "the box does not come to rest\n");

@@ -7,7 +7,7 @@
 #ifndef TESTS_UNIT_ROUTE_NET_H
 #define TESTS_UNIT_ROUTE_NET_H
 
-#include "control/route.h"
+#include "control/net/route.h"
 
 #define MAC1 "02:00:00:00:00:01"
 #define MAC2 "02:00:00:00:00:02"

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "control/admin.h"
+#include "control/admin/socket.h"
 
 static char folder[] = "test_admin.XXXXXX";
 static char path[64];

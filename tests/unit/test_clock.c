@@ -261,12 +261,12 @@ static void asking_ends_at_the_deadline(void **state)
 	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
 	say(SOURCE, &source, make_send);
 	scene_pass(&scene, SECOND);
-	assert_int_equal(HASH_COUNT(ctl->requests.by_key), 1);
+	assert_int_equal(HASH_COUNT(ctl->requests->by_key), 1);
 	scene_clear(&scene);
 	scene_pass(&scene, 2 * SECOND);
 	assert_non_null(scene_sent(&scene, person(SOURCE), VERB_STATUS));
-	assert_int_equal(HASH_COUNT(ctl->requests.by_key), 0);
-	assert_int_equal(HASH_COUNT(ctl->queries.by_conn), 0);
+	assert_int_equal(HASH_COUNT(ctl->requests->by_key), 0);
+	assert_int_equal(HASH_COUNT(ctl->queries->by_conn), 0);
 	scene_close(&scene);
 }
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "control/config.h"
-#include "control/memory.h"
+#include "control/config/config.h"
+#include "control/base/memory.h"
 #include "store/index.h"
 #include "store/slab.h"
 #include "wire/frame.h"

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "control/health.h"
-#include "control/log.h"
+#include "control/base/health.h"
+#include "control/base/log.h"
 
 #define SECOND UINT64_C(1000000)
 

@@ -13,7 +13,7 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
-#include "control/netlink.h"
+#include "control/net/netlink.h"
 
 static const uint8_t ip4[4] = {192, 0, 2, 1};
 static const uint8_t ip6[16] = {0xfe, 0x80, [15] = 1};

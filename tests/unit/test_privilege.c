@@ -29,10 +29,10 @@
 
 #include <cmocka.h>
 
-#include "control/capability.h"
-#include "control/cleaner.h"
-#include "control/privilege.h"
-#include "control/syscalls.h"
+#include "control/host/capability.h"
+#include "control/host/cleaner.h"
+#include "control/host/privilege.h"
+#include "control/host/syscalls.h"
 
 #define NOBODY 65534
 #define WORKED 42 /* not what a program says that should not have been executed */

@@ -20,6 +20,8 @@
 #define NOW_US (NOW * 1000000)
 
 static struct control ctl; /* large, as are the next two */
+static struct peers peers;
+static struct reload reload;
 static struct config config;
 static struct relay relay;
 static char folder[] = "test_reload.XXXXXX";
@@ -71,6 +73,10 @@ static int set_up(void **state)
 	(void)state;
 	memset(&ctl, 0, sizeof(ctl));
 	memset(&relay, 0, sizeof(relay));
+	memset(&peers, 0, sizeof(peers));
+	memset(&reload, 0, sizeof(reload));
+	ctl.peers = &peers;
+	ctl.reload = &reload;
 	file_write("master", HEX);
 	file_write("d1", "1.1 " HEX "\n");
 	file_write("p1", "1.1 " HEX "\n");
@@ -133,8 +139,8 @@ static void test_rotation(void **state)
 	assert_true(reload_run(&ctl));
 	assert_true(!key_known(1, 1) && key_known(1, 2));
 	assert_false(reclaim_poll(ctl.reclaim)); /* the old keyrings are gone */
-	assert_int_equal(ctl.reload.count, 2);
-	assert_int_equal(ctl.reload.time, NOW);
+	assert_int_equal(ctl.reload->count, 2);
+	assert_int_equal(ctl.reload->time, NOW);
 }
 
 static void must_stay(const char *why)
@@ -143,15 +149,15 @@ static void must_stay(const char *why)
 	json_t *status;
 
 	assert_false(reload_run(&ctl));
-	if (!strstr(ctl.reload.messages, why))
-		fail_msg("expected '%s', got: %s", why, ctl.reload.messages);
+	if (!strstr(ctl.reload->messages, why))
+		fail_msg("expected '%s', got: %s", why, ctl.reload->messages);
 	assert_ptr_equal(relay_keyring(&relay), before);
 	assert_string_equal(config.domains[0].name, "a");
 	assert_int_equal(config.peer_count, 2);
 	status = reload_status(&ctl);
 	assert_true(json_is_false(json_object_get(status, "ok")));
 	assert_string_equal(json_string_value(json_object_get(status, "messages")),
-			    ctl.reload.messages);
+			    ctl.reload->messages);
 	json_decref(status);
 }
 
@@ -200,7 +206,7 @@ static void test_restart_needed(void **state)
 	config_write("workers = 3\n[targets]\nallow = 10.0.0.0/8\n"
 		     "[domain b]\nkey_file = $/d1\nmax_uploads = 7\n");
 	assert_true(reload_run(&ctl));
-	assert_non_null(strstr(ctl.reload.messages, "warning: [relay] workers needs a restart"));
+	assert_non_null(strstr(ctl.reload->messages, "warning: [relay] workers needs a restart"));
 	assert_int_equal(config.workers, 1);
 	assert_int_equal(relay_keyring(&relay)->policy.count, 1);
 	assert_int_equal(keyring_domain(relay_keyring(&relay), 1)->max_uploads, 7);
@@ -211,7 +217,7 @@ static void test_restart_needed(void **state)
 	/* nothing to say, so nothing is said of it any more */
 	config_write("[domain b]\nkey_file = $/d1\n");
 	assert_true(reload_run(&ctl));
-	assert_string_equal(ctl.reload.messages, "");
+	assert_string_equal(ctl.reload->messages, "");
 }
 
 /* time_us: of the sender's clock. */
@@ -393,7 +399,7 @@ static void test_signal(void **state)
 	config_write("[domain b]\nkey_file = $/d1\n");
 	assert_int_equal(raise(SIGHUP), 0);
 	event_base_loop(ctl.base, EVLOOP_ONCE);
-	assert_int_equal(ctl.reload.count, 1);
+	assert_int_equal(ctl.reload->count, 1);
 	assert_string_equal(config.domains[0].name, "b");
 }
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "control/attempt.h"
+#include "control/transfer/attempt.h"
 #include "tests/unit/scene_frames.h"
 #include "tests/unit/unit_clock.h"
 #include "tests/unit/unit_eal.h"
@@ -278,7 +278,7 @@ static void stopped_for_long(void **state)
 		.still = {2 * SECOND, 125 * SECOND},
 	};
 	run(1, 124 * SECOND);
-	assert_int_equal(scene.box->control.attempts.active, 0);
+	assert_int_equal(scene.box->control.attempts->active, 0);
 	run(1, 40 * SECOND);
 	assert_true(sources[0].stored);
 	assert_int_equal(sources[0].refused, 0);
@@ -309,7 +309,7 @@ static void source_moves(void **state)
 	run(2, 10 * SECOND);
 	assert_int_equal(ctl->counters.sources_moved, 1);
 	assert_false(sources[1].waited);
-	assert_int_equal(ctl->attempts.active, 1);
+	assert_int_equal(ctl->attempts->active, 1);
 	run(2, 30 * SECOND);
 	assert_true(sources[1].stored);
 	assert_int_equal(ctl->counters.sources_moved, 1);
@@ -329,7 +329,7 @@ static void late_notes_count(void **state)
 	(void)state;
 	sources[0] = (struct source){.every = STEP};
 	run(1, 5 * SECOND);
-	a = TAILQ_FIRST(&ctl->uploads.by_key->attempts);
+	a = TAILQ_FIRST(&ctl->uploads->by_key->attempts);
 	r = pulls_oldest(&a->window.pulls);
 	assert_non_null(r);
 	note.slot = a->slot;
@@ -407,9 +407,9 @@ static void who_stopped_first_makes_room(void **state)
 		.other = true,
 	};
 	run(2, 12 * SECOND);
-	assert_int_equal(ctl->attempts.active, 2);
+	assert_int_equal(ctl->attempts->active, 2);
 	assert_true(attempts_reclaim(ctl, NULL));
-	TAILQ_FOREACH (a, &ctl->attempts.open, open_link)
+	TAILQ_FOREACH (a, &ctl->attempts->open, open_link)
 		assert_int_equal(a->goes, addr_same_host(&a->ask.key.source, &person(1)->addr));
 	assert_false(attempts_reclaim(ctl, &person(1)->addr)); /* it is going already */
 	assert_true(attempts_reclaim(ctl, &person(0)->addr));
@@ -425,14 +425,14 @@ static void stopped_source_makes_room(void **state)
 		.still = {2 * SECOND, 40 * SECOND},
 	};
 	run(1, 4 * SECOND);
-	assert_int_equal(ctl->attempts.active, 1);
+	assert_int_equal(ctl->attempts->active, 1);
 	assert_false(attempts_reclaim(ctl, NULL)); /* it has not been so for long */
 	run(1, 4 * SECOND);
 	assert_false(attempts_reclaim(ctl, &person(1)->addr)); /* that is another's limit */
 	assert_true(attempts_reclaim(ctl, &person(0)->addr));
 	assert_false(attempts_reclaim(ctl, NULL)); /* it is going already */
 	run(1, STEP);
-	assert_int_equal(ctl->attempts.active, 0);
+	assert_int_equal(ctl->attempts->active, 0);
 	assert_int_equal(ctl->counters.uploads_put_off, 1);
 	assert_false(attempts_reclaim(ctl, NULL));
 	run(1, STEP);
@@ -467,7 +467,7 @@ static void bytes_never_mix(void **state)
 	assert_true(sources[1].stored);
 	assert_int_equal(sources[1].refused, 0);
 	assert_int_equal(scene.box->control.counters.uploads, 1);
-	assert_int_equal(scene.box->control.attempts.active, 0);
+	assert_int_equal(scene.box->control.attempts->active, 0);
 }
 
 /* A second transfer of the same host is not another source. */
@@ -480,7 +480,7 @@ static void own_transfers_do_not_compete(void **state)
 		run(1, SECOND);
 	}
 	assert_true(sources[0].waited);
-	assert_int_equal(scene.box->control.attempts.active, 1);
+	assert_int_equal(scene.box->control.attempts->active, 1);
 	assert_int_equal(sources[0].refused, 0);
 }
 

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <sodium.h>
+
+#include "control/core.h"
+#include "control/transfer/attempt.h"
+
+#define HASH_WINDOW 4096u /* chunks pulled beyond the hashed prefix, at most */
+#define GROW_STEP 224u	  /* chunks: memory is taken four extents at a time */
+#define WINDOW_MAX 1024u  /* chunks in flight, one upload */
+#define WINDOW_MIN 8u
+#define BITS_SHORT 65536u  /* bytes: of blobs up to about a megabyte */
+#define STALL_US 5000000u  /* without a new chunk: others go first */
+#define GROW_WAIT_US 50000 /* until what was reclaimed is free */
+
+void attempts_init(struct control *ctl)
+{
+	struct attempts *as = ctl->attempts;
+
+	TAILQ_INIT(&as->open);
+	TAILQ_INIT(&as->dirty);
+	TAILQ_INIT(&as->news);
+	for (uint32_t i = 0; i < UPLOAD_SLOTS; i++)
+		as->free[as->free_count++] = (uint16_t)(UPLOAD_SLOTS - 1 - i);
+}
+
+void attempt_mark(struct attempt *a)
+{
+	if (!a->dirty)
+		TAILQ_INSERT_TAIL(&a->ctl->attempts->dirty, a, dirty_link);
+	a->dirty = true;
+}
+
+/* Of several news before they are looked at, the gravest counts. */
+static void attempt_tell(struct attempt *a, enum attempt_news news)
+{
+	if (a->news == ATTEMPT_QUIET)
+		TAILQ_INSERT_TAIL(&a->ctl->attempts->news, a, news_link);
+	a->news = RTE_MAX(a->news, news);
+}
+
+static void attempt_fail(struct attempt *a, enum refuse_reason reason)
+{
+	a->reason = reason;
+	attempt_tell(a, ATTEMPT_FAILED);
+}
+
+/* ---- whose ---- */
+
+static void host_key(const struct addr *source, uint8_t ip[16])
+{
+	memset(ip, 0, 16);
+	memcpy(ip, source->ip, source->type == ADDR_IP4 ? 4 : 8);
+}
+
+static struct attempt_host *host_find(struct control *ctl, const struct addr *source)
+{
+	struct attempt_host *h;
+	uint8_t ip[16];
+
+	host_key(source, ip);
+	HASH_FIND(hh, ctl->attempts->hosts, ip, sizeof(ip), h);
+	return h;
+}
+
+/* -ENOMEM, or 0: the attempt counts for its source's host. */
+static int host_enter(struct attempt *a)
+{
+	struct attempt_host *h = host_find(a->ctl, &a->ask.key.source);
+
+	if (h == NULL) {
+		h = calloc(1, sizeof(*h));
+		if (h == NULL)
+			return -ENOMEM;
+		host_key(&a->ask.key.source, h->ip);
+		TAILQ_INIT(&h->attempts);
+		HASH_ADD(hh, a->ctl->attempts->hosts, ip, sizeof(h->ip), h);
+	}
+	a->host = h;
+	h->count++;
+	TAILQ_INSERT_TAIL(&h->attempts, a, host_link);
+	return 0;
+}
+
+static void host_leave(struct attempt *a)
+{
+	struct attempt_host *h = a->host;
+
+	if (h == NULL)
+		return;
+	a->host = NULL;
+	TAILQ_REMOVE(&h->attempts, a, host_link);
+	if (--h->count > 0)
+		return;
+	HASH_DEL(a->ctl->attempts->hosts, h);
+	free(h);
+}
+
+/* The lists are by progress. */
+static void progress_note(struct attempt *a)
+{
+	struct attempts *as = a->ctl->attempts;
+
+	if (a->progress == a->window.progress)
+		return;
+	a->progress = a->window.progress;
+	TAILQ_REMOVE(&as->open, a, open_link);
+	TAILQ_INSERT_TAIL(&as->open, a, open_link);
+	if (a->host == NULL)
+		return;
+	TAILQ_REMOVE(&a->host->attempts, a, host_link);
+	TAILQ_INSERT_TAIL(&a->host->attempts, a, host_link);
+}
+
+/* The first that may go for others: without progress, and not going yet. h: of this
+ * host; NULL: of any. */
+static struct attempt *idle_first(const struct attempts *as, const struct attempt_host *h)
+{
+	struct attempt *a = h != NULL ? TAILQ_FIRST(&h->attempts) : TAILQ_FIRST(&as->open);
+
+	while (a != NULL && a->goes)
+		a = h != NULL ? TAILQ_NEXT(a, host_link) : TAILQ_NEXT(a, open_link);
+	return a != NULL && attempt_stalled(a) ? a : NULL;
+}
+
+/* Who is at its own limit must not take the place of others. */
+bool attempts_reclaim(struct control *ctl, const struct addr *source)
+{
+	const struct attempt_host *h = source != NULL ? host_find(ctl, source) : NULL;
+	struct attempt *a;
+
+	if (source != NULL && h == NULL)
+		return false;
+	a = idle_first(ctl->attempts, h);
+	if (a == NULL)
+		return false;
+	a->goes = true;
+	attempt_mark(a);
+	return true;
+}
+
+/* ---- memory ---- */
+
+static void attempt_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct attempt *a = arg;
+
+	(void)fd;
+	(void)what;
+	control_clock(a->ctl);
+	pullwin_tick(&a->window, a->ctl->now_us);
+	attempt_mark(a);
+}
+
+/* Who promises a long blob and sends none must not cost its bitmaps' memory: those are
+ * mapped, and taken page by page. Short ones are not worth a mapping, whose end every
+ * core is told. */
+static int bits_alloc(struct attempt *a, size_t size)
+{
+	void *p;
+
+	a->bits_size = size;
+	if (size <= BITS_SHORT) {
+		a->bits = calloc(1, size);
+		return a->bits != NULL ? 0 : -ENOMEM;
+	}
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	a->bits = p;
+	return 0;
+}
+
+static void bits_free(struct attempt *a)
+{
+	if (a->bits_size <= BITS_SHORT)
+		free(a->bits);
+	else if (a->bits != NULL)
+		munmap(a->bits, a->bits_size);
+}
+
+/* NULL members are ones that were never made. */
+static void attempt_memory_free(struct attempt *a)
+{
+	if (a->timer != NULL)
+		event_free(a->timer);
+	ident_free(a->hash);
+	bits_free(a);
+	free(a);
+}
+
+/* What the blob takes of its domain's share. */
+static void usage_add(struct control *ctl, uint16_t slot, uint64_t length)
+{
+	ctl->usage[slot].bytes += length;
+	ctl->usage[slot].blobs++;
+}
+
+static void usage_sub(struct control *ctl, uint16_t slot, uint64_t length)
+{
+	ctl->usage[slot].bytes -= length;
+	ctl->usage[slot].blobs--;
+}
+
+static void attempt_free(void *ctx, uint64_t arg)
+{
+	struct attempt *a = (struct attempt *)(uintptr_t)arg;
+	struct control *ctl = ctx;
+
+	if (!a->committed)
+		usage_sub(ctl, a->domain_slot, slab_blob(&ctl->relay->slab, a->blob)->length);
+
+	ctl->attempts->free[ctl->attempts->free_count++] = a->slot;
+	if (!a->committed)
+		blob_free(&ctl->relay->slab, a->blob);
+	attempt_memory_free(a);
+}
+
+/* No worker may start to use the slot any more; one that already does is
+ * waited for. */
+static void attempt_retire(struct attempt *a)
+{
+	/* without memory for the queue it leaks rather than being freed early */
+	reclaim_defer(a->ctl->reclaim, attempt_free, a->ctl, (uint64_t)(uintptr_t)a);
+}
+
+void attempt_end(struct attempt *a)
+{
+	struct attempts *as = a->ctl->attempts;
+
+	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].stream, 0, memory_order_release);
+	a->ctl->relay->uploads[a->slot].attempt = NULL;
+	as->active--;
+	TAILQ_REMOVE(&as->open, a, open_link);
+	a->ctl->usage[a->domain_slot].uploads--;
+	host_leave(a);
+	a->owner = NULL;
+	event_del(a->timer);
+	if (a->dirty)
+		TAILQ_REMOVE(&as->dirty, a, dirty_link);
+	a->dirty = false;
+	if (a->news != ATTEMPT_QUIET)
+		TAILQ_REMOVE(&as->news, a, news_link);
+	a->news = ATTEMPT_QUIET;
+	if (!a->hashing)
+		attempt_retire(a);
+}
+
+uint64_t attempt_rate(const struct attempt *a)
+{
+	uint64_t us = a->ctl->now_us - a->judged;
+
+	return us > 0 ? (uint64_t)(a->window.pulls.have - a->had) * CHUNK_SIZE * 1000000 / us : 0;
+}
+
+static struct attempt *attempt_of(struct hash_job *job)
+{
+	return (struct attempt *)((char *)job - offsetof(struct attempt, job));
+}
+
+/* In a hash thread: the chunks do not change any more. */
+static void attempt_hash_run(struct hash_job *job)
+{
+	struct attempt *a = attempt_of(job);
+	const struct slab *s = &a->ctl->relay->slab;
+	const struct blob *b = slab_blob(s, a->blob);
+
+	for (uint32_t i = a->hashed; i < a->hash_to; i++)
+		ident_update(a->hash, blob_chunk(s, b, i), chunk_length(b->length, i));
+}
+
+static void attempt_hashed(struct hash_job *job)
+{
+	struct attempt *a = attempt_of(job);
+
+	control_clock(a->ctl);
+	a->hashing = false;
+	if (a->owner == NULL) { /* ended meanwhile */
+		attempt_retire(a);
+		return;
+	}
+	a->hashed = a->hash_to;
+	if (a->hashed < a->window.pulls.chunks) {
+		attempt_mark(a);
+		return;
+	}
+	ident_final(a->hash, &a->computed);
+	attempt_tell(a, ATTEMPT_HASHED);
+}
+
+/* Hands what has arrived without a gap to the hash threads. */
+static void attempt_hash(struct attempt *a)
+{
+	while (a->contiguous < a->window.pulls.chunks && pullwin_has(&a->window, a->contiguous))
+		a->contiguous++;
+	/* an empty blob has its one job too */
+	if (a->hashing || (a->contiguous == a->hashed && a->window.pulls.chunks != 0))
+		return;
+	a->hash_to = a->contiguous;
+	a->hashing = true;
+	hasher_submit(a->ctl->hasher, &a->job);
+}
+
+/* Takes memory for what may be pulled next. False: there is none. */
+static bool attempt_grow(struct attempt *a)
+{
+	/* a hole must not hold up the path for the round trips that its repair takes */
+	uint32_t reach = RTE_MAX(2 * WINDOW_MAX, 2 * pullwin_window(&a->window));
+	uint32_t want = a->hashed + RTE_MAX(HASH_WINDOW, reach);
+	/* as chunks arrive, not as a length is claimed: start-up grows no faster */
+	uint32_t earned = GROW_STEP + 2 * a->window.pulls.have;
+
+	want = RTE_MIN(want, a->contiguous + RTE_MIN(reach, earned));
+	want = want / GROW_STEP * GROW_STEP;
+	if (want > a->window.pulls.chunks)
+		want = a->window.pulls.chunks;
+	if (want <= a->limit)
+		return true;
+	if (blob_grow(&a->ctl->relay->slab, a->blob, want) < 0)
+		return false;
+	a->limit = want;
+	a->window.pulls.limit = want;
+	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].limit, want, memory_order_release);
+	return true;
+}
+
+static void attempt_pull(struct attempt *a)
+{
+	const struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
+	const struct blob *b = slab_blob(&a->ctl->relay->slab, a->blob);
+	struct pull p = {
+		.upload = true,
+		.id = &b->id,
+		.rule = b->rule,
+		.length = b->length,
+		.stream = atomic_load_explicit(&s->stream, memory_order_relaxed),
+	};
+	uint32_t credit = a->ctl->config->upload_credit / a->ctl->attempts->active;
+
+	if (a->moving)
+		return;
+	a->window.cap = RTE_MAX(RTE_MIN(credit, WINDOW_MAX), WINDOW_MIN);
+	while (pullwin_next(&a->window, a->ctl->now_us, &p.number, &p.first, &p.mask)) {
+		struct rte_mbuf *m = outbox_alloc(a->ctl, a->ask.worker, &s->source);
+
+		if (m == NULL)
+			return; /* the timer repeats it as if it had been lost */
+		outbox_send_signed(
+			a->ctl, m, a->ask.field, s->conn,
+			pull_encode(egress_payload(m), WIRE_MAX_FRAME, a->ask.field, s->conn, &p));
+	}
+}
+
+bool attempt_stalled(const struct attempt *a)
+{
+	return a->ctl->now_us - a->window.progress >= STALL_US && !pullwin_complete(&a->window);
+}
+
+static void attempt_rearm(struct attempt *a)
+{
+	uint64_t at = pullwin_deadline(&a->window), now = a->ctl->now_us;
+	uint64_t stall = a->window.progress + (attempt_stalled(a) ? ATTEMPT_PARK_US : STALL_US);
+	struct timeval tv;
+
+	at = RTE_MIN(at, stall);
+	at = at > now ? at - now : 1;
+	tv = (struct timeval){.tv_sec = (time_t)(at / 1000000),
+			      .tv_usec = (suseconds_t)(at % 1000000)};
+	event_add(a->timer, &tv);
+}
+
+static void attempt_pump(struct attempt *a)
+{
+	static const struct timeval grow_wait = {.tv_usec = GROW_WAIT_US};
+
+	progress_note(a);
+	attempt_hash(a);
+	if (pullwin_complete(&a->window)) {
+		event_del(a->timer);
+		return;
+	}
+	a->goes = a->goes && attempt_stalled(a);
+	if (attempt_stalled(a))
+		attempt_tell(a, ATTEMPT_STALLED);
+	if (!attempt_grow(a)) {
+		if (attempt_stalled(a) || !attempts_reclaim(a->ctl, NULL))
+			attempt_fail(a, REFUSE_STORE_FULL);
+		else
+			event_add(a->timer, &grow_wait);
+		return;
+	}
+	attempt_pull(a);
+	attempt_rearm(a);
+}
+
+void attempts_pump(struct control *ctl)
+{
+	struct attempt *a;
+
+	while ((a = TAILQ_FIRST(&ctl->attempts->dirty)) != NULL) {
+		TAILQ_REMOVE(&ctl->attempts->dirty, a, dirty_link);
+		a->dirty = false;
+		attempt_pump(a);
+	}
+}
+
+void attempt_chunk(struct control *ctl, const struct message *note)
+{
+	struct attempt *a = ctl->relay->uploads[note->slot].attempt;
+	uint64_t came;
+
+	/* a note about a stream that has ended since */
+	if (a == NULL || (note->stream_low != a->stream && note->stream_low != a->before))
+		return;
+	came = RTE_MIN(note->came_us - ctl->unix_offset, ctl->now_us);
+	a->came = RTE_MAX(a->came, came); /* a reference of the workers' clock may be newer */
+	if (pullwin_data(&a->window, note->chunk, note->number, a->came, ctl->now_us) ==
+	    PULLWIN_NEW)
+		attempt_mark(a);
+}
+
+/* keys: of a member, NULL of nobody in particular. */
+static void slot_open(struct attempt *a, const struct domain_keys *keys)
+{
+	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
+	const struct ask *ask = &a->ask;
+	uint64_t stream;
+
+	do
+		randombytes_buf(&stream, sizeof(stream));
+	while ((uint32_t)(stream >> UPLOAD_SLOT_BITS) == 0);
+	a->stream = (uint32_t)(stream >> UPLOAD_SLOT_BITS);
+	s->source = ask->key.source;
+	s->conn = ask->conn;
+	s->member = ask->field != 0;
+	if (keys != NULL)
+		session_derive(keys, ask->conn, &ask->key.source, &s->session);
+	s->length = ask->length;
+	s->filled = (uint64_t *)(a->bits + pullwin_memory(ask->length));
+	s->blob = a->blob;
+	s->worker = ask->worker;
+	s->attempt = a;
+	atomic_store_explicit(&s->limit, a->limit, memory_order_relaxed);
+	/* all of the above before a worker can find the slot */
+	atomic_store_explicit(&s->stream, (stream & ~(uint64_t)(UPLOAD_SLOTS - 1)) | a->slot,
+			      memory_order_release);
+}
+
+/* No worker uses the slot any more: it opens for where the source is now. */
+static void attempt_moved(void *ctx, uint64_t arg)
+{
+	struct attempt *a = (struct attempt *)(uintptr_t)arg;
+	struct control *ctl = ctx;
+	const struct domain_keys *keys;
+
+	a->moving = false;
+	if (a->owner == NULL) /* it has ended meanwhile, and is freed after this */
+		return;
+	if (keyring_find(relay_keyring(ctl->relay), a->ask.field, &keys) == NULL) {
+		attempt_fail(a, REFUSE_MEMBERS_ONLY);
+		return;
+	}
+	slot_open(a, keys);
+	attempt_mark(a);
+}
+
+void attempt_move(struct attempt *a, const struct ask *ask)
+{
+	struct control *ctl = a->ctl;
+	struct upload_slot *s = &ctl->relay->uploads[a->slot];
+	uint64_t stream = atomic_load_explicit(&s->stream, memory_order_relaxed);
+
+	if (!a->moving) {
+		atomic_store_explicit(&s->stream, 0, memory_order_release);
+		if (reclaim_defer(ctl->reclaim, attempt_moved, ctl, (uint64_t)(uintptr_t)a) < 0) {
+			atomic_store_explicit(&s->stream, stream, memory_order_release);
+			return;
+		}
+		a->moving = true;
+		a->before = a->stream;
+	}
+	host_leave(a);
+	a->ask = *ask;
+	if (host_enter(a) < 0)
+		attempt_fail(a, REFUSE_BUSY);
+	pullwin_restart(&a->window, ctl->now_us);
+	attempt_mark(a);
+}
+
+static struct attempt *attempt_alloc(struct control *ctl, const struct ask *ask)
+{
+	const size_t filled = (chunk_count(ask->length) / 64 + 1) * sizeof(uint64_t);
+	struct attempt *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->ctl = ctl;
+	a->ask = *ask;
+	a->hash = ident_begin(ask->rule);
+	a->timer = evtimer_new(ctl->base, attempt_timer, a);
+	if (bits_alloc(a, pullwin_memory(ask->length) + filled) == 0 && a->hash != NULL &&
+	    a->timer != NULL && host_enter(a) == 0)
+		return a;
+	attempt_memory_free(a);
+	return NULL;
+}
+
+/* Is there room for the blob in its domain's share? */
+static enum refuse_reason quota_check(struct control *ctl, const struct domain *d, uint64_t length)
+{
+	const struct domain_usage *u = &ctl->usage[d->slot];
+
+	if (d->max_uploads > 0 && u->uploads >= d->max_uploads)
+		return REFUSE_BUSY;
+	if ((d->max_bytes > 0 && (length > d->max_bytes || u->bytes > d->max_bytes - length)) ||
+	    (d->max_blobs > 0 && u->blobs >= d->max_blobs))
+		return REFUSE_QUOTA;
+	return REFUSE_NONE;
+}
+
+/* Is there room for one more, of this source? If not, some is made for when it asks again. */
+static bool slot_free(struct control *ctl, const struct addr *source)
+{
+	const struct attempts *as = ctl->attempts;
+	const struct attempt_host *h = host_find(ctl, source);
+	const bool full = as->active >= ctl->config->max_uploads || as->free_count == 0;
+
+	if (!full && (h == NULL || h->count < ctl->config->max_uploads_per_source))
+		return true;
+	attempts_reclaim(ctl, full ? NULL : source);
+	return false;
+}
+
+enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, const struct ask *ask,
+				 struct attempt **out)
+{
+	const struct domain_keys *keys;
+	const struct domain *d = keyring_find(relay_keyring(ctl->relay), ask->field, &keys);
+	enum refuse_reason reason;
+	struct attempt *a;
+	int ret;
+
+	if (d == NULL) /* the key was retired meanwhile */
+		return REFUSE_MEMBERS_ONLY;
+	if (!slot_free(ctl, &ask->key.source))
+		return REFUSE_BUSY;
+	reason = quota_check(ctl, d, ask->length);
+	if (reason != REFUSE_NONE) {
+		ctl->usage[d->slot].refused++;
+		return reason;
+	}
+	a = attempt_alloc(ctl, ask);
+	if (a == NULL)
+		return REFUSE_BUSY;
+	ret = blob_reserve(&ctl->relay->slab, d->id, &ask->id, ask->rule, ask->length, &a->blob);
+	if (ret < 0) {
+		host_leave(a);
+		attempt_memory_free(a);
+		if (ret == -EFBIG)
+			return REFUSE_TOO_LARGE;
+		return attempts_reclaim(ctl, NULL) ? REFUSE_BUSY : REFUSE_STORE_FULL;
+	}
+	a->owner = owner;
+	a->judged = ctl->now_us;
+	a->slot = ctl->attempts->free[--ctl->attempts->free_count];
+	a->job.run = attempt_hash_run;
+	a->job.done = attempt_hashed;
+	a->domain_slot = d->slot;
+	pullwin_init(&a->window, ask->length, a->bits, WINDOW_MAX, ctl->now_us);
+	a->window.pulls.limit = 0; /* until there is memory */
+	a->progress = a->window.progress;
+	slot_open(a, keys);
+	ctl->attempts->active++;
+	TAILQ_INSERT_TAIL(&ctl->attempts->open, a, open_link);
+	ctl->usage[d->slot].uploads++;
+	usage_add(ctl, d->slot, ask->length);
+	attempt_mark(a);
+	*out = a;
+	return REFUSE_NONE;
+}

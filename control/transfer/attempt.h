@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Attempts: one source uploading one blob. An attempt owns the descriptor being
+ * filled, the worker's slot, the pull window and the hash job. How it goes is news for
+ * who began it (upload.h), which is found in a list, so nobody is called from here.
+ */
+#ifndef CONTROL_TRANSFER_ATTEMPT_H
+#define CONTROL_TRANSFER_ATTEMPT_H
+
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "control/transfer/hasher.h"
+#include "control/base/table.h"
+#include "dataplane/ask.h"
+#include "dataplane/message.h"
+#include "dataplane/upload.h"
+#include "wire/pullwin.h"
+
+#define ATTEMPT_PARK_US 120000000u /* without a new chunk: given up, even if nobody waits */
+
+struct control;
+struct waiter;
+
+enum attempt_news {
+	ATTEMPT_QUIET,
+	ATTEMPT_STALLED, /* nothing has come for a while; it goes on, if it is let */
+	ATTEMPT_HASHED,	 /* all chunks are here, and `computed` is their identifier */
+	ATTEMPT_FAILED,	 /* it cannot go on, for `reason` */
+};
+
+/* A source's host, as far as limits tell hosts apart: of IPv6 the /64. */
+struct attempt_host {
+	uint8_t ip[16];
+	uint32_t count;
+	TAILQ_HEAD(, attempt) attempts; /* the one without progress for longest first */
+	UT_hash_handle hh;
+};
+
+struct attempt {
+	struct control *ctl;
+	struct waiter *owner; /* NULL: ended; a worker or hash thread still uses its memory */
+	struct ask ask;	      /* of its source; the address may change */
+	/* the low halves of its stream's number, and of that before it moved; 0: none. Notes
+	 * of either are of its chunks. */
+	uint32_t stream, before;
+	bool moving; /* the slot is closed until no worker uses it any more */
+	uint16_t slot;
+	uint32_t blob;
+	bool committed; /* the blob belongs to the index now */
+	bool hashing;	/* the job is with the hash threads */
+	bool dirty;
+	bool goes;	     /* for lack of progress, to make room */
+	uint32_t contiguous; /* chunks received without a gap */
+	uint32_t hashed;     /* chunks hashed */
+	uint32_t limit;	     /* chunks that have memory */
+	uint16_t domain_slot;
+	struct hash_job job;
+	struct ident_state *hash;
+	uint32_t hash_to; /* chunks that the job hashes up to */
+	struct pullwin window;
+	uint64_t came;	   /* when the newest chunk did, by the worker's clock; of now_us */
+	uint64_t progress; /* the window's, when its place in the lists was last right */
+	uint8_t *bits;	   /* the window's bitmaps, then the slot's */
+	size_t bits_size;
+	uint64_t judged; /* when its rate was last looked at, and */
+	uint32_t had;	 /* how many chunks there were then */
+	enum attempt_news news;
+	enum refuse_reason reason;
+	struct ident computed;
+	struct attempt_host *host;
+	struct event *timer;
+	TAILQ_ENTRY(attempt) dirty_link;  /* in attempts.dirty */
+	TAILQ_ENTRY(attempt) news_link;	  /* in attempts.news */
+	TAILQ_ENTRY(attempt) open_link;	  /* in attempts.open */
+	TAILQ_ENTRY(attempt) host_link;	  /* in host->attempts */
+	TAILQ_ENTRY(attempt) beside_link; /* the upload's: its attempts */
+};
+
+TAILQ_HEAD(attempt_list, attempt);
+
+struct attempts {
+	uint32_t active;	    /* with an open slot */
+	struct attempt_list open;   /* these, the one without progress for longest first */
+	struct attempt_host *hosts; /* those that have one */
+	struct attempt_list dirty;  /* to be looked at in the next pump */
+	struct attempt_list news;
+	uint16_t free[UPLOAD_SLOTS]; /* stack of closed slots */
+	uint32_t free_count;
+};
+
+void attempts_init(struct control *ctl);
+/* Sends PULLs and hands prefixes to the hash threads, after a batch of notes. */
+void attempts_pump(struct control *ctl);
+/* A worker's note. */
+void attempt_chunk(struct control *ctl, const struct message *note);
+
+/* A limit of the relay's, or of a source's host (else NULL), is reached: the attempt, or
+ * that host's, that has been without progress for longest will go at the next pump, and
+ * its memory a little later. False: there is none that others may go before. */
+bool attempts_reclaim(struct control *ctl, const struct addr *source);
+
+/* Starts pulling from the source of the owner's ask. REFUSE_NONE with *out, or why
+ * not; BUSY: not now. */
+enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, const struct ask *ask,
+				 struct attempt **out);
+/* Its source is at another address now, as `ask` says: pulls from there, and goes on
+ * where it was. Without memory it does not, and will stall. */
+void attempt_move(struct attempt *a, const struct ask *ask);
+/* Closes the slot; memory goes once nobody can touch it any more. */
+void attempt_end(struct attempt *a);
+/* It is looked at in the next pump. */
+void attempt_mark(struct attempt *a);
+/* Bytes a second since it was judged. */
+uint64_t attempt_rate(const struct attempt *a);
+/* Has nothing come for so long that others go first? */
+bool attempt_stalled(const struct attempt *a);
+
+#endif

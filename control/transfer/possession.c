@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+
+#include "control/core.h"
+#include "control/transfer/possession.h"
+
+struct possession_job {
+	struct hash_job job; /* first: a job is this */
+	struct control *ctl;
+	possession_fn *again;
+	struct ask_carried asked;
+	bool right;
+	uint32_t size; /* bytes of chunks */
+	uint8_t chunks[PROOF_CHUNKS * CHUNK_SIZE];
+	LIST_ENTRY(possession_job) link;
+};
+
+static void job_free(struct possession_job *j)
+{
+	LIST_REMOVE(j, link);
+	j->ctl->possession->count--;
+	free(j);
+}
+
+static void proof_run(struct hash_job *job)
+{
+	struct possession_job *j = (struct possession_job *)job;
+
+	j->right = proof_check(&j->asked.cold.proof, &j->asked.ask.id, j->chunks, j->size);
+}
+
+static void proof_done(struct hash_job *job)
+{
+	struct possession_job *j = (struct possession_job *)job;
+
+	control_clock(j->ctl);
+	j->again(j->ctl, &j->asked, j->right ? POSSESSION_PROVEN : POSSESSION_WRONG);
+	job_free(j);
+}
+
+/* Copied, because the blob may go while it is hashed. */
+static void chunks_copy(struct possession_job *j, const struct slab *s, const struct blob *b)
+{
+	uint32_t chunk[PROOF_CHUNKS];
+	uint32_t n = proof_pick(&j->asked.cold.proof.challenge, b->length, chunk);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t len = chunk_length(b->length, chunk[i]);
+
+		memcpy(j->chunks + j->size, blob_chunk(s, b, chunk[i]), len);
+		j->size += len;
+	}
+}
+
+bool possession_verify(struct control *ctl, const struct ask_carried *c, const struct blob *b,
+		       possession_fn *again)
+{
+	struct possession_job *j;
+
+	if (ctl->possession->count >= POSSESSION_JOBS || (j = malloc(sizeof(*j))) == NULL)
+		return false;
+	j->job.run = proof_run;
+	j->job.done = proof_done;
+	j->ctl = ctl;
+	j->again = again;
+	j->asked = *c;
+	j->right = false;
+	j->size = 0;
+	chunks_copy(j, &ctl->relay->slab, b);
+	LIST_INSERT_HEAD(&ctl->possession->jobs, j, link);
+	ctl->possession->count++;
+	hasher_submit(ctl->hasher, &j->job);
+	return true;
+}
+
+void possession_fini(struct control *ctl)
+{
+	while (!LIST_EMPTY(&ctl->possession->jobs))
+		job_free(LIST_FIRST(&ctl->possession->jobs));
+}

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "control/core.h"
+#include "control/net/route.h"
+#include "control/transfer/upload.h"
+
+#define LIVELY_US 3000000u /* a source repeats its SEND every second */
+#define JUDGE_US 2000000u  /* a rate is of so long a time */
+#define BESIDE_US 5000000u /* an upload that needs no longer is not worth a second one */
+#define RATE_LEAST 10000u  /* bytes a second, while another source waits */
+
+void uploads_init(struct control *ctl)
+{
+	TAILQ_INIT(&ctl->uploads->news);
+}
+
+/* ---- who waits ---- */
+
+static void waiter_tell(struct control *ctl, struct waiter *w, enum waiter_news news)
+{
+	if (w->news == WAITER_QUIET)
+		TAILQ_INSERT_TAIL(&ctl->uploads->news, w, news_link);
+	w->news = news;
+}
+
+/* Out of the upload, for good or until it joins again. */
+static void waiter_out(struct upload *u, struct waiter *w, enum waiter_news news)
+{
+	TAILQ_REMOVE(&u->waiters, w, link);
+	w->upload = NULL;
+	if (news != WAITER_QUIET)
+		waiter_tell(u->ctl, w, news);
+}
+
+static void waiter_fail(struct upload *u, struct waiter *w, enum refuse_reason reason)
+{
+	u->ctl->counters.upload_failures += reason != REFUSE_BUSY;
+	w->reason = reason;
+	waiter_out(u, w, WAITER_FAILED);
+}
+
+enum status_code upload_stands(const struct waiter *w, uint64_t *bytes)
+{
+	const struct attempt *a = w->attempt;
+
+	*bytes = 0;
+	if (a == NULL)
+		return STATUS_WAITING;
+	if (pullwin_complete(&a->window))
+		return STATUS_WORKING;
+	*bytes = (uint64_t)a->window.pulls.have * CHUNK_SIZE;
+	return STATUS_UPLOAD;
+}
+
+/* ---- attempts of one upload ---- */
+
+static enum refuse_reason upload_start(struct upload *u, struct waiter *w)
+{
+	struct attempt *a;
+	enum refuse_reason reason = attempt_start(u->ctl, w, w->ask, &a);
+
+	if (reason != REFUSE_NONE)
+		return reason;
+	w->attempt = a;
+	TAILQ_INSERT_TAIL(&u->attempts, a, beside_link);
+	u->attempt_count++;
+	waiter_tell(u->ctl, w, WAITER_CHANGED);
+	return REFUSE_NONE;
+}
+
+static void upload_end(struct upload *u, struct attempt *a)
+{
+	TAILQ_REMOVE(&u->attempts, a, beside_link);
+	u->attempt_count--;
+	a->owner->attempt = NULL;
+	attempt_end(a);
+}
+
+static void upload_free(struct upload *u)
+{
+	HASH_DEL(u->ctl->uploads->by_key, u);
+	free(u);
+}
+
+/* Does a source on this host upload it already, and move? */
+static bool upload_by(const struct upload *u, const struct addr *host)
+{
+	const struct attempt *a;
+
+	TAILQ_FOREACH (a, &u->attempts, beside_link)
+		if (!attempt_stalled(a) && addr_same_host(&a->ask.key.source, host))
+			return true;
+	return false;
+}
+
+/* The first that waits and whose source was heard of lately: one that lives
+ * repeats its SEND, and the dead would cost a stall each. */
+static struct waiter *upload_elect(const struct upload *u)
+{
+	struct waiter *w;
+
+	TAILQ_FOREACH (w, &u->waiters, link)
+		if (w->attempt == NULL && u->ctl->now_us - w->heard < LIVELY_US &&
+		    !upload_by(u, &w->ask->key.source))
+			return w;
+	return NULL;
+}
+
+/* Lets the first that can upload do so, if nobody does; without one the upload ends,
+ * and is freed. */
+static void upload_next(struct upload *u)
+{
+	while (u->attempt_count == 0 && !TAILQ_EMPTY(&u->waiters)) {
+		struct waiter *w = upload_elect(u);
+		enum refuse_reason reason;
+
+		if (w == NULL)
+			w = TAILQ_FIRST(&u->waiters);
+		reason = upload_start(u, w);
+		if (reason != REFUSE_NONE)
+			waiter_fail(u, w, reason);
+	}
+	if (TAILQ_EMPTY(&u->waiters))
+		upload_free(u);
+}
+
+/* Slowness is no verdict: its source waits from now on, behind all others. */
+static void upload_demote(struct upload *u, struct attempt *a)
+{
+	struct waiter *w = a->owner;
+
+	upload_end(u, a);
+	TAILQ_REMOVE(&u->waiters, w, link);
+	TAILQ_INSERT_TAIL(&u->waiters, w, link);
+	waiter_tell(u->ctl, w, WAITER_CHANGED);
+	upload_next(u);
+}
+
+/* Nor is silence: its source may begin anew. */
+static void upload_put_off(struct upload *u, struct attempt *a)
+{
+	struct waiter *w = a->owner;
+
+	upload_end(u, a);
+	u->ctl->counters.uploads_put_off++;
+	waiter_out(u, w, WAITER_PUT_OFF);
+	upload_next(u);
+}
+
+/* Others go first; without any, for a while, nobody minds. */
+static void upload_stalled(struct upload *u, struct attempt *a)
+{
+	if (!attempt_stalled(a))
+		return; /* it has come on meanwhile */
+	if (a->goes)
+		upload_put_off(u, a);
+	else if (upload_elect(u) != NULL)
+		upload_demote(u, a);
+	else if (u->ctl->now_us - a->window.progress >= ATTEMPT_PARK_US)
+		upload_put_off(u, a);
+}
+
+static void upload_failed(struct upload *u, struct attempt *a, enum refuse_reason reason)
+{
+	struct waiter *w = a->owner;
+
+	upload_end(u, a);
+	waiter_fail(u, w, reason);
+	upload_next(u);
+}
+
+/* READY and in the index, or there already: what others sent meanwhile serves
+ * as well. NULL with the reason if neither. */
+static const struct blob *upload_commit(struct attempt *a, enum refuse_reason *reason)
+{
+	const struct ask *ask = &a->ask;
+	struct relay *r = a->ctl->relay;
+	struct index_key pad, key;
+	int ret;
+
+	index_pad(r->index, ask_domain(ask), ask->rule, &pad);
+	key = index_key_make(&pad, &ask->id);
+	blob_commit(&r->slab, a->blob);
+	ret = index_insert(r->index, &key, a->blob);
+	a->committed = ret == 0;
+	*reason = ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL;
+	return ret == 0 || ret == -EEXIST ? control_blob(a->ctl, &pad, ask) : NULL;
+}
+
+static void upload_hashed(struct upload *u, struct attempt *a)
+{
+	struct waiter *bringer = a->owner, *w;
+	enum refuse_reason reason;
+	const struct blob *b;
+
+	if (!ident_equal(&a->computed, &u->key.id)) {
+		upload_failed(u, a, REFUSE_WRONG_IDENTIFIER);
+		return;
+	}
+	b = upload_commit(a, &reason);
+	if (b == NULL) {
+		upload_failed(u, a, reason);
+		return;
+	}
+	while ((a = TAILQ_FIRST(&u->attempts)) != NULL)
+		upload_end(u, a);
+	u->ctl->counters.uploads++;
+	while ((w = TAILQ_FIRST(&u->waiters)) != NULL) {
+		w->blob = b;
+		w->brought = w == bringer;
+		waiter_out(u, w, WAITER_STORED);
+	}
+	upload_free(u);
+}
+
+void uploads_pump(struct control *ctl)
+{
+	struct attempt *a;
+
+	while ((a = TAILQ_FIRST(&ctl->attempts->news)) != NULL) {
+		const enum attempt_news news = a->news;
+		struct upload *u = a->owner->upload;
+
+		TAILQ_REMOVE(&ctl->attempts->news, a, news_link);
+		a->news = ATTEMPT_QUIET;
+		if (news == ATTEMPT_HASHED)
+			upload_hashed(u, a);
+		else if (news == ATTEMPT_FAILED)
+			upload_failed(u, a, a->reason);
+		else
+			upload_stalled(u, a);
+	}
+}
+
+/* ---- slow sources ---- */
+
+/* The attempt that has been without progress for longest, or NULL. */
+static struct attempt *stalled_of(const struct upload *u)
+{
+	struct attempt *a, *found = NULL;
+
+	TAILQ_FOREACH (a, &u->attempts, beside_link)
+		if (attempt_stalled(a) &&
+		    (found == NULL || a->window.progress < found->window.progress))
+			found = a;
+	return found;
+}
+
+/* What its slowest and its fastest attempt do. False: it is too early to say, or
+ * all of the blob is here. */
+static bool upload_judge(const struct upload *u, struct attempt **slowest, uint64_t *least,
+			 uint64_t *left_us)
+{
+	struct attempt *a;
+
+	*left_us = UINT64_MAX;
+	*least = UINT64_MAX;
+	TAILQ_FOREACH (a, &u->attempts, beside_link) {
+		uint64_t rate, left;
+
+		if (pullwin_complete(&a->window) || u->ctl->now_us - a->judged < JUDGE_US)
+			return false;
+		rate = attempt_rate(a);
+		left = (uint64_t)(a->window.pulls.chunks - a->window.pulls.have) * CHUNK_SIZE;
+		if (rate > 0)
+			*left_us = RTE_MIN(*left_us, left * 1000000 / rate);
+		if (rate < *least) {
+			*least = rate;
+			*slowest = a;
+		}
+	}
+	return true;
+}
+
+/* Rates count from here. */
+static void upload_mark(struct upload *u)
+{
+	struct attempt *a;
+
+	TAILQ_FOREACH (a, &u->attempts, beside_link) {
+		a->judged = u->ctl->now_us;
+		a->had = a->window.pulls.have;
+	}
+}
+
+/* Who sends an identifier first must not be able to keep all others from sending
+ * it: a source that waits uploads beside those that would take long, and the
+ * slowest goes when there are too many, or when it hardly moves. */
+static void upload_review(struct upload *u)
+{
+	struct waiter *waiter = upload_elect(u);
+	struct attempt *slowest = NULL, *stalled = stalled_of(u);
+	bool full = u->attempt_count == UPLOAD_BESIDE;
+	uint64_t least, left_us;
+
+	if (waiter == NULL) {
+		upload_mark(u);
+		return;
+	}
+	if (stalled != NULL) {
+		upload_demote(u, stalled);
+		return;
+	}
+	if (!upload_judge(u, &slowest, &least, &left_us))
+		return;
+	upload_mark(u);
+	if (left_us <= BESIDE_US)
+		return;
+	/* at a limit of the relay's it goes on waiting */
+	if (!full)
+		upload_start(u, waiter);
+	/* makes room for it at the next review */
+	if (full || least < RATE_LEAST)
+		upload_demote(u, slowest);
+}
+
+void uploads_review(struct control *ctl)
+{
+	struct upload *u, *next;
+
+	HASH_ITER(hh, ctl->uploads->by_key, u, next)
+	upload_review(u);
+}
+
+/* ---- waiting ---- */
+
+static struct upload *upload_create(struct control *ctl, const struct upload_key *key)
+{
+	struct upload *u = calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return NULL;
+	u->key = *key;
+	u->ctl = ctl;
+	TAILQ_INIT(&u->waiters);
+	TAILQ_INIT(&u->attempts);
+	HASH_ADD(hh, ctl->uploads->by_key, key, sizeof(u->key), u);
+	return u;
+}
+
+void upload_join(struct control *ctl, struct waiter *w)
+{
+	const struct ask *ask = w->ask;
+	struct upload_key key = {
+		.id = ask->id,
+		.length = ask->length,
+		.rule = ask->rule,
+		.domain = ask_domain(ask),
+	};
+	struct upload *u;
+
+	/* data that could never be sent on is not asked for */
+	if (ctl->router != NULL && !router_reaches(ctl->router, &ask->target)) {
+		w->reason = REFUSE_TARGET_UNREACHABLE;
+		waiter_tell(ctl, w, WAITER_FAILED);
+		return;
+	}
+	if (relay_hides(ctl->relay, ask->length))
+		key.owner = ask->key; /* that somebody uploads the same is not to be seen */
+	HASH_FIND(hh, ctl->uploads->by_key, &key, sizeof(key), u);
+	if (u == NULL)
+		u = upload_create(ctl, &key);
+	if (u == NULL) {
+		w->reason = REFUSE_BUSY;
+		waiter_tell(ctl, w, WAITER_FAILED);
+		return;
+	}
+	w->upload = u;
+	TAILQ_INSERT_TAIL(&u->waiters, w, link);
+	waiter_tell(ctl, w, WAITER_CHANGED);
+	upload_next(u);
+}
+
+void upload_leave(struct control *ctl, struct waiter *w)
+{
+	struct upload *u = w->upload;
+
+	if (u != NULL) {
+		if (w->attempt != NULL) {
+			upload_end(u, w->attempt);
+			ctl->counters.uploads_put_off++;
+		}
+		waiter_out(u, w, WAITER_QUIET);
+		upload_next(u);
+	}
+	if (w->news != WAITER_QUIET)
+		TAILQ_REMOVE(&ctl->uploads->news, w, news_link);
+	w->news = WAITER_QUIET;
+}
+
+void upload_move(struct waiter *w)
+{
+	if (w->attempt != NULL)
+		attempt_move(w->attempt, w->ask);
+}
+
+void uploads_fini(struct control *ctl)
+{
+	struct upload *u, *next;
+
+	HASH_ITER(hh, ctl->uploads->by_key, u, next)
+	{
+		struct attempt *a;
+		struct waiter *w;
+
+		while ((a = TAILQ_FIRST(&u->attempts)) != NULL) {
+			a->hashing = false; /* the hash threads are gone */
+			upload_end(u, a);
+		}
+		while ((w = TAILQ_FIRST(&u->waiters)) != NULL)
+			waiter_out(u, w, WAITER_QUIET);
+		upload_free(u);
+	}
+}

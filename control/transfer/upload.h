@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Uploads: a blob that nobody has comes from the first source that asked for
+ * it, the others wait. If that source fails, the next one starts afresh. If it is
+ * slow, for whatever reason, another one uploads beside it, and the first to bring
+ * all of it serves everybody. Bytes of two sources never mix.
+ *
+ * Who waits is told by news, which stand in a list until it looks: nobody is called
+ * from here.
+ */
+#ifndef CONTROL_TRANSFER_UPLOAD_H
+#define CONTROL_TRANSFER_UPLOAD_H
+
+#include "control/transfer/attempt.h"
+
+struct blob;
+
+enum waiter_news {
+	WAITER_QUIET,
+	WAITER_CHANGED, /* upload_stands() says something else now */
+	/* It is out: */
+	WAITER_PUT_OFF, /* it may begin anew: its upload lacked progress */
+	WAITER_FAILED,	/* for `reason` */
+	WAITER_STORED,	/* the blob is here */
+};
+
+/* One who waits for a blob, or uploads it. */
+struct waiter {
+	const struct ask *ask;
+	uint64_t heard;		 /* when its source last was, monotonic microseconds */
+	struct upload *upload;	 /* NULL: it does not wait */
+	struct attempt *attempt; /* its source uploads; NULL: others do */
+	enum waiter_news news;
+	enum refuse_reason reason;
+	const struct blob *blob;       /* WAITER_STORED */
+	bool brought;		       /* that blob: its source was the one who uploaded it */
+	TAILQ_ENTRY(waiter) link;      /* in upload->waiters */
+	TAILQ_ENTRY(waiter) news_link; /* in uploads.news */
+};
+
+TAILQ_HEAD(waiter_list, waiter);
+
+struct upload_key {
+	struct ident id;
+	uint64_t length;
+	uint32_t rule;
+	uint32_t domain;
+	struct ask_key owner; /* zero: anybody may wait for it */
+};
+
+struct upload {
+	struct upload_key key;
+	struct control *ctl;
+	struct waiter_list waiters;   /* never empty; one at least has an attempt */
+	struct attempt_list attempts; /* at most UPLOAD_BESIDE */
+	uint32_t attempt_count;
+	UT_hash_handle hh;
+};
+
+#define UPLOAD_BESIDE 4 /* uploads of one blob beside each other */
+
+struct uploads {
+	struct upload *by_key;
+	struct waiter_list news;
+};
+
+void uploads_init(struct control *ctl);
+/* Hash threads and workers have stopped. No waiter waits after this. */
+void uploads_fini(struct control *ctl);
+/* Acts on the news of attempts. */
+void uploads_pump(struct control *ctl);
+/* Each second: lets others upload beside sources that are slow. */
+void uploads_review(struct control *ctl);
+
+/* Waits for, or starts, the upload of the blob that w->ask wants. */
+void upload_join(struct control *ctl, struct waiter *w);
+/* Waits no more, whatever for; forgets its news. Another one takes over if nobody else
+ * uploads. */
+void upload_leave(struct control *ctl, struct waiter *w);
+/* Its source is at another address now. */
+void upload_move(struct waiter *w);
+/* What its source is to be told; *bytes: of the blob that it has brought. */
+enum status_code upload_stands(const struct waiter *w, uint64_t *bytes);
+
+#endif
