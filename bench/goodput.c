@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/oncewire.h"
+#include "client/lib/oncewire.h"
 
 static volatile sig_atomic_t stopped;
 

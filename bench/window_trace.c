@@ -7,8 +7,8 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "client/clock.h"
-#include "client/receiver.h"
+#include "client/lib/clock.h"
+#include "client/lib/receiver.h"
 
 #define EVERY (20 * MILLISECOND)
 

@@ -34,7 +34,7 @@
 #define TRANSFER_SIZE 16
 #define DEADLINE_MAX 3600  /* seconds a transfer may take, at most */
 #define SEND_MIN 432	   /* a SEND is padded to this plus its META and SEALED_KEY extensions */
-#define SEALED_KEY_SIZE 80 /* a content key sealed to the target (client/seal.h) */
+#define SEALED_KEY_SIZE 80 /* a content key sealed to the target (client/lib/seal.h) */
 
 enum verb {
 	VERB_HELLO = 1,

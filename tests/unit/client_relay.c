@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "client/clock.h"
+#include "client/lib/clock.h"
 #include "client_relay.h"
 
 static uint64_t unix_now(void)

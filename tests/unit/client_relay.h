@@ -5,7 +5,7 @@
 #ifndef TESTS_CLIENT_RELAY_H
 #define TESTS_CLIENT_RELAY_H
 
-#include "client/udp.h"
+#include "client/lib/udp.h"
 #include "wire/pullwin.h"
 
 struct relay {

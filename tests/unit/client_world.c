@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/clock.h"
+#include "client/lib/clock.h"
 #include "client_world.h"
 
 static void file_note(void *ctx, const struct ow_file *f)

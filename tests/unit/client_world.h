@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "client/oncewire.h"
+#include "client/lib/oncewire.h"
 #include "client_relay.h"
 
 #define MEGABYTES_3 3000001 /* many chunks, the last one short */

@@ -14,9 +14,9 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "client/config.h"
-#include "client/icons.h"
-#include "client/progress.h"
+#include "client/cli/config.h"
+#include "client/cli/icons.h"
+#include "client/cli/progress.h"
 
 /* ---- configuration ---- */
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/clock.h"
+#include "client/lib/clock.h"
 #include "client_world.h"
 #include "wire/keyfile.h"
 

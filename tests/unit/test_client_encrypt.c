@@ -10,7 +10,7 @@
 
 #include <sodium.h>
 
-#include "client/sender.h"
+#include "client/lib/sender.h"
 #include "wire/keyfile.h"
 
 static struct identity ours, stranger;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "client/clock.h"
-#include "client/receiver.h"
+#include "client/lib/clock.h"
+#include "client/lib/receiver.h"
 #include "client_world.h"
 
 /* One transfer through a relay that loses `loss` frames in a thousand. */

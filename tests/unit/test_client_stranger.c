@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "client/clock.h"
-#include "client/oncewire.h"
-#include "client/udp.h"
+#include "client/lib/clock.h"
+#include "client/lib/oncewire.h"
+#include "client/lib/udp.h"
 #include "client_relay.h"
 #include "unit_clock.h"
 #include "unit_net.h"

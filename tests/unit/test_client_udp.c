@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "client/clock.h"
-#include "client/udp.h"
+#include "client/lib/clock.h"
+#include "client/lib/udp.h"
 
 #define BURST 32
 

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "client/clock.h"
-#include "client/receiver.h"
-#include "client/sender.h"
+#include "client/lib/clock.h"
+#include "client/lib/receiver.h"
+#include "client/lib/sender.h"
 
 static int readable(int fd, int milliseconds)
 {

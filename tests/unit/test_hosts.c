@@ -11,7 +11,7 @@
 
 #include <net/if.h>
 
-#include "client/hosts.h"
+#include "client/lib/hosts.h"
 
 static void test_texts(void **state)
 {

@@ -15,7 +15,7 @@
 
 #include <sodium.h>
 
-#include "client/keygen.h"
+#include "client/cli/keygen.h"
 
 static char path[64];
 

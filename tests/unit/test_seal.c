@@ -17,8 +17,8 @@
 
 #include <sodium.h>
 
-#include "client/blob.h"
-#include "client/decryption.h"
+#include "client/lib/input.h"
+#include "client/lib/decryption.h"
 #include "seal_vectors.h"
 #include "wire/keyfile.h"
 
@@ -53,7 +53,7 @@ static void shared_key(const uint8_t *secret, size_t size, uint8_t key[CONTENT_K
 }
 
 /* Reads all of the blob, as for its identifier. The caller frees it. */
-static uint8_t *read_through(struct blob *b)
+static uint8_t *read_through(struct input *b)
 {
 	uint8_t *all = malloc(b->length);
 	const uint8_t *piece;
@@ -61,8 +61,8 @@ static uint8_t *read_through(struct blob *b)
 	size_t len;
 
 	for (offset = 0; offset < b->length; offset += len) {
-		len = b->length - offset < BLOB_PIECE ? b->length - offset : BLOB_PIECE;
-		piece = blob_read(b, offset, len);
+		len = b->length - offset < INPUT_PIECE ? b->length - offset : INPUT_PIECE;
+		piece = input_read(b, offset, len);
 		assert_non_null(piece);
 		memcpy(all + offset, piece, len);
 	}
@@ -72,14 +72,14 @@ static uint8_t *read_through(struct blob *b)
 /* The ciphertext of the first `size` bytes of the file. The caller frees it. */
 static uint8_t *sealed_make(const uint8_t *key, size_t size, size_t *sealed_size)
 {
-	struct blob b;
+	struct input b;
 	uint8_t *all;
 
-	assert_int_equal(blob_open_memory(&b, file, size), 0);
-	assert_int_equal(blob_encrypt(&b, key, NULL), 0);
+	assert_int_equal(input_open_memory(&b, file, size), 0);
+	assert_int_equal(input_encrypt(&b, key, NULL), 0);
 	*sealed_size = b.length;
 	all = read_through(&b);
-	blob_close(&b);
+	input_close(&b);
 	return all;
 }
 
@@ -129,7 +129,7 @@ static void test_lengths(void **state)
 		CONTENT_HEADER + SEGMENT_SEALED + 1,	       /* part of a tag */
 		CONTENT_HEADER + SEGMENT_SEALED + SEGMENT_TAG, /* a tag, and nothing under it */
 	};
-	struct blob b = {.file_length = BLOB_MAX_LENGTH};
+	struct input b = {.file_length = BLOB_MAX_LENGTH};
 	const uint8_t key[CONTENT_KEY_SIZE] = {1};
 	uint64_t length, found;
 	size_t i;
@@ -146,9 +146,9 @@ static void test_lengths(void **state)
 		 (BLOB_MAX_LENGTH / SEGMENT_SEALED + 1) * SEGMENT_TAG;
 	assert_true(content_sealed_length(length) <= BLOB_MAX_LENGTH);
 	assert_int_equal(content_sealed_length(length), BLOB_MAX_LENGTH);
-	assert_int_equal(blob_encrypt(&b, key, NULL), -EFBIG);
+	assert_int_equal(input_encrypt(&b, key, NULL), -EFBIG);
 	b.file_length = length + 1;
-	assert_int_equal(blob_encrypt(&b, key, NULL), -EFBIG);
+	assert_int_equal(input_encrypt(&b, key, NULL), -EFBIG);
 }
 
 /* Decrypts as a target does. Returns what decryption returned in the end; the
@@ -280,7 +280,7 @@ static void test_meta(void **state)
 }
 
 /* Any part, in any order, from a file and from memory, is part of the whole. */
-static void ranges_check(struct blob *b)
+static void ranges_check(struct input *b)
 {
 	uint64_t offset, random = 1;
 	uint8_t *all = read_through(b);
@@ -293,7 +293,7 @@ static void ranges_check(struct blob *b)
 		len = i % 3 == 0 ? 1152 : (random >> 40) % (2 * SEGMENT_SIZE) + 1;
 		if (len > b->length - offset)
 			len = b->length - offset;
-		piece = blob_read(b, offset, len);
+		piece = input_read(b, offset, len);
 		assert_non_null(piece);
 		assert_memory_equal(piece, all + offset, len);
 	}
@@ -304,24 +304,24 @@ static void test_ranges(void **state)
 {
 	const uint8_t key[CONTENT_KEY_SIZE] = {11};
 	struct ident digest;
-	struct blob b;
+	struct input b;
 	char path[] = "/var/tmp/oncewire-test-XXXXXX";
 	int fd = mkstemp(path), copies;
 
 	(void)state;
 	digest_of(file, FILE_SIZE, &digest);
-	assert_int_equal(blob_open_memory(&b, file, FILE_SIZE), 0);
-	assert_int_equal(blob_encrypt(&b, key, &digest), 0);
+	assert_int_equal(input_open_memory(&b, file, FILE_SIZE), 0);
+	assert_int_equal(input_encrypt(&b, key, &digest), 0);
 	ranges_check(&b);
-	blob_close(&b);
+	input_close(&b);
 	for (copies = 0; copies < 12; copies++) /* more than the window: 2.3 MiB */
 		assert_int_equal(write(fd, file, FILE_SIZE), FILE_SIZE);
-	assert_int_equal(blob_open_fd(&b, fd), 0);
-	assert_int_equal(blob_encrypt(&b, key, NULL), 0);
-	assert_null(blob_read(&b, b.length / 2, 10)); /* not read through yet */
+	assert_int_equal(input_open_fd(&b, fd), 0);
+	assert_int_equal(input_encrypt(&b, key, NULL), 0);
+	assert_null(input_read(&b, b.length / 2, 10)); /* not read through yet */
 	ranges_check(&b);
-	assert_false(blob_changed(&b));
-	blob_close(&b);
+	assert_false(input_changed(&b));
+	input_close(&b);
 	close(fd);
 	unlink(path);
 }
@@ -354,28 +354,28 @@ static void test_changed(void **state)
 	const size_t size = 20 * SEGMENT_SIZE; /* more than is kept encrypted */
 	uint8_t *data = calloc(1, size);
 	struct ident digest;
-	struct blob b;
+	struct input b;
 
 	(void)state;
 	digest_of(data, size, &digest);
 	/* after it was read through */
-	assert_int_equal(blob_open_memory(&b, data, size), 0);
-	assert_int_equal(blob_encrypt(&b, key, &digest), 0);
+	assert_int_equal(input_open_memory(&b, data, size), 0);
+	assert_int_equal(input_encrypt(&b, key, &digest), 0);
 	free(read_through(&b));
 	data[5] ^= 1;
-	assert_null(blob_read(&b, 0, 1152));
+	assert_null(input_read(&b, 0, 1152));
 	assert_int_equal(errno, EIO);
-	assert_true(blob_changed(&b));
-	assert_null(blob_read(&b, b.length - 10, 10));
-	blob_close(&b);
+	assert_true(input_changed(&b));
+	assert_null(input_read(&b, b.length - 10, 10));
+	input_close(&b);
 	/* between the digest that gave the key and the first reading */
-	assert_int_equal(blob_open_memory(&b, data, size), 0);
-	assert_int_equal(blob_encrypt(&b, key, &digest), 0);
-	assert_non_null(blob_read(&b, 0, BLOB_PIECE));
-	assert_false(blob_changed(&b));
-	assert_null(blob_read(&b, BLOB_PIECE, b.length - BLOB_PIECE));
-	assert_true(blob_changed(&b));
-	blob_close(&b);
+	assert_int_equal(input_open_memory(&b, data, size), 0);
+	assert_int_equal(input_encrypt(&b, key, &digest), 0);
+	assert_non_null(input_read(&b, 0, INPUT_PIECE));
+	assert_false(input_changed(&b));
+	assert_null(input_read(&b, INPUT_PIECE, b.length - INPUT_PIECE));
+	assert_true(input_changed(&b));
+	input_close(&b);
 	free(data);
 }
 

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * oncewire: the terminals' command.
+ */
+#include <locale.h>
+#include <string.h>
+
+#include "client/cli/command.h"
+
+const struct command commands[] = {
+	{"send", cmd_send,
+	 "FILE --to ADDR[:PORT] [--via private|central] [--private ADDR[:PORT]]\n"
+	 "                     [--central ADDR[:PORT]] [--domain-key FILE] [--rule sha256|xxh3]\n"
+	 "                     [--encrypt shared|random --recipient PUBKEY [--content-key FILE]]\n"
+	 "                     [--timeout S] [--limit S] [--json]",
+	 "Sends FILE to the target and ends when the target confirmed the verified file.\n\n"
+	 "  --to ADDR[:PORT]        the target (port 4871)\n"
+	 "  --via private|central   the relay to use; asked for on a terminal if absent\n"
+	 "  --private ADDR[:PORT]   the private relay (port 4870; default: configuration)\n"
+	 "  --central ADDR[:PORT]   the central relay (port 4870; default: configuration)\n"
+	 "  --domain-key FILE       the key of the domain to send as a member of\n"
+	 "  --rule sha256|xxh3      how the identifier is computed (default: sha256)\n"
+	 "  --encrypt shared|random relays see a ciphertext only: one that members of the domain\n"
+	 "                          share, so that it is uploaded once, or a new one each time\n"
+	 "  --recipient PUBKEY      the public key of the target's identity: who may read it\n"
+	 "  --content-key FILE      shared: the domain's secret, from `oncewire keygen content`\n"
+	 "  --timeout S             give up after S seconds without progress (default: 120)\n"
+	 "  --limit S               give up after S seconds in any case (default: never)\n"
+	 "  --json                  print one object: id, bytes, outcome, uploaded_bytes,\n"
+	 "                          delivered, seconds\n"},
+	{"recv", cmd_recv,
+	 "--out DIR [--listen ADDR:PORT] [--relay ADDR[:PORT] ...] [--domain-key FILE]\n"
+	 "                     [--identity FILE] [--private-files] [--count N] [--timeout S]\n"
+	 "                     [--json]",
+	 "Receives files into DIR. A file appears under its name once it is verified.\n\n"
+	 "  --out DIR               where files go, made if it is not there; nothing there is\n"
+	 "                          ever overwritten\n"
+	 "  --listen ADDR:PORT      local address (default: all addresses, port 4871)\n"
+	 "  --relay ADDR[:PORT]     keep a lease with this relay (port 4870); may be repeated\n"
+	 "  --domain-key FILE       the key of the domain whose member the lease is for\n"
+	 "  --identity FILE         decrypt what is encrypted for this secret key\n"
+	 "  --private-files         keep files from other users of this host (mode 0600)\n"
+	 "  --count N               end after N files\n"
+	 "  --timeout S             end after S seconds; fewer than N files is a failure\n"
+	 "  --json                  print one object a file: id, bytes, path, relay, verified,\n"
+	 "                          encrypted\n"},
+	{"id", cmd_id, "FILE [--rule sha256|xxh3]",
+	 "Prints the identifier of FILE.\n\n"
+	 "  --rule sha256|xxh3      how it is computed (default: sha256)\n"},
+	{"keygen", cmd_keygen,
+	 "master|domain|pair|content|identity FILE [--id N]\n"
+	 "                     [--rotate|--retire] [--show] [--json]",
+	 "Makes a key file of mode 0600, or a new generation in one, and says what to do\n"
+	 "with it. No file is overwritten but by --rotate and --retire.\n\n"
+	 "  master                  a relay group's master key\n"
+	 "  domain, pair            the keys of a domain, of two relays that work together\n"
+	 "  content                 a domain's secret for `send --encrypt shared`\n"
+	 "  identity                a target's secret key for encrypted files; prints the\n"
+	 "                          public key, which senders need\n"
+	 "  --id N                  domain, pair: the number (default: a random one)\n"
+	 "  --rotate                domain, pair: a new generation; the last one stays valid\n"
+	 "  --retire                domain, pair: drop all generations but the newest\n"
+	 "  --show                  identity: print the public key of an existing file\n"
+	 "  --json                  print one object: kind, path and what belongs to the kind\n"},
+	{"status", cmd_status, "[--socket PATH] [--json]",
+	 "Prints the health and the counters of the relay on this host. Ends with 6 if it has\n"
+	 "problems, which are also said on standard error.\n\n"
+	 "  --socket PATH           its admin socket (default: $ONCEWIRE_ADMIN, else the\n"
+	 "                          configuration's `admin`, else the only socket in\n"
+	 "                          /run/oncewire)\n"
+	 "  --json                  print the relay's answer as one line\n"},
+	{NULL, NULL, NULL, NULL},
+};
+
+static void help_print(FILE *to)
+{
+	const struct command *c;
+
+	fputs("usage: oncewire COMMAND ...\n\n", to);
+	for (c = commands; c->name != NULL; c++)
+		fprintf(to, "       oncewire %s %s\n", c->name, c->grammar);
+	fputs("       oncewire --version\n"
+	      "       oncewire [COMMAND] --help\n\n"
+	      "Exit status: 0 done, 1 failed, 2 usage, 3 relay unreachable, 4 target did not\n"
+	      "confirm, 5 refused, 6 the relay has problems (status).\n",
+	      to);
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *c;
+	char name[64];
+	int status;
+
+	setlocale(LC_CTYPE, "");
+	if (argc < 2) {
+		help_print(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("oncewire %s\n", ow_version());
+		return EXIT_DONE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		help_print(stdout);
+		return EXIT_DONE;
+	}
+	for (c = commands; c->name != NULL; c++) {
+		if (strcmp(argv[1], c->name) != 0)
+			continue;
+		snprintf(name, sizeof(name), "oncewire %s", c->name);
+		argv[1] = name;
+		status = c->run(argc - 1, argv + 1);
+		status = output_end(argv + 1, status);
+		interrupt_pass_on();
+		return status;
+	}
+	fprintf(stderr, "oncewire: no command \"%s\"\nTry 'oncewire --help'.\n", argv[1]);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <sodium.h>
+
+#include "client/lib/clock.h"
+#include "client/lib/receiver.h"
+
+#define FRAME_MEMORY 2304	      /* what a full frame costs in the receive buffer */
+#define WINDOW_LEAST 4		      /* chunks */
+#define NOTES_ABOVE (1 * MILLISECOND) /* of round trip */
+#define REPORT_EVERY (250 * MILLISECOND)
+#define ASK_EVERY (1 * SECOND)
+#define ERROR_WAIT (10 * MILLISECOND) /* before pulling again; doubles */
+#define ERROR_WAIT_DOUBLINGS 7
+#define ERRORS_MOST 16 /* in a row: then the next OFFER is waited for */
+
+/* All deliveries share one receive buffer. */
+static uint32_t window_cap(const struct ow_receiver *r)
+{
+	uint32_t cap = r->udp.receive_bytes / FRAME_MEMORY * r->usable / USABLE_ALL;
+
+	if (r->active_count > 0)
+		cap /= r->active_count;
+	return cap < WINDOW_LEAST ? WINDOW_LEAST : cap;
+}
+
+void windows_share(struct ow_receiver *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < DELIVERIES_MAX; i++)
+		if (r->active[i] != NULL && r->active[i]->window != NULL)
+			r->active[i]->window->cap = window_cap(r);
+}
+
+static void window_free(struct delivery *d)
+{
+	free(d->window);
+	d->window = NULL;
+	if (d->bits_size > 0)
+		munmap(d->bits, d->bits_size);
+	d->bits_size = 0;
+}
+
+/* An OFFER's length costs its sender nothing, so bitmaps for it must cost us
+ * nothing: untouched pages become memory as chunks arrive. */
+static int window_alloc(struct delivery *d)
+{
+	size_t size = pullwin_memory(d->length);
+
+	d->window = malloc(sizeof(*d->window));
+	if (d->window == NULL)
+		return -ENOMEM;
+	if (size == 0)
+		return 0;
+	d->bits = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (d->bits == MAP_FAILED) {
+		window_free(d);
+		return -ENOMEM;
+	}
+	d->bits_size = size;
+	return 0;
+}
+
+int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	uint64_t random;
+
+	window_free(d);
+	if (window_alloc(d) < 0)
+		return -ENOMEM;
+	pullwin_init(d->window, d->length, d->bits, window_cap(r), now);
+	windows_share(r);
+	randombytes_buf(&random, sizeof(random));
+	d->stream = (random & ~(uint64_t)(DELIVERIES_MAX - 1)) | (d->stream & (DELIVERIES_MAX - 1));
+	d->hashed = 0;
+	d->attempts++;
+	return 0;
+}
+
+void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	char where[PATH_MAX];
+	int ret;
+
+	if (d->encrypted && !delivery_unseal(r, d))
+		return;
+	ret = inbox_follow(&r->inbox, where);
+	if (ret >= 0)
+		ret = part_open(&r->inbox, &d->part);
+	if (ret < 0) {
+		delivery_fail(r, d, "create", ret);
+		return;
+	}
+	d->hash = ident_begin(d->rule);
+	if (d->hash == NULL || delivery_start(r, d, now) < 0) {
+		delivery_fail(r, d, "take", -ENOMEM);
+		return;
+	}
+	d->state = DELIVERY_PULLING;
+	d->receipt_at = now + REPORT_EVERY;
+}
+
+/* ---- data ---- */
+
+void delivery_write_gathered(struct ow_receiver *r)
+{
+	struct gather *g = &r->gather;
+
+	if (g->count == 0)
+		return;
+	if (g->delivery->error == 0)
+		g->delivery->error = part_write(&g->delivery->part, g->iov, g->count, g->offset);
+	g->count = 0;
+}
+
+static void chunk_gather(struct ow_receiver *r, struct delivery *d, uint64_t offset,
+			 const uint8_t *bytes, uint32_t len)
+{
+	struct gather *g = &r->gather;
+
+	if (g->count > 0 && (g->delivery != d || g->end != offset || g->count == UDP_BATCH))
+		delivery_write_gathered(r);
+	if (g->count == 0) {
+		g->delivery = d;
+		g->offset = offset;
+	}
+	g->iov[g->count++] = (struct iovec){(void *)bytes, len};
+	g->end = offset + len;
+}
+
+static bool data_fits(const struct delivery *d, const struct data *data)
+{
+	uint64_t offset = (uint64_t)data->first * CHUNK_SIZE;
+
+	return offset < d->length && data->len <= d->length - offset &&
+	       (data->len % CHUNK_SIZE == 0 || data->len == d->length - offset);
+}
+
+void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data *data,
+		   uint64_t came, uint64_t now)
+{
+	uint32_t done, len, chunk = data->first;
+	uint64_t offset;
+
+	if (d->window == NULL || !data_fits(d, data))
+		return;
+	d->peer->echo = *data->echo;
+	if (d->window->congestion.rtt > NOTES_ABOVE)
+		udp_notes(&r->udp);
+	for (done = 0; done < data->len; done += len, chunk++) {
+		len = chunk_length(d->length, chunk);
+		offset = (uint64_t)chunk * CHUNK_SIZE;
+		if (pullwin_data(d->window, chunk, data->number, came, now) != PULLWIN_NEW)
+			continue;
+		d->errors = 0;
+		chunk_gather(r, d, offset, data->bytes + done, len);
+		if (offset == d->hashed) { /* in order: not read back */
+			ident_update(d->hash, data->bytes + done, len);
+			d->hashed += len;
+		}
+	}
+}
+
+/* ---- where it stands ---- */
+
+uint64_t delivery_bytes(const struct delivery *d)
+{
+	uint64_t bytes;
+
+	if (d->state == DELIVERY_COMPLETE)
+		return d->length;
+	if (d->window == NULL)
+		return 0;
+	bytes = (uint64_t)d->window->pulls.have * CHUNK_SIZE;
+	return bytes < d->length ? bytes : d->length;
+}
+
+void delivery_report(struct ow_receiver *r, struct delivery *d)
+{
+	uint8_t digest[8];
+	struct receipt receipt = {
+		.cookie = &d->peer->cookie,
+		.id = &d->id,
+		.meta_digest = digest,
+		.ticket = &d->ticket,
+		.name = d->name,
+		.name_len = d->name_len,
+		.code = RECEIPT_PROGRESS,
+		.reason = d->reason,
+		.rule = d->rule,
+		.length = d->length,
+		.bytes = delivery_bytes(d),
+	};
+	uint8_t *buf = udp_slot(&r->udp, r->tx);
+
+	if (d->state == DELIVERY_COMPLETE)
+		receipt.code = RECEIPT_COMPLETE;
+	if (d->state == DELIVERY_REFUSED)
+		receipt.code = RECEIPT_REFUSED;
+	meta_digest(d->meta, d->meta_len, digest);
+	contact_commit(
+		d->peer, &r->udp, r->tx, buf,
+		receipt_encode(buf, WIRE_MAX_FRAME, contact_key(d->peer), d->peer->conn, &receipt));
+	d->receipt_due = false;
+	d->told_at = d->peer->heard;
+}
+
+static void delivery_release(struct ow_receiver *r, struct delivery *d)
+{
+	if (r->gather.delivery == d)
+		r->gather.count = 0;
+	part_discard(&r->inbox, &d->part);
+	ident_free(d->hash);
+	decryption_free(d->decryption);
+	window_free(d);
+	d->decryption = NULL;
+	d->hash = NULL;
+	r->active[d->stream & (DELIVERIES_MAX - 1)] = NULL;
+	r->active_count--;
+	windows_share(r);
+}
+
+void delivery_end(struct ow_receiver *r, struct delivery *d, uint8_t reason)
+{
+	struct delivery **place = &r->ended[r->ended_next++ % ENDED_MAX];
+
+	delivery_release(r, d);
+	d->state = reason == REFUSE_NONE ? DELIVERY_COMPLETE : DELIVERY_REFUSED;
+	d->reason = reason;
+	free(*place);
+	*place = d;
+	if (d->peer->known)
+		delivery_report(r, d);
+	else
+		d->receipt_due = true;
+}
+
+void delivery_forget(struct ow_receiver *r, struct delivery *d)
+{
+	delivery_release(r, d);
+	free(d);
+}
+
+/* ---- timers ---- */
+
+/* Stops pulling until `resume_at`, but at least for a while that grows with each
+ * ERROR in a row: what a relay answers must not set our pace. */
+static void delivery_pause(struct delivery *d, uint64_t resume_at, uint64_t now)
+{
+	uint64_t least;
+
+	if (d->state == DELIVERY_PULLING) {
+		d->errors++;
+		least = d->errors > ERRORS_MOST
+				? NEVER
+				: now + (ERROR_WAIT
+					 << earlier(d->errors - 1, ERROR_WAIT_DOUBLINGS));
+		d->resume_at = least;
+	}
+	d->state = DELIVERY_PAUSED;
+	if (resume_at > d->resume_at)
+		d->resume_at = resume_at;
+}
+
+void delivery_error(struct delivery *d, const struct error *e, uint64_t now)
+{
+	if (d->window == NULL)
+		return;
+	pullwin_cancel(d->window, e->number);
+	switch (e->code) {
+	case ERROR_FRESH:
+		d->peer->echo = *e->echo;
+		delivery_pause(d, now, now);
+		break;
+	case ERROR_STALE:
+		delivery_pause(d, now, now);
+		break;
+	case ERROR_BUSY:
+		delivery_pause(d, now + e->retry_after * MILLISECOND, now);
+		break;
+	default:
+		delivery_pause(d, NEVER, now);
+		break;
+	}
+}
+
+static void pull_emit(struct ow_receiver *r, struct delivery *d, uint32_t number, uint32_t first,
+		      uint32_t mask)
+{
+	struct pull p = {
+		.cookie = &d->peer->cookie,
+		.echo = &d->peer->echo,
+		.ticket = &d->ticket,
+		.id = &d->id,
+		.rule = d->rule,
+		.stream = d->stream,
+		.number = number,
+		.first = first,
+		.mask = mask,
+		.length = d->length,
+	};
+	uint8_t *buf = udp_slot(&r->udp, r->tx);
+
+	contact_commit(d->peer, &r->udp, r->tx, buf,
+		       pull_encode(buf, WIRE_MAX_FRAME, contact_key(d->peer), d->peer->conn, &p));
+}
+
+static void delivery_pull(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	uint32_t number, first, mask;
+
+	if (now >= pullwin_deadline(d->window))
+		pullwin_tick(d->window, now);
+	while (pullwin_next(d->window, now, &number, &first, &mask))
+		pull_emit(r, d, number, first, mask);
+	/* Two timeouts: our address or the relay's keys may have changed. */
+	if (pullwin_silent(d->window) && now - d->peer->asked_since >= ASK_EVERY)
+		contact_ask(d->peer, now);
+}
+
+/* When it was offered, or a chunk came. */
+static uint64_t last_moved(const struct delivery *d)
+{
+	return d->window != NULL ? later(d->offered, d->window->progress) : d->offered;
+}
+
+static uint64_t expiry(const struct delivery *d)
+{
+	return last_moved(d) + d->lifetime;
+}
+
+void delivery_excuse(struct delivery *d, uint64_t stopped)
+{
+	d->offered = last_moved(d) + stopped;
+}
+
+/* A relay that says nothing is told nothing. */
+static uint64_t receipt_due(const struct delivery *d)
+{
+	return d->peer->heard > d->told_at ? d->receipt_at : NEVER;
+}
+
+void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (now >= expiry(d)) {
+		receiver_warn(r, "no data from relay %s any more; the partial file is removed",
+			      addr_text(&d->peer->addr, text));
+		delivery_forget(r, d);
+		return;
+	}
+	if (d->window == NULL || !d->peer->known)
+		return;
+	if (d->state == DELIVERY_PAUSED && now >= d->resume_at)
+		d->state = DELIVERY_PULLING;
+	if (d->state == DELIVERY_PULLING && now >= contact_quiet_at(d->peer))
+		contact_ask(d->peer, now); /* one HELLO a relay, instead of PULLs for each file */
+	else if (d->state == DELIVERY_PULLING)
+		delivery_pull(r, d, now);
+	if (receipt_due(d) <= now) {
+		delivery_report(r, d);
+		d->receipt_at = now + REPORT_EVERY;
+	}
+}
+
+static uint64_t pull_due(const struct delivery *d)
+{
+	uint64_t pull = pullwin_deadline(d->window), quiet = contact_quiet_at(d->peer);
+
+	if (pull < quiet)
+		return pull;
+	/* then the relay's HELLO is what is due, if it may be sent any */
+	return d->peer->asking || d->peer->budget == 0 ? NEVER : quiet;
+}
+
+uint64_t delivery_due(const struct delivery *d)
+{
+	uint64_t due = expiry(d);
+
+	if (d->window == NULL || !d->peer->known)
+		return due;
+	if (d->error < 0 || d->hashed == d->length ||
+	    pullwin_has(d->window, (uint32_t)(d->hashed / CHUNK_SIZE)))
+		return 0;
+	due = earlier(due, receipt_due(d));
+	return earlier(due, d->state == DELIVERY_PULLING ? pull_due(d) : d->resume_at);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * One blob on its way into the inbox, and what is remembered of it afterwards.
+ */
+#ifndef CLIENT_LIB_DELIVERY_H
+#define CLIENT_LIB_DELIVERY_H
+
+#include "client/lib/decryption.h"
+#include "client/lib/inbox.h"
+#include "client/lib/contact.h"
+#include "wire/pullwin.h"
+
+enum delivery_state {
+	DELIVERY_ASKING = 1, /* the relay has not answered our HELLO yet */
+	DELIVERY_PULLING,
+	DELIVERY_PAUSED,   /* until the next OFFER, or resume_at */
+	DELIVERY_COMPLETE, /* the file is there */
+	DELIVERY_REFUSED,
+};
+
+struct delivery {
+	uint8_t state; /* enum delivery_state */
+	uint8_t rule;
+	uint8_t reason; /* DELIVERY_REFUSED: enum refuse_reason */
+	uint8_t meta_len;
+	uint16_t leg;
+	bool receipt_due; /* ended, but the relay is not known well enough to tell it */
+	uint8_t transfer[TRANSFER_SIZE];
+	struct ident id;
+	uint64_t length;
+	struct ticket ticket; /* of the newest OFFER */
+	uint8_t meta[META_MAX];
+	uint8_t name_len;
+	uint8_t name[META_MAX]; /* DELIVERY_COMPLETE: what the source is told */
+	bool encrypted;
+	uint8_t sealed_key[SEALED_KEY_SIZE];
+	uint64_t lifetime;    /* microseconds without an OFFER or progress */
+	uint64_t offered;     /* when the newest OFFER came */
+	struct contact *peer; /* where to pull from and report to; ended: may be NULL */
+
+	/* below: only while active */
+	uint32_t attempts; /* to pull all of it */
+	uint32_t errors;   /* ERRORs that stopped it since data last came */
+	uint64_t told_at;  /* peer->heard when it was last told how we stand */
+	uint64_t stream;   /* random, but for the low bits: our slot */
+	uint64_t receipt_at;
+	uint64_t resume_at;
+	struct pullwin *window;
+	void *bits; /* the window's, pages of their own */
+	size_t bits_size;
+	struct ident_state *hash;
+	uint64_t hashed;	       /* bytes: a contiguous prefix */
+	bool verified;		       /* all of it, and it is what the OFFER named */
+	struct decryption *decryption; /* NULL: not encrypted */
+	int error;		       /* -errno of a write that failed */
+	struct part part;
+};
+
+struct ow_receiver;
+
+/* What all deliveries may have in flight was shared out anew, or has changed. */
+void windows_share(struct ow_receiver *r);
+/* The relay is known: makes the file and the window. */
+void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* Pulls all of it, from the beginning. 0 or -ENOMEM. */
+int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* DATA of the delivery's relay and stream. Its bytes must stay where they are
+ * until delivery_write_gathered(). */
+void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data *data,
+		   uint64_t came, uint64_t now);
+/* Writes what delivery_data() has gathered. */
+void delivery_write_gathered(struct ow_receiver *r);
+/* Opens the key and metadata of an encrypted one; false: it has ended, because
+ * that is impossible. */
+bool delivery_unseal(struct ow_receiver *r, struct delivery *d);
+/* Hashes what has become contiguous, or decrypts, a few MiB at most, and ends the
+ * delivery if that was all. Nothing may be gathered. */
+void delivery_settle(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* An ERROR about this stream. */
+void delivery_error(struct delivery *d, const struct error *e, uint64_t now);
+/* We were stopped for so long: the delivery's time has not passed meanwhile. */
+void delivery_excuse(struct delivery *d, uint64_t stopped);
+/* Sends the PULLs and RECEIPTs that are due; gives up on silence. */
+void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* When delivery_tick() or delivery_settle() is due. */
+uint64_t delivery_due(const struct delivery *d);
+/* Tells the relay where the delivery stands. */
+void delivery_report(struct ow_receiver *r, struct delivery *d);
+/* Ends it: remembered, and reported to the relay. reason: REFUSE_NONE for complete. */
+void delivery_end(struct ow_receiver *r, struct delivery *d, uint8_t reason);
+/* Ends it because we cannot: a warning that says why. error: -errno. */
+void delivery_fail(struct ow_receiver *r, struct delivery *d, const char *doing, int error);
+/* Ends it as if the OFFER had never come. */
+void delivery_forget(struct ow_receiver *r, struct delivery *d);
+/* Bytes received. */
+uint64_t delivery_bytes(const struct delivery *d);
+
+#endif
