@@ -138,16 +138,30 @@ static void frame_dispatch(struct control *ctl, const struct packet *p, const st
 	}
 }
 
+/* How long a frame waited, and was dealt with. */
+static void latency_note(struct control *ctl, uint64_t came_us)
+{
+	const uint64_t now = clock_unix_us(&ctl->relay->clock, rte_rdtsc());
+	uint64_t us = now > came_us ? now - came_us : 0;
+	unsigned int i = 0;
+
+	for (us >>= 4; us > 0 && i < CONTROL_LATENCIES - 1; us >>= 2)
+		i++;
+	ctl->latency[i]++;
+}
+
 static void message_handle(struct control *ctl, const struct message *msg)
 {
 	switch (msg->kind) {
 	case MESSAGE_ASK:
 		ask_dispatch(ctl, ask_carried(msg->mbuf));
 		rte_pktmbuf_free(msg->mbuf);
+		latency_note(ctl, msg->came_us);
 		break;
 	case MESSAGE_FRAME:
 		frame_dispatch(ctl, packet_of(msg->mbuf), packet_frame(msg->mbuf));
 		rte_pktmbuf_free(msg->mbuf);
+		latency_note(ctl, msg->came_us);
 		break;
 	case MESSAGE_NEXT_HOP:
 		pending_add(ctl, msg->mbuf);
@@ -168,6 +182,8 @@ static unsigned int rings_drain(struct control *ctl)
 	for (uint16_t i = 0; i < ctl->relay->port.workers; i++) {
 		unsigned int n, seen = 0;
 
+		ctl->ring_most[i] =
+			RTE_MAX(ctl->ring_most[i], rte_ring_count(ctl->worker[i]->to_control));
 		do {
 			n = message_get(ctl->worker[i]->to_control, msg, RTE_DIM(msg));
 			for (unsigned int k = 0; k < n; k++)

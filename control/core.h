@@ -22,33 +22,37 @@
 #include "dataplane/worker.h"
 #include "store/reclaim.h"
 
-/* X(field): events since start */
-#define CONTROL_COUNTERS(X)                                                                   \
-	X(misses)  /* SENDs (their repeats not counted) and QUERYs whose blob was not here */ \
-	X(uploads) /* uploads verified and stored */                                          \
-	X(upload_failures) /* wrong identifier, or no room */                                 \
-	X(uploads_put_off) /* without progress, for others or after long */                   \
-	X(sources_moved)   /* requests whose source went on from another address */           \
-	X(proofs)	   /* proofs of possession that were right */                         \
-	X(proof_failures)  /* that were wrong */                                              \
-	X(queries)	   /* private: requests asked of central; central: QUERYs answered */ \
-	X(query_hits)	   /* of these, found at central */                                   \
-	X(query_timeouts)  /* central did not answer in time */                               \
-	X(notices)	   /* central: outcomes reported to a private relay */                \
-	X(notice_failures) /* given up: the private relay did not acknowledge */
+/* X(field, help): events since start */
+#define CONTROL_COUNTERS(X)                                                                       \
+	X(misses, "SENDs (their repeats not counted) and QUERYs whose blob was not here")         \
+	X(uploads, "uploads verified and stored")                                                 \
+	X(upload_failures, "uploads of a wrong identifier, or without room")                      \
+	X(uploads_put_off, "uploads given up for lack of progress; their sources may begin anew") \
+	X(sources_moved, "requests whose source went on from another address")                    \
+	X(proofs, "proofs of possession that were right")                                         \
+	X(proof_failures, "proofs of possession that were wrong")                                 \
+	X(queries, "private: requests asked of central; central: QUERYs answered")                \
+	X(query_hits, "of these, found at central")                                               \
+	X(query_timeouts, "queries that central did not answer in time")                          \
+	X(notices, "central: outcomes reported to a private relay")                               \
+	X(notice_failures, "outcomes that a private relay did not acknowledge")
 
 struct counters {
-#define X(field) uint64_t field;
+#define X(field, help) uint64_t field;
 	CONTROL_COUNTERS(X)
 #undef X
 };
 
+/* From a frame's burst in a worker until control has dealt with it: up to 16, 64, 256 us,
+ * 1, 4, 16, 65 ms, and longer. */
+#define CONTROL_LATENCIES 8
+
 /* What a domain uses of this relay, by its slot. */
 struct domain_usage {
 	uint64_t bytes;	   /* of its blobs, and of what is being uploaded */
-	uint32_t blobs;	   /* likewise */
-	uint32_t uploads;  /* under way */
-	uint32_t requests; /* waiting */
+	uint64_t blobs;	   /* likewise */
+	uint64_t uploads;  /* under way */
+	uint64_t requests; /* waiting */
 	uint64_t hits;	   /* SENDs and QUERYs served by control */
 	uint64_t refused;  /* SENDs refused for a limit of the domain */
 };
@@ -87,8 +91,10 @@ struct control {
 	struct domain_slot slots[KEYRING_DOMAINS];
 	struct stats stats; /* this thread's drops, and what it sends of its own */
 	struct counters counters;
-	uint64_t now_us;  /* monotonic, of this round of the loop */
-	uint64_t wall_us; /* the host's clock, likewise: for other hosts' eyes */
+	uint64_t latency[CONTROL_LATENCIES];
+	uint32_t ring_most[CONFIG_WORKERS]; /* messages found in a worker's ring at once */
+	uint64_t now_us;		    /* monotonic, of this round of the loop */
+	uint64_t wall_us;		    /* the host's clock, likewise: for other hosts' eyes */
 	/* Unix time without steps, for tokens, leases and deadlines, here and in the
 	 * workers: where the host's clock was set, it follows slowly. */
 	uint64_t unix_us;

@@ -24,6 +24,7 @@
 
 static const struct admin_command admin_commands[] = {
 	{"status", control_status},
+	{"metrics", metrics_describe},
 	{NULL, NULL},
 };
 

@@ -233,7 +233,7 @@ static void burst_lookup(struct worker *w, struct item *items, uint16_t n)
 /* The frame in the item's buffer, or what was made of it, goes to control. */
 static void item_to_control(struct worker *w, struct item *it, enum message_kind kind)
 {
-	struct message msg = {.kind = (uint8_t)kind, .mbuf = it->mbuf};
+	struct message msg = {.kind = (uint8_t)kind, .mbuf = it->mbuf, .came_us = w->now_us};
 
 	if (!message_put(w->to_control, &msg)) {
 		w->stats.drops[DROP_CONTROL_BUSY]++;

@@ -37,7 +37,7 @@ struct message {
 			uint32_t stream_low; /* CHUNK: tells a reused slot apart */
 		};
 	};
-	uint64_t came_us; /* CHUNK: the worker's Unix time of its burst */
+	uint64_t came_us; /* ASK, FRAME, CHUNK: the worker's Unix time of its burst */
 };
 _Static_assert(sizeof(struct message) == 24, "ring element");
 

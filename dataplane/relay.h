@@ -16,7 +16,7 @@
 #include "dataplane/nexthop.h"
 #include "dataplane/port.h"
 #include "dataplane/shed.h"
-#include "dataplane/upload.h"
+#include "dataplane/upload_slot.h"
 
 /* Token keys: two slots, swapped when an epoch begins. A slot is rewritten an
  * epoch after it was last current. */

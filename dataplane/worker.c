@@ -111,8 +111,10 @@ unsigned int worker_turn(struct worker *w)
 	w->now_us = clock_unix_us(&r->clock, rte_rdtsc());
 	w->keys = relay_keys(r);
 	w->keyring = relay_keyring(r);
-	if (n > 0)
+	if (n > 0) {
+		stats_burst(&w->stats, n);
 		burst_process(w, mbufs, n);
+	}
 	served = control_serve(w);
 	if (w->tx_count > 0)
 		egress_flush(w);

@@ -61,13 +61,12 @@ static int socket_connect(const char *path)
 }
 
 /* Asks and reads the whole answer. Returns its length or -errno. */
-static ssize_t status_ask(int fd, char *answer, size_t size)
+static ssize_t status_ask(int fd, const char *question, char *answer, size_t size)
 {
-	static const char question[] = "status\n";
 	size_t len = 0;
 	ssize_t n;
 
-	if (send(fd, question, sizeof(question) - 1, MSG_NOSIGNAL) < 0)
+	if (send(fd, question, strlen(question), MSG_NOSIGNAL) < 0)
 		return -errno;
 	while (len < size) {
 		n = recv(fd, answer + len, size - len, 0);
@@ -83,7 +82,7 @@ static ssize_t status_ask(int fd, char *answer, size_t size)
 }
 
 /* NULL: it has complained, and *failure is the exit status. */
-static json_t *status_fetch(char **argv, const char *path, int *failure)
+static json_t *status_fetch(char **argv, const char *path, const char *question, int *failure)
 {
 	json_t *answer = NULL;
 	ssize_t len = -ENOMEM;
@@ -106,7 +105,7 @@ static json_t *status_fetch(char **argv, const char *path, int *failure)
 	}
 	text = malloc(ANSWER_MAX);
 	if (text != NULL)
-		len = status_ask(fd, text, ANSWER_MAX);
+		len = status_ask(fd, question, text, ANSWER_MAX);
 	if (len < 0)
 		complain(argv, "no answer from %s: %s", path, strerror((int)-len));
 	else if ((answer = json_loadb(text, (size_t)len, 0, NULL)) == NULL)
@@ -151,6 +150,28 @@ static void status_print(const char *prefix, json_t *object)
 	}
 }
 
+/* What each number of a status means. */
+static void metrics_print(json_t *answer)
+{
+	json_t *metric;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "metrics"), i, metric)
+	{
+		const char *name, *type, *help, *label = NULL;
+		char full[128];
+
+		if (json_unpack(metric, "{s:s, s:s, s:s, s?s}", "name", &name, "type", &type,
+				"help", &help, "label", &label) < 0)
+			continue;
+		if (label != NULL)
+			snprintf(full, sizeof(full), "%s{%s}", name, label);
+		else
+			snprintf(full, sizeof(full), "%s", name);
+		printf("%-32s %-10s %s\n", full, type, help);
+	}
+}
+
 /* Says what is wrong with the relay; the exit status for a monitor. */
 static int health_judge(char **argv, json_t *status)
 {
@@ -169,15 +190,16 @@ int cmd_status(int argc, char **argv)
 	static const struct option options[] = {
 		{"socket", required_argument, NULL, 's'},
 		{"json", no_argument, NULL, 'j'},
+		{"describe", no_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	const char *named = getenv("ONCEWIRE_ADMIN"), *error;
 	struct client_config config;
 	char path[PATH_MAX] = "";
-	bool json = false;
+	bool json = false, describe = false;
 	json_t *status;
-	int option, failure, end;
+	int option, failure, end = EXIT_DONE;
 
 	if (config_load(&config, stderr) < 0)
 		return EXIT_FAILED;
@@ -188,6 +210,8 @@ int cmd_status(int argc, char **argv)
 			named = optarg;
 		else if (option == 'j')
 			json = true;
+		else if (option == 'd')
+			describe = true;
 		else
 			return usage_error(argv, "the options are wrong");
 	}
@@ -197,7 +221,7 @@ int cmd_status(int argc, char **argv)
 		snprintf(path, sizeof(path), "%s", named);
 	else if (socket_find(argv, path) < 0)
 		return EXIT_UNREACHABLE;
-	status = status_fetch(argv, path, &failure);
+	status = status_fetch(argv, path, describe ? "metrics\n" : "status\n", &failure);
 	if (status == NULL)
 		return failure;
 	error = json_string_value(json_object_get(status, "error"));
@@ -206,12 +230,16 @@ int cmd_status(int argc, char **argv)
 		json_decref(status);
 		return EXIT_FAILED;
 	}
-	end = health_judge(argv, status);
+	if (!describe)
+		end = health_judge(argv, status);
 	if (json) {
 		json_print(status);
-	} else {
-		status_print("", status);
-		json_decref(status);
+		return end;
 	}
+	if (describe)
+		metrics_print(status);
+	else
+		status_print("", status);
+	json_decref(status);
 	return end;
 }

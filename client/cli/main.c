@@ -61,12 +61,13 @@ const struct command commands[] = {
 	 "  --retire                domain, pair: drop all generations but the newest\n"
 	 "  --show                  identity: print the public key of an existing file\n"
 	 "  --json                  print one object: kind, path and what belongs to the kind\n"},
-	{"status", cmd_status, "[--socket PATH] [--json]",
+	{"status", cmd_status, "[--socket PATH] [--describe] [--json]",
 	 "Prints the health and the counters of the relay on this host. Ends with 6 if it has\n"
 	 "problems, which are also said on standard error.\n\n"
 	 "  --socket PATH           its admin socket (default: $ONCEWIRE_ADMIN, else the\n"
 	 "                          configuration's `admin`, else the only socket in\n"
 	 "                          /run/oncewire)\n"
+	 "  --describe              say what each counter means, instead of their values\n"
 	 "  --json                  print the relay's answer as one line\n"},
 	{NULL, NULL, NULL, NULL},
 };

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * admin/: what an operator sees and says. socket takes commands and answers in JSON,
- * status is what `oncewire status` prints, reload what SIGHUP does.
+ * metrics is the registry of all numbers, status what `oncewire status` prints, reload
+ * what SIGHUP does.
  */
 #ifndef CONTROL_ADMIN_ADMIN_H
 #define CONTROL_ADMIN_ADMIN_H
 
+#include "control/admin/metrics.h"
 #include "control/admin/reload.h"
 #include "control/admin/socket.h"
 #include "control/admin/status.h"

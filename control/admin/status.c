@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Telemetry: one JSON object with every counter, for `oncewire status`. Names
- * are stable: scripts depend on them.
+ * One JSON object for `oncewire status`: what the relay is, how it is, and all that the
+ * registry (metrics.h) has.
  */
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 
+#include "control/admin/metrics.h"
 #include "control/admin/reload.h"
 #include "control/admin/status.h"
 #include "control/core.h"
@@ -13,52 +14,9 @@
 #include "control/net/net.h"
 #include "control/transfer/transfer.h"
 
-/* Workers write their counters with plain stores; a torn sum is of no account. */
-static void stats_add(struct stats *sum, const struct stats *s)
-{
-#define X(field) sum->field += __atomic_load_n(&s->field, __ATOMIC_RELAXED);
-	STATS(X)
-#undef X
-	for (unsigned int i = 0; i < DROP_COUNT; i++)
-		sum->drops[i] += __atomic_load_n(&s->drops[i], __ATOMIC_RELAXED);
-}
-
 static void put(json_t *object, const char *name, uint64_t value)
 {
 	json_object_set_new(object, name, json_integer((json_int_t)value));
-}
-
-static json_t *drops_object(const struct stats *sum)
-{
-	json_t *drops = json_object();
-
-	for (unsigned int i = DROP_NONE + 1; i < DROP_COUNT; i++)
-		put(drops, drop_name(i), sum->drops[i]);
-	return drops;
-}
-
-static void put_store(json_t *o, const struct control *ctl)
-{
-	struct slab_usage u;
-
-	slab_usage(&ctl->relay->slab, &u);
-	put(o, "blobs", index_count(ctl->relay->index));
-	put(o, "blob_bytes", u.bytes);
-	put(o, "slab_bytes", (uint64_t)u.extents_total * EXTENT_SIZE);
-	put(o, "slab_bytes_free", (uint64_t)u.extents_free * EXTENT_SIZE);
-	json_object_set_new(o, "slab_hugepages", json_boolean(ctl->relay->slab.huge));
-}
-
-static void put_xdp(json_t *o, const struct control *ctl)
-{
-	struct port_xdp_stats xdp;
-
-	if (port_xdp_stats(&ctl->relay->port, &xdp) < 0)
-		return;
-	put(o, "xdp_redirected", xdp.redirected);
-	put(o, "xdp_passed", xdp.passed);
-	put(o, "xdp_shed_source", xdp.shed_source);
-	put(o, "xdp_shed_total", xdp.shed_total);
 }
 
 static void put_privileges(json_t *o)
@@ -69,46 +27,54 @@ static void put_privileges(json_t *o)
 			    json_boolean(prctl(PR_GET_SECCOMP) == SECCOMP_MODE_FILTER));
 }
 
-/* A domain's counters are in its slot, by thread. */
-static json_t *domain_object(const struct control *ctl, const struct domain_config *c,
-			     const struct domain *d)
+/* A number, or an object of numbers by what they are told apart by. */
+static void put_metric(json_t *o, const struct metrics_view *v, const struct metric *m)
 {
-	const struct domain_usage *u = &ctl->usage[d->slot];
-	json_t *o = json_object(), *generations = json_array();
-	struct domain_stats sum = {.hits = u->hits, .refused = u->refused};
+	const unsigned int n = metric_values(v, m);
+	json_t *values;
+	char label[64];
 
-	for (uint16_t i = 0; i < ctl->relay->port.workers; i++) {
-		const struct domain_stats *s = &ctl->worker[i]->domain[d->slot];
-#define X(field) sum.field += __atomic_load_n(&s->field, __ATOMIC_RELAXED);
-		DOMAIN_STATS(X)
-#undef X
+	if (m->label == NULL) {
+		if (n > 0)
+			put(o, m->name, metric_value(v, m, 0));
+		return;
 	}
+	values = json_object();
+	for (unsigned int i = 0; i < n; i++) {
+		metric_label(v, m, i, label, sizeof(label));
+		put(values, label, metric_value(v, m, i));
+	}
+	json_object_set_new(o, m->name, values);
+}
+
+static bool of_domain(const struct metric *m)
+{
+	return m->label != NULL && strcmp(m->label, "domain") == 0;
+}
+
+static json_t *domain_object(const struct metrics_view *v, unsigned int domain)
+{
+	const struct domain_config *c = &v->ctl->config->domains[domain];
+	json_t *o = json_object(), *generations = json_array();
+
 	for (uint32_t i = 0; i < c->keys.count; i++)
 		json_array_append_new(generations, json_integer(c->keys.key[i].generation));
-	put(o, "id", d->id);
+	put(o, "id", c->keys.id);
 	json_object_set_new(o, "generations", generations);
-	put(o, "bytes", u->bytes);
-	put(o, "blobs", u->blobs);
-	put(o, "uploads", u->uploads);
-	put(o, "waiting", u->requests);
-#define X(field) put(o, #field, sum.field);
-	DOMAIN_STATS(X)
-#undef X
+	for (unsigned int i = 0; i < metrics_count; i++)
+		if (of_domain(&metrics[i]))
+			put(o, metrics[i].name + strlen("domain_"),
+			    metric_value(v, &metrics[i], domain));
 	return o;
 }
 
 /* By name, newest generation first. */
-static json_t *domains_object(const struct control *ctl)
+static json_t *domains_object(const struct metrics_view *v)
 {
-	const struct keyring *k = relay_keyring(ctl->relay);
 	json_t *o = json_object();
 
-	for (uint32_t i = 0; i < ctl->config->domain_count; i++) {
-		const struct domain_config *c = &ctl->config->domains[i];
-
-		json_object_set_new(o, c->name,
-				    domain_object(ctl, c, keyring_domain(k, c->keys.id)));
-	}
+	for (uint32_t i = 0; i < v->ctl->config->domain_count; i++)
+		json_object_set_new(o, v->ctl->config->domains[i].name, domain_object(v, i));
 	return o;
 }
 
@@ -140,15 +106,13 @@ static json_t *health_object(const struct control *ctl)
 json_t *control_status(void *ctx, int argc, char **argv)
 {
 	struct control *ctl = ctx;
-	struct stats sum = {0};
+	struct metrics_view v;
 	char text[ADDR_TEXT_MAX];
 	json_t *o = json_object();
 
 	(void)argc;
 	(void)argv;
-	for (uint16_t i = 0; i < ctl->relay->port.workers; i++)
-		stats_add(&sum, &ctl->worker[i]->stats);
-	stats_add(&sum, &ctl->stats);
+	metrics_take(&v, ctl);
 	json_object_set_new(o, "version", json_string(ONCEWIRE_VERSION));
 	json_object_set_new(o, "role", json_string(role_name(ctl->config->role)));
 	json_object_set_new(o, "instance", json_string(ctl->config->instance));
@@ -156,22 +120,11 @@ json_t *control_status(void *ctx, int argc, char **argv)
 	json_object_set_new(o, "port", json_string(ctl->config->port));
 	json_object_set_new(o, "health", health_object(ctl));
 	put_privileges(o);
-	put(o, "workers", ctl->relay->port.workers);
-	put(o, "uptime_seconds", (ctl->now_us - ctl->started_us) / 1000000);
-	put_store(o, ctl);
-#define X(field) put(o, #field, sum.field);
-	STATS(X)
-#undef X
-#define X(field) put(o, #field, ctl->counters.field);
-	CONTROL_COUNTERS(X)
-#undef X
-	put(o, "requests", HASH_COUNT(ctl->requests->by_key));
-	put(o, "uploads_active", ctl->attempts->active);
-	put(o, "leases", lease_count(ctl->relay->leases));
-	put(o, "next_hops", nexthop_count(ctl->relay->nexthops));
-	put_xdp(o, ctl);
-	json_object_set_new(o, "domains", domains_object(ctl));
+	json_object_set_new(o, "slab_hugepages", json_boolean(ctl->relay->slab.huge));
+	for (unsigned int i = 0; i < metrics_count; i++)
+		if (!of_domain(&metrics[i]))
+			put_metric(o, &v, &metrics[i]);
+	json_object_set_new(o, "domains", domains_object(&v));
 	json_object_set_new(o, "reload", reload_status(ctl));
-	json_object_set_new(o, "drops", drops_object(&sum));
 	return o;
 }

@@ -14,7 +14,7 @@
 #include "control/base/table.h"
 #include "dataplane/ask.h"
 #include "dataplane/message.h"
-#include "dataplane/upload.h"
+#include "dataplane/upload_slot.h"
 #include "wire/pullwin.h"
 
 #define ATTEMPT_PARK_US 120000000u /* without a new chunk: given up, even if nobody waits */

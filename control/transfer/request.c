@@ -25,12 +25,12 @@ enum request_event {
 /* ---- its life ---- */
 
 /* It counts against the limits of its source and domain while it waits. */
-static void request_count(struct request *rq, uint32_t by)
+static void request_count(struct request *rq, int by)
 {
 	if (rq->state == REQUEST_KEPT)
 		return;
-	*tally_of(&rq->ctl->requests->hosts, &rq->ask.key.source) += by;
-	rq->ctl->usage[rq->slot].requests += by;
+	*tally_of(&rq->ctl->requests->hosts, &rq->ask.key.source) += (uint32_t)by;
+	rq->ctl->usage[rq->slot].requests += (uint64_t)(int64_t)by;
 }
 
 static void expiry_set(struct request *rq, uint32_t seconds)
@@ -49,7 +49,7 @@ static void deadline_set(struct request *rq)
 /* Out of what its state has it in. */
 static void state_leave(struct request *rq)
 {
-	request_count(rq, -1u);
+	request_count(rq, -1);
 	query_stop(&rq->query);
 	upload_leave(rq->ctl, &rq->waiter);
 	if (rq->state == REQUEST_KEPT)
@@ -359,7 +359,7 @@ struct request *request_find(struct control *ctl, const struct ask_key *key)
 /* Under another key, and counted for another host. */
 static void request_move(struct request *rq, const struct ask *ask)
 {
-	request_count(rq, -1u);
+	request_count(rq, -1);
 	HASH_DELETE(hh, rq->ctl->requests->by_key, rq);
 	rq->ask = *ask;
 	HASH_ADD(hh, rq->ctl->requests->by_key, ask.key, sizeof(rq->ask.key), rq);

@@ -3,7 +3,7 @@
  * of it, request has its life, query asks central for it, upload and attempt take it
  * from its source. Between relays: peer knows who they are, serve answers central's
  * QUERYs, notice reports outcomes. possession checks proofs, hasher has the threads that
- * hash, consent the leases, keyring who may.
+ * hash, consent the leases, keyring_build who may.
  */
 #ifndef CONTROL_TRANSFER_TRANSFER_H
 #define CONTROL_TRANSFER_TRANSFER_H
@@ -11,7 +11,7 @@
 #include "control/transfer/attempt.h"
 #include "control/transfer/consent.h"
 #include "control/transfer/hasher.h"
-#include "control/transfer/keyring.h"
+#include "control/transfer/keyring_build.h"
 #include "control/transfer/peer.h"
 #include "control/transfer/possession.h"
 #include "control/transfer/query.h"

@@ -41,6 +41,7 @@ static json_t *echo_run(void *ctx, int argc, char **argv)
 static const struct admin_command commands[] = {
 	{"echo", echo_run},
 	{"status", control_status},
+	{"metrics", metrics_describe},
 	{NULL, NULL},
 };
 

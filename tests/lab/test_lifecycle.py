@@ -2,15 +2,17 @@
 """Starting, stopping and being killed; and what else lives on the same interface."""
 
 import glob
+import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
 
 import pytest
 
-from labtools import stop_process, wait_until, xdp_program
+from labtools import ROOT, stop_process, wait_until, xdp_program
 
 def hugepage_files(lab):
     return glob.glob(f"/dev/hugepages/oncewire-{lab.name}-*")
@@ -20,6 +22,42 @@ def assert_nothing_left(lab, role):
     assert xdp_program(lab, role) is None
     assert not (lab.state / f"{role}.sock").exists()
     assert not [path for path in hugepage_files(lab) if role in path]
+
+
+def test_every_number_has_a_meaning(closed_lab):
+    """The registry, `oncewire status` and the manual know the same numbers."""
+    described = json.loads(closed_lab.run("private", "oncewire", "status", "--describe", "--json",
+                                          check=True).stdout)["metrics"]
+    status = closed_lab.status("private")
+    names = {one["name"]: one for one in described}
+    assert len(names) == len(described)
+    for name, one in names.items():
+        assert one["help"] and one["type"] in ("counter", "gauge", "histogram"), one
+        if one["label"] == "domain":
+            for domain in status["domains"].values():
+                assert isinstance(domain[name.removeprefix("domain_")], int), name
+        elif one["label"]:
+            assert status[name] and all(type(n) is int for n in status[name].values()), name
+        else:
+            assert type(status[name]) is int, name
+    assert {name for name, value in status.items() if type(value) is int} <= set(names)
+    manual = (ROOT / "docs" / "operations.md").read_text()
+    assert not [name for name, one in names.items()
+                if one["label"] != "domain" and f"`{name}`" not in manual]
+    plain = closed_lab.run("private", "oncewire", "status", "--describe", check=True).stdout
+    assert re.search(r"^rx_burst_packets\{le\} +histogram +receive bursts", plain, re.M)
+
+
+def test_bursts_and_latencies_add_up(fresh_lab, make_blob, out):
+    """Each frame is in a burst, and each that control dealt with has its time."""
+    fresh_lab.deliver(make_blob(300_000), "private", out)
+    status = fresh_lab.status("private")
+    bursts = status["rx_burst_packets"]
+    assert sum(bursts.values()) > 0
+    most = sum(int(size) * n for size, n in bursts.items())
+    assert most / 2 < status["rx_packets"] <= most
+    assert sum(status["control_latency_us"].values()) >= status["queries"] + status["misses"]
+    assert 0 < max(status["ring_to_control_most"].values()) <= 8192
 
 
 def test_relay_is_attached_while_it_runs(lab):

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "control/core.h"
-#include "control/transfer/keyring.h"
+#include "control/transfer/keyring_build.h"
 
 static uint32_t pairs_count(const struct config *c)
 {

@@ -2,8 +2,8 @@
  * Builds the keyring that the workers look into from the configuration, and
  * puts it in the place of the one before.
  */
-#ifndef CONTROL_TRANSFER_KEYRING_H
-#define CONTROL_TRANSFER_KEYRING_H
+#ifndef CONTROL_TRANSFER_KEYRING_BUILD_H
+#define CONTROL_TRANSFER_KEYRING_BUILD_H
 
 #include "control/config/config.h"
 #include "dataplane/keyring.h"

@@ -2,8 +2,8 @@
  * Uploads as workers see them: where the DATA of a stream goes. Control opens
  * and closes slots; the one worker that owns a slot writes its chunks.
  */
-#ifndef DATAPLANE_UPLOAD_H
-#define DATAPLANE_UPLOAD_H
+#ifndef DATAPLANE_UPLOAD_SLOT_H
+#define DATAPLANE_UPLOAD_SLOT_H
 
 #include <stdatomic.h>
 
