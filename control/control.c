@@ -394,10 +394,14 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 	if (ret == 0)
 		ret = events_create(ctl, affinity);
 	if (ret == 0 && relay->port.ifindex != 0) {
-		/* without the kernel's socket the address is not the kernel's */
-		const struct addr *from = relay->port.kernel_fd >= 0 ? &relay->self : NULL;
+		/* without the kernel's socket an address is not the kernel's */
+		struct addr_pair from = {0};
 
-		ctl->router = router_create(ctl->base, relay->nexthops, relay->port.ifindex, from,
+		if (relay->port.kernel_fd[0] >= 0)
+			from.ip4 = relay->self.ip4;
+		if (relay->port.kernel_fd[1] >= 0)
+			from.ip6 = relay->self.ip6;
+		ctl->router = router_create(ctl->base, relay->nexthops, relay->port.ifindex, &from,
 					    pending_release, ctl);
 		ret = ctl->router != NULL ? 0 : -errno;
 	}

@@ -166,7 +166,7 @@ static int relay_serve(struct config *c, const char *path, struct control *ctl, 
 	struct event *term = evsignal_new(ctl->base, SIGTERM, on_signal, ctl);
 	struct event *interrupt = evsignal_new(ctl->base, SIGINT, on_signal, ctl);
 	struct admin *admin = NULL;
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_PAIR_TEXT_MAX];
 	int ret = -ENOMEM;
 
 	if (term == NULL || interrupt == NULL || event_add(term, NULL) < 0 ||
@@ -196,7 +196,7 @@ static int relay_serve(struct config *c, const char *path, struct control *ctl, 
 		goto stop;
 	}
 	log_line(LOG_NOTICE, "ready: %s relay %s on %s, %s", role_name(c->role), c->instance,
-		 addr_text(&c->listen, text), c->port);
+		 addr_pair_text(&c->listen, text), c->port);
 	control_run(ctl);
 	port_steer(&ctl->relay->port, false);
 	ret = ctl->failure;

@@ -67,8 +67,13 @@ static void next_hop_ask(struct worker *w, struct rte_mbuf *m)
 static void egress_queue(struct worker *w, struct rte_mbuf *m, const struct rte_ether_addr *to)
 {
 	const struct rte_ether_addr from = port_mac(&w->relay->port);
+	const struct addr *self = relay_self(w->relay, &packet_of(m)->peer);
 
-	packet_finish(m, &w->relay->self, &from, to);
+	if (self->type == ADDR_NONE) { /* a ticket's source, say, of a relay that has both */
+		worker_drop(w, m, DROP_NO_ROUTE);
+		return;
+	}
+	packet_finish(m, self, &from, to);
 	w->stats.tx_bytes += m->pkt_len;
 	w->tx[w->tx_count++] = m;
 	if (w->tx_count == WORKER_TX_BURST)

@@ -66,7 +66,8 @@ void handle_send(struct worker *w, struct item *it)
 	const struct blob *b;
 	struct ask a;
 
-	ask_of_send(&a, &it->send, it->packet, &it->frame, &r->self, w->id, worker_seconds(w));
+	ask_of_send(&a, &it->send, it->packet, &it->frame, relay_self(r, &it->packet->peer), w->id,
+		    worker_seconds(w));
 	if (ds != NULL)
 		ds->requests++;
 	if (refusal != REFUSE_NONE) {

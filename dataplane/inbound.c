@@ -34,10 +34,12 @@ static void welcome_send(struct worker *w, const struct item *it, const struct h
 		.cookie = &cookie,
 		.echo = &echo,
 		.seen = peer,
-		.self = &w->relay->self,
+		.self = relay_self(w->relay, peer),
 		.longest = welcome_longest(w->relay->slab.max_blob),
 		.lifetime = TOKEN_EPOCH_SECONDS,
 		.central = w->relay->central,
+		.both_ip = w->relay->self.ip4.type != ADDR_NONE &&
+			   w->relay->self.ip6.type != ADDR_NONE,
 	};
 	struct rte_mbuf *m = egress_alloc(w, peer);
 	size_t len;
@@ -164,7 +166,7 @@ void handle_receipt(struct worker *w, struct item *it)
 		return;
 	}
 	w->stats.receipts++;
-	if (!addr_equal(&rc.ticket->home, &w->relay->self)) {
+	if (!addr_equal(&rc.ticket->home, relay_self(w->relay, &rc.ticket->home))) {
 		item_ask_control(w, it, NULL); /* the source spoke to another relay */
 		return;
 	}

@@ -129,7 +129,7 @@ static enum drop ip6_parse(struct rte_mbuf *m, const struct addr *self)
 			 bytes_sum(ip->src_addr, 32), false, self);
 }
 
-enum drop packet_parse(struct rte_mbuf *m, const struct addr *self)
+enum drop packet_parse(struct rte_mbuf *m, const struct addr_pair *self)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, void *);
 	struct packet *p = packet_of(m);
@@ -141,9 +141,9 @@ enum drop packet_parse(struct rte_mbuf *m, const struct addr *self)
 	p->mac = eth->src_addr;
 	switch (rte_be_to_cpu_16(eth->ether_type)) {
 	case RTE_ETHER_TYPE_IPV4:
-		return ip4_parse(m, self);
+		return ip4_parse(m, &self->ip4);
 	case RTE_ETHER_TYPE_IPV6:
-		return ip6_parse(m, self);
+		return ip6_parse(m, &self->ip6);
 	default:
 		return DROP_NOT_IP;
 	}

@@ -48,7 +48,7 @@ static inline struct frame *packet_frame(const struct rte_mbuf *m)
  * A kernel that leaves the checksum to a device writes the sum of the pseudo header
  * there. Between virtual devices (veth, virtio) nobody finishes it, as nothing can
  * damage what crosses no wire. Such a packet passes, and is marked. */
-enum drop packet_parse(struct rte_mbuf *m, const struct addr *self);
+enum drop packet_parse(struct rte_mbuf *m, const struct addr_pair *self);
 
 /* Prepends the headers from `self` to packet_of(m)->peer; data is the payload.
  * Checksums are written in full. */

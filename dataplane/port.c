@@ -102,20 +102,20 @@ static void port_forget_program(struct port *p)
 	p->program = p->ports_map = p->stats_map = p->flows_map = p->state_map = -1;
 }
 
-static void port_clear(struct port *p, const struct addr *listen, uint16_t workers)
+static void port_clear(struct port *p, const struct addr_pair *listen, uint16_t workers)
 {
 	unsigned int i;
 
 	memset(p, 0, sizeof(*p));
 	p->listen = *listen;
 	p->workers = workers;
-	p->lock_fd = p->kernel_fd = -1;
+	p->lock_fd = p->kernel_fd[0] = p->kernel_fd[1] = -1;
 	port_forget_program(p);
 	for (i = 0; i < PORT_WORKERS; i++)
 		p->rx_fd[i] = -1;
 }
 
-int port_prepare(struct port *p, const char *spec, const struct addr *listen, uint16_t workers,
+int port_prepare(struct port *p, const char *spec, const struct addr_pair *listen, uint16_t workers,
 		 const char *xdp_program, bool force_copy, char *why, size_t why_size)
 {
 	int err;
@@ -343,9 +343,12 @@ void port_stop(struct port *p)
 
 void port_release(struct port *p)
 {
-	if (p->kernel_fd >= 0)
-		close(p->kernel_fd);
+	for (unsigned int i = 0; i < RTE_DIM(p->kernel_fd); i++) {
+		if (p->kernel_fd[i] >= 0)
+			close(p->kernel_fd[i]);
+		p->kernel_fd[i] = -1;
+	}
 	if (p->lock_fd >= 0)
 		close(p->lock_fd);
-	p->kernel_fd = p->lock_fd = -1;
+	p->lock_fd = -1;
 }

@@ -33,7 +33,7 @@ struct port {
 	char ifname[IFNAMSIZ]; /* the kernel's interface, "" if there is none */
 	unsigned int ifindex;  /* 0: no kernel interface: answers go back to the MAC that asked */
 	char vdev[PATH_MAX + 128]; /* the EAL --vdev argument */
-	struct addr listen;
+	struct addr_pair listen;
 	uint16_t workers;
 	uint16_t id; /* ethdev; valid from port_start */
 	bool started;
@@ -42,8 +42,10 @@ struct port {
 	int rx_fd[PORT_WORKERS]; /* an idle worker sleeps on it; -1: none */
 	struct rte_mempool *pool[PORT_WORKERS];
 	/* before EAL */
-	int lock_fd;   /* abstract socket: one relay per (network namespace, interface) */
-	int kernel_fd; /* UDP socket on the relay's port: no ICMP unreachable for strays */
+	int lock_fd; /* abstract socket: one relay per (network namespace, interface) */
+	/* UDP sockets on the relay's port, by IP version (4, 6): no ICMP unreachable for
+	 * strays. -1: none, as the kernel does not have the address */
+	int kernel_fd[2];
 	/* the XDP program and its maps; the descriptors are the driver's, -1: none */
 	int program;
 	uint32_t program_id;
@@ -77,21 +79,26 @@ static inline void port_mac_set(struct port *p, const struct rte_ether_addr *mac
  * one refuses, one left by a killed oncewired is removed. force_copy: umem
  * cannot be hugepages. On failure writes one line (cause and remedy) to `why`
  * and returns -errno; nothing is left behind. */
-int port_prepare(struct port *p, const char *spec, const struct addr *listen, uint16_t workers,
+int port_prepare(struct port *p, const char *spec, const struct addr_pair *listen, uint16_t workers,
 		 const char *xdp_program, bool force_copy, char *why, size_t why_size);
 /* Configures queues and pools (buffers: mbufs a worker) and starts the port;
  * steering starts with port_steer(). */
 int port_start(struct port *p, uint32_t buffers, char *why, size_t why_size);
-/* Tells the XDP program to redirect this relay's address and port (on) or to
+/* Tells the XDP program to redirect this relay's addresses and ports (on) or to
  * pass everything (off). Nothing to do for other ports. 0 or -errno. */
 int port_steer(struct port *p, bool on);
+/* Does the kernel have the relay's addresses? */
+static inline bool port_in_kernel(const struct port *p)
+{
+	return p->kernel_fd[0] >= 0 || p->kernel_fd[1] >= 0;
+}
 /* Are the interface's receive queues still one a worker? Otherwise writes cause and
  * remedy to `why` and returns -errno. 0 for ports without an interface's queues. */
 int port_check_queues(const struct port *p, char *why, size_t why_size);
 /* Attaches our program again, where none is. 0 or -errno: -EBUSY or -EEXIST: there
  * is one. */
 int port_attach(const struct port *p);
-/* Packets to the relay's address and port that the kernel got and dropped: fragments,
+/* Packets to the relay's addresses and ports that the kernel got and dropped: fragments,
  * or all when nothing is steered. 0 or -errno. */
 int port_strays(const struct port *p, uint64_t *count);
 void port_stop(struct port *p);

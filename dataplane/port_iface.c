@@ -160,31 +160,33 @@ int iface_lock(struct port *p, char *why, size_t size)
 	return port_fail(why, size, err, "%s: cannot be locked: %s", p->ifname, strerror(-err));
 }
 
-static socklen_t iface_sockaddr(const struct port *p, struct sockaddr_storage *ss)
+static socklen_t iface_sockaddr(const struct port *p, const struct addr *listen,
+				struct sockaddr_storage *ss)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)ss;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
 
 	memset(ss, 0, sizeof(*ss));
-	if (p->listen.type == ADDR_IP4) {
+	if (listen->type == ADDR_IP4) {
 		in->sin_family = AF_INET;
-		in->sin_port = htons(get16(p->listen.port));
-		memcpy(&in->sin_addr, p->listen.ip, sizeof(in->sin_addr));
+		in->sin_port = htons(get16(listen->port));
+		memcpy(&in->sin_addr, listen->ip, sizeof(in->sin_addr));
 		return sizeof(*in);
 	}
 	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(get16(p->listen.port));
-	memcpy(&in6->sin6_addr, p->listen.ip, sizeof(in6->sin6_addr));
+	in6->sin6_port = htons(get16(listen->port));
+	memcpy(&in6->sin6_addr, listen->ip, sizeof(in6->sin6_addr));
 	if (IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
 		in6->sin6_scope_id = p->ifindex;
 	return sizeof(*in6);
 }
 
-static int iface_bind_failed(const struct port *p, int err, char *why, size_t size)
+static int iface_bind_failed(const struct port *p, const struct addr *listen, int err, char *why,
+			     size_t size)
 {
 	char text[ADDR_TEXT_MAX];
 
-	addr_text(&p->listen, text);
+	addr_text(listen, text);
 	if (err == -EADDRINUSE)
 		return port_fail(
 			why, size, err,
@@ -202,20 +204,26 @@ static int iface_bind_failed(const struct port *p, int err, char *why, size_t si
 
 int port_strays(const struct port *p, uint64_t *count)
 {
-	uint32_t info[SK_MEMINFO_VARS];
-	socklen_t len = sizeof(info);
+	*count = 0;
+	if (!port_in_kernel(p))
+		return -ENOTSUP;
+	for (unsigned int i = 0; i < RTE_DIM(p->kernel_fd); i++) {
+		uint32_t info[SK_MEMINFO_VARS];
+		socklen_t len = sizeof(info);
 
-	if (p->kernel_fd < 0)
-		return -ENOTSUP;
-	if (getsockopt(p->kernel_fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0)
-		return -errno;
-	if (len <= SK_MEMINFO_DROPS * sizeof(info[0]))
-		return -ENOTSUP;
-	*count = info[SK_MEMINFO_DROPS];
+		if (p->kernel_fd[i] < 0)
+			continue;
+		if (getsockopt(p->kernel_fd[i], SOL_SOCKET, SO_MEMINFO, info, &len) < 0)
+			return -errno;
+		if (len <= SK_MEMINFO_DROPS * sizeof(info[0]))
+			return -ENOTSUP;
+		*count += info[SK_MEMINFO_DROPS];
+	}
 	return 0;
 }
 
-int iface_bind(struct port *p, bool shared, char *why, size_t size)
+static int iface_bind_one(struct port *p, const struct addr *listen, bool shared, int *out,
+			  char *why, size_t size)
 {
 	/* strays are dropped before they take memory; nobody reads the socket */
 	struct sock_filter drop[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
@@ -225,10 +233,10 @@ int iface_bind(struct port *p, bool shared, char *why, size_t size)
 	socklen_t len;
 	int fd, err;
 
-	len = iface_sockaddr(p, &ss);
+	len = iface_sockaddr(p, listen, &ss);
 	fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return iface_bind_failed(p, -errno, why, size);
+		return iface_bind_failed(p, listen, -errno, why, size);
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0 ||
 	    (ss.ss_family == AF_INET6 &&
 	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
@@ -238,8 +246,23 @@ int iface_bind(struct port *p, bool shared, char *why, size_t size)
 		/* an address that the kernel does not have draws no ICMP from it */
 		if (err == -EADDRNOTAVAIL && !shared)
 			return 0;
-		return iface_bind_failed(p, err, why, size);
+		return iface_bind_failed(p, listen, err, why, size);
 	}
-	p->kernel_fd = fd;
+	*out = fd;
+	return 0;
+}
+
+int iface_bind(struct port *p, bool shared, char *why, size_t size)
+{
+	const struct addr *listen[] = {&p->listen.ip4, &p->listen.ip6};
+
+	for (unsigned int i = 0; i < RTE_DIM(listen); i++) {
+		int err = 0;
+
+		if (listen[i]->type != ADDR_NONE)
+			err = iface_bind_one(p, listen[i], shared, &p->kernel_fd[i], why, size);
+		if (err)
+			return err;
+	}
 	return 0;
 }

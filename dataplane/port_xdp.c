@@ -311,19 +311,29 @@ static void steer_key_fill(struct steer_key *key, const struct addr *listen)
 	memcpy(key->ip, listen->ip, sizeof(key->ip));
 }
 
-int port_steer(struct port *p, bool on)
+static int steer_one(const struct port *p, const struct addr *listen, bool on)
 {
 	const uint8_t yes = 1;
 	struct steer_key key;
 	int err;
 
-	if (p->ports_map < 0)
+	if (listen->type == ADDR_NONE)
 		return 0;
-	steer_key_fill(&key, &p->listen);
+	steer_key_fill(&key, listen);
 	if (on)
 		return bpf_map_update_elem(p->ports_map, &key, &yes, BPF_ANY);
 	err = bpf_map_delete_elem(p->ports_map, &key);
 	return err == -ENOENT ? 0 : err;
+}
+
+int port_steer(struct port *p, bool on)
+{
+	int err;
+
+	if (p->ports_map < 0)
+		return 0;
+	err = steer_one(p, &p->listen.ip4, on);
+	return err ? err : steer_one(p, &p->listen.ip6, on);
 }
 
 static int stats_sum(int map, uint32_t counter, uint64_t *sum)

@@ -50,7 +50,7 @@ struct offer_budget {
 
 struct relay {
 	/* read-mostly */
-	struct addr self;
+	struct addr_pair self; /* what it listens on */
 	bool central;
 	bool spin;		    /* idle workers never sleep */
 	bool unfinished_checksums;  /* are accepted */
@@ -99,6 +99,12 @@ static inline const struct token_ring *relay_keys(const struct relay *r)
 static inline const struct keyring *relay_keyring(const struct relay *r)
 {
 	return atomic_load_explicit(&((struct relay *)(uintptr_t)r)->keyring, memory_order_acquire);
+}
+
+/* The address that hosts of this one's IP version reach the relay at; ADDR_NONE: none. */
+static inline const struct addr *relay_self(const struct relay *r, const struct addr *other)
+{
+	return addr_pair_of(&r->self, other->type);
 }
 
 /* Would a hit of this blob tell a source that somebody else has it? */

@@ -73,7 +73,7 @@ ROWS = [
         "dataplane/budget.c", "if (next <= latest)\n\t\treturn true;",
         "if (next <= latest) {\n\t\tatomic_store(b, full);\n\t\treturn true;\n\t}"),
     Row("target that is no host", "test_egress",
-        "dataplane/offer.c", "|| !addr_one_host(target) || addr_loopback(target))", ")"),
+        "dataplane/offer.c", "|| !addr_one_host(target) ||\n\t    addr_loopback(target))", ")"),
     Row("blocking: trickle", "test_upload",
         "control/control.c", "\tuploads_review(ctl);\n", ""),
     Row("blocking: many trickles", "test_upload",

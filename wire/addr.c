@@ -193,3 +193,15 @@ bool addr_loopback(const struct addr *a)
 
 	return a->type == ADDR_IP4 ? a->ip[0] == 127 : memcmp(a->ip, loopback6, 16) == 0;
 }
+
+char *addr_pair_text(const struct addr_pair *p, char buf[ADDR_PAIR_TEXT_MAX])
+{
+	char ip4[ADDR_TEXT_MAX], ip6[ADDR_TEXT_MAX];
+
+	if (p->ip4.type == ADDR_NONE || p->ip6.type == ADDR_NONE)
+		snprintf(buf, ADDR_PAIR_TEXT_MAX, "%s", addr_text(addr_pair_any(p), ip4));
+	else
+		snprintf(buf, ADDR_PAIR_TEXT_MAX, "%s, %s", addr_text(&p->ip4, ip4),
+			 addr_text(&p->ip6, ip6));
+	return buf;
+}

@@ -26,14 +26,35 @@ struct addr {
 };
 _Static_assert(sizeof(struct addr) == 20, "wire layout");
 
+#define ADDR_TEXT_MAX 56 /* "[v6]:port" and its NUL */
+
+/* One of each IP version, ADDR_NONE where there is none: what a relay listens on. */
+struct addr_pair {
+	struct addr ip4, ip6;
+};
+
+/* The one of that version. */
+static inline const struct addr *addr_pair_of(const struct addr_pair *p, uint8_t type)
+{
+	return type == ADDR_IP6 ? &p->ip6 : &p->ip4;
+}
+
+/* One that is there. */
+static inline const struct addr *addr_pair_any(const struct addr_pair *p)
+{
+	return p->ip4.type != ADDR_NONE ? &p->ip4 : &p->ip6;
+}
+
+#define ADDR_PAIR_TEXT_MAX (2 * ADDR_TEXT_MAX)
+/* "192.0.2.1:4870, [2001:db8::1]:4870", or the one that is there; returns buf. */
+char *addr_pair_text(const struct addr_pair *p, char buf[ADDR_PAIR_TEXT_MAX]);
+
 /* What a SEND names: wide enough for a listener key. */
 struct target {
 	struct addr addr;
 	uint8_t key_tail[16]; /* bytes 16..31 of a listener key, else zero */
 };
 _Static_assert(sizeof(struct target) == 36, "wire layout");
-
-#define ADDR_TEXT_MAX 56 /* "[v6]:port" and its NUL */
 
 /* Well-formed IPv4 or IPv6 with a port and zero padding? An IPv4-mapped IPv6
  * address is not: it would give one host two names. */

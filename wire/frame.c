@@ -14,7 +14,8 @@ static const struct verb_info {
 	bool unversioned; /* accepted under any version, and longer than WIRE_MAX_FRAME */
 } verbs[VERB_COUNT] = {
 	[VERB_HELLO] = {sizeof(struct wire_hello), WIRE_AUTH, true, true},
-	[VERB_WELCOME] = {sizeof(struct wire_welcome), WIRE_AUTH | WIRE_CENTRAL, true, true},
+	[VERB_WELCOME] = {sizeof(struct wire_welcome), WIRE_AUTH | WIRE_CENTRAL | WIRE_BOTH_IP,
+			  true, true},
 	[VERB_LISTEN] = {sizeof(struct wire_listen), WIRE_AUTH, false, false},
 	[VERB_LISTENING] = {sizeof(struct wire_listening), WIRE_AUTH, false, false},
 	[VERB_SEND] = {sizeof(struct wire_send), WIRE_AUTH, false, false},

@@ -61,6 +61,7 @@ enum verb {
 #define WIRE_INLINE 0x01  /* OFFER: the payload is the whole blob */
 #define WIRE_UPLOAD 0x01  /* PULL, DATA: towards a relay; the token fields are zero */
 #define WIRE_CENTRAL 0x01 /* WELCOME: the relay is a central one */
+#define WIRE_BOTH_IP 0x02 /* WELCOME: it sends to targets of either IP version */
 #define WIRE_LEASED 0x01  /* QUERY: private holds a lease of the target */
 
 struct wire_header {
@@ -178,6 +179,7 @@ struct welcome {
 	uint16_t longest;
 	uint16_t lifetime;
 	bool central; /* WIRE_CENTRAL */
+	bool both_ip; /* WIRE_BOTH_IP */
 };
 /* `longest` for a relay that takes blobs of up to so many bytes. */
 static inline uint16_t welcome_longest(uint64_t bytes)

@@ -61,9 +61,9 @@ static enum drop welcome_check(const struct welcome *w)
 size_t welcome_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
 		      const struct welcome *w)
 {
+	uint8_t flags = (w->central ? WIRE_CENTRAL : 0) | (w->both_ip ? WIRE_BOTH_IP : 0);
 	struct build b;
-	struct wire_welcome *o =
-		build_begin(&b, buf, cap, VERB_WELCOME, w->central ? WIRE_CENTRAL : 0, key, conn);
+	struct wire_welcome *o = build_begin(&b, buf, cap, VERB_WELCOME, flags, key, conn);
 
 	if (!o || welcome_check(w) != DROP_NONE)
 		return 0;
@@ -91,6 +91,7 @@ enum drop welcome_decode(const struct frame *f, struct welcome *w)
 		.longest = get16(i->longest),
 		.lifetime = get16(i->lifetime),
 		.central = f->flags & WIRE_CENTRAL,
+		.both_ip = f->flags & WIRE_BOTH_IP,
 	};
 	if (welcome_check(w) != DROP_NONE)
 		return DROP_FIELD;

@@ -168,6 +168,7 @@ static void welcome_accept(struct contact *p, const struct frame *f, const struc
 	p->proven = true;
 	p->known = true;
 	p->central = w->central;
+	p->both_ip = w->both_ip;
 	p->longest = w->longest;
 	p->foreign = 0;
 	p->asking = false;

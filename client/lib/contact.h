@@ -31,6 +31,7 @@ struct contact {
 	struct echo echo;
 	bool known;	      /* cookie and echo are there */
 	bool central;	      /* it says that it is a central relay */
+	bool both_ip;	      /* and that it sends to targets of either IP version */
 	uint16_t longest;     /* blob that it takes, MiB; 0: it does not say */
 	uint8_t foreign;      /* the newest version it speaks, which is not ours; 0: ours is */
 	bool asking;	      /* a HELLO is not answered yet */

@@ -16,8 +16,8 @@
  * Addresses are text: "192.0.2.1", "192.0.2.1:4870", "2001:db8::1",
  * "[2001:db8::1]:4870", "fe80::1%eth0", or a host name, also with a port. open()
  * resolves names, which can take seconds; of several addresses of a relay the first
- * that answers is used, and of a target's the first of the relay's IP version. Ports
- * default to 4870 for relays and 4871 for targets.
+ * that answers is used, and of a target's the first of the relay's IP version (or the
+ * first, if the relay has both). Ports default to 4870 for relays and 4871 for targets.
  *
  * Threads: a handle belongs to one thread at a time; different handles are
  * independent of each other. Callbacks run inside process() of their handle

@@ -155,13 +155,13 @@ static int error_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 	return 0;
 }
 
-/* A relay speaks one version of IP. */
+/* The relay may send to one version of IP alone. */
 static bool target_choose(struct ow_sender *s)
 {
 	if (s->target.type == s->relay.addr.type)
 		return true;
 	if (s->targets.host[0].addr.type != s->relay.addr.type &&
-	    !hosts_next(&s->targets, s->relay.addr.type))
+	    !hosts_next(&s->targets, s->relay.addr.type) && !s->relay.both_ip)
 		return false;
 	s->target = s->targets.host[s->targets.at].addr;
 	return true;

@@ -107,7 +107,7 @@ json_t *control_status(void *ctx, int argc, char **argv)
 {
 	struct control *ctl = ctx;
 	struct metrics_view v;
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_PAIR_TEXT_MAX];
 	json_t *o = json_object();
 
 	(void)argc;
@@ -116,7 +116,7 @@ json_t *control_status(void *ctx, int argc, char **argv)
 	json_object_set_new(o, "version", json_string(ONCEWIRE_VERSION));
 	json_object_set_new(o, "role", json_string(role_name(ctl->config->role)));
 	json_object_set_new(o, "instance", json_string(ctl->config->instance));
-	json_object_set_new(o, "listen", json_string(addr_text(&ctl->relay->self, text)));
+	json_object_set_new(o, "listen", json_string(addr_pair_text(&ctl->relay->self, text)));
 	json_object_set_new(o, "port", json_string(ctl->config->port));
 	json_object_set_new(o, "health", health_object(ctl));
 	put_privileges(o);

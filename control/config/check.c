@@ -114,13 +114,14 @@ static void store_check(struct reader *r)
 /* One end's address against this relay's own. */
 static void remote_check(struct reader *r, int line, const char *section, const struct addr *a)
 {
-	const struct addr *own = &r->config->listen;
+	const struct addr_pair *all = &r->config->listen;
+	const struct addr *own = addr_pair_of(all, a->type);
 
-	if (a->type == ADDR_NONE || own->type == ADDR_NONE)
+	if (a->type == ADDR_NONE || addr_pair_any(all)->type == ADDR_NONE)
 		return;
-	if (a->type != own->type)
+	if (own->type == ADDR_NONE)
 		problem(&r->problems, line, section, "address",
-			"is not of the IP version of listen; use the same one for both");
+			"is not of an IP version of listen; use the same one for both");
 	else if (addr_equal(a, own))
 		problem(&r->problems, line, section, "address",
 			"is this relay's own; write the other relay's");

@@ -50,8 +50,8 @@ struct config {
 	/* [relay] */
 	enum role role;
 	char instance[CONFIG_NAME];
-	struct addr listen; /* this relay's address and UDP port */
-	char port[256];	    /* "af_xdp:IFNAME" or "vdev:ARGS" */
+	struct addr_pair listen; /* this relay's addresses and UDP ports */
+	char port[256];		 /* "af_xdp:IFNAME" or "vdev:ARGS" */
 	char xdp_program[PATH_MAX];
 	struct rte_ether_addr gateway_mac; /* zero: none */
 	bool unfinished_checksums;	   /* `accept` (default) or `drop` */

@@ -37,10 +37,10 @@ const struct config_key config_keys[] = {
 	{KEY(RELAY, LABEL, "instance"), FIELD(instance), .example = "private",
 	 .help = "Tells relays of one host apart: in the names of sockets and of DPDK's files. "
 		 "Default: the role."},
-	{KEY(RELAY, ADDRESS, "listen"), .required = true, FIELD(listen),
-	 .example = "192.0.2.1:4870",
-	 .help = "The address and UDP port of this relay. The port is 4870 when it is left out; "
-		 "IPv6 with a port is written [2001:db8::1]:4870."},
+	{KEY(RELAY, LISTEN, "listen"), .required = true, FIELD(listen), .example = "192.0.2.1:4870",
+	 .help = "The address and UDP port of this relay, or one of each IP version: 192.0.2.1, "
+		 "2001:db8::1. The port is 4870 when it is left out; IPv6 with a port is written "
+		 "[2001:db8::1]:4870."},
 	{KEY(RELAY, PORT, "port"), .required = true, FIELD(port), .example = "af_xdp:eth0",
 	 .help = "The network port: af_xdp:IFNAME for an interface of the kernel, which keeps all "
 		 "other traffic; vdev:ARGS for a DPDK virtual device."},

@@ -14,6 +14,7 @@ enum config_type {
 	TYPE_PATH,
 	TYPE_PORT,    /* af_xdp:IFNAME or vdev:ARGS */
 	TYPE_ADDRESS, /* of this relay or another: a host's own, and a UDP port */
+	TYPE_LISTEN,  /* struct addr_pair: one or two such, not of the same IP version */
 	TYPE_MAC,     /* struct rte_ether_addr: of one host */
 	TYPE_COUNT,   /* uint32_t */
 	TYPE_BYTES,   /* uint64_t; K, M, G or T (of 1024), also with B or iB, may follow */

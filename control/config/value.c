@@ -147,19 +147,51 @@ static int port_parse(const struct value *v)
 	return 0;
 }
 
-static int address_parse(const struct value *v)
+static int host_parse(const struct value *v, const char *text, struct addr *a)
 {
 	static const uint8_t zero[16];
+
+	if (addr_parse(text, WIRE_PORT, a) < 0 || !addr_valid(a))
+		return refuse(v, "'%.60s' is not an address; write it as %s or [2001:db8::1]:%d",
+			      text, v->key->example, WIRE_PORT);
+	if (memcmp(a->ip, zero, sizeof(zero)) == 0)
+		return refuse(v, "means any address; write the one address of the interface");
+	if (a->type == ADDR_IP4 ? a->ip[0] >= 224 : a->ip[0] == 0xff)
+		return refuse(v, "is a multicast or broadcast address; write a host's own");
+	return 0;
+}
+
+static int address_parse(const struct value *v)
+{
 	struct addr a;
 
-	if (addr_parse(v->text, WIRE_PORT, &a) < 0 || !addr_valid(&a))
-		return refuse(v, "'%.60s' is not an address; write it as %s or [2001:db8::1]:%d",
-			      v->text, v->key->example, WIRE_PORT);
-	if (memcmp(a.ip, zero, sizeof(zero)) == 0)
-		return refuse(v, "means any address; write the one address of the interface");
-	if (a.type == ADDR_IP4 ? a.ip[0] >= 224 : a.ip[0] == 0xff)
-		return refuse(v, "is a multicast or broadcast address; write a host's own");
+	if (host_parse(v, v->text, &a) < 0)
+		return -EINVAL;
 	memcpy(v->field, &a, sizeof(a));
+	return 0;
+}
+
+static int listen_parse(const struct value *v)
+{
+	char text[2 * ADDR_TEXT_MAX + 16], *rest = text, *one;
+	struct addr_pair pair = {0};
+	struct addr a, *place;
+	size_t len;
+
+	if (snprintf(text, sizeof(text), "%s", v->text) >= (int)sizeof(text))
+		return refuse(v, "is too long; write one address, or one of each IP version");
+	while ((one = strsep(&rest, ",")) != NULL) {
+		one += strspn(one, " \t");
+		for (len = strlen(one); len > 0 && strchr(" \t", one[len - 1]) != NULL; len--)
+			one[len - 1] = '\0';
+		if (host_parse(v, one, &a) < 0)
+			return -EINVAL;
+		place = a.type == ADDR_IP4 ? &pair.ip4 : &pair.ip6;
+		if (place->type != ADDR_NONE)
+			return refuse(v, "has two addresses of one IP version; write one of each");
+		*place = a;
+	}
+	memcpy(v->field, &pair, sizeof(pair));
 	return 0;
 }
 
@@ -400,10 +432,10 @@ int config_value_parse(const struct config_key *k, const char *text, void *base,
 		[TYPE_CHOICE] = choice_parse, [TYPE_WORD] = choice_parse,
 		[TYPE_LABEL] = label_parse,   [TYPE_PATH] = path_parse,
 		[TYPE_PORT] = port_parse,     [TYPE_ADDRESS] = address_parse,
-		[TYPE_MAC] = mac_parse,	      [TYPE_COUNT] = count_parse,
-		[TYPE_BYTES] = bytes_parse,   [TYPE_CPU] = cpu_parse,
-		[TYPE_CPUS] = cpus_parse,     [TYPE_RULES] = rules_parse,
-		[TYPE_RANGES] = ranges_parse,
+		[TYPE_LISTEN] = listen_parse, [TYPE_MAC] = mac_parse,
+		[TYPE_COUNT] = count_parse,   [TYPE_BYTES] = bytes_parse,
+		[TYPE_CPU] = cpu_parse,	      [TYPE_CPUS] = cpus_parse,
+		[TYPE_RULES] = rules_parse,   [TYPE_RANGES] = ranges_parse,
 	};
 	struct value v = {k, text, (uint8_t *)base + k->offset, why, why_size};
 

@@ -30,8 +30,10 @@ static void timer_start(struct event *timer, unsigned int ms)
 
 static bool route_ask(struct router *r, const struct addr *host, struct netlink_route *route)
 {
-	const struct addr *from = r->from.type == host->type ? &r->from : NULL;
+	const struct addr *from = addr_pair_of(&r->from, host->type);
 
+	if (from->type == ADDR_NONE)
+		from = NULL;
 	return netlink_route_get(r->netlink, host, from, r->ifindex, route) == 0 &&
 	       route->type == RTN_UNICAST && route->ifindex == r->ifindex;
 }
@@ -245,8 +247,8 @@ static const struct netlink_news news_handlers = {
 };
 
 struct router *router_create(struct event_base *base, struct nexthop_table *table,
-			     unsigned int ifindex, const struct addr *from, route_resolved resolved,
-			     void *ctx)
+			     unsigned int ifindex, const struct addr_pair *from,
+			     route_resolved resolved, void *ctx)
 {
 	struct router *r = calloc(1, sizeof(*r));
 	struct netlink_link link;
@@ -256,8 +258,7 @@ struct router *router_create(struct event_base *base, struct nexthop_table *tabl
 		goto fail;
 	r->table = table;
 	r->ifindex = ifindex;
-	if (from)
-		r->from = *from;
+	r->from = *from;
 	r->resolved = resolved;
 	r->ctx = ctx;
 	TAILQ_INIT(&r->by_use);

@@ -19,12 +19,11 @@ struct router;
 typedef void (*route_resolved)(void *ctx, const struct addr *host);
 
 /* ifindex: the interface our port is; routes through others are NO_ROUTE. from: this
- * host's address that our packets come from, for `ip rule from`; NULL: the kernel
- * does not have it. On
- * failure NULL with errno set. The table keeps its entries when the router goes. */
+ * host's addresses that our packets come from, for `ip rule from`, as far as the kernel
+ * has them. On failure NULL with errno set. The table keeps its entries when the router goes. */
 struct router *router_create(struct event_base *base, struct nexthop_table *table,
-			     unsigned int ifindex, const struct addr *from, route_resolved resolved,
-			     void *ctx);
+			     unsigned int ifindex, const struct addr_pair *from,
+			     route_resolved resolved, void *ctx);
 /* NULL is allowed. */
 void router_destroy(struct router *r);
 

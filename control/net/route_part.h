@@ -50,7 +50,7 @@ TAILQ_HEAD(host_list, host);
 struct router {
 	struct nexthop_table *table;
 	unsigned int ifindex;
-	struct addr from; /* the relay's own: rules may be about it */
+	struct addr_pair from; /* the relay's own: rules may be about them */
 	uint32_t link_mtu;
 	route_resolved resolved;
 	void *ctx;

@@ -131,25 +131,35 @@ static void program_follow(struct control *ctl, const struct netlink_link *l)
 			     l->name, there);
 }
 
-/* Without the kernel's socket it was never the kernel's. */
-static void address_judge(struct control *ctl, const char *name)
+static bool address_there(struct control *ctl, const struct addr *self)
 {
-	const struct addr *self = &ctl->relay->self;
 	const unsigned int ifindex = ctl->relay->port.ifindex;
 	struct netlink_route route = {0};
-	char text[ADDR_TEXT_MAX];
 
-	if (ctl->relay->port.kernel_fd < 0)
+	return netlink_route_get(ctl->watch->netlink, self, NULL, ifindex, &route) == 0 &&
+	       route.type == RTN_LOCAL;
+}
+
+/* Without the kernel's socket an address was never the kernel's. */
+static void address_judge(struct control *ctl, const char *name)
+{
+	const struct port *p = &ctl->relay->port;
+	const struct addr *all[] = {&p->listen.ip4, &p->listen.ip6};
+	char text[ADDR_PAIR_TEXT_MAX];
+
+	if (!port_in_kernel(p))
 		return;
-	addr_text(self, text);
-	if (netlink_route_get(ctl->watch->netlink, self, NULL, ifindex, &route) == 0 &&
-	    route.type == RTN_LOCAL)
-		item_set(ctl, WATCH_ADDRESS, false, "listen address %s is on this host", text);
-	else
+	for (unsigned int i = 0; i < RTE_DIM(all); i++) {
+		if (p->kernel_fd[i] < 0 || address_there(ctl, all[i]))
+			continue;
 		item_set(ctl, WATCH_ADDRESS, true,
 			 "listen address %s is not on this host any more: nobody reaches the "
 			 "relay; `ip addr add` it to %s",
-			 text, name);
+			 addr_text(all[i], text), name);
+		return;
+	}
+	item_set(ctl, WATCH_ADDRESS, false, "listen address %s is on this host",
+		 addr_pair_text(&p->listen, text));
 }
 
 static void look(struct control *ctl)
@@ -286,7 +296,7 @@ void watch_status(const struct control *ctl, json_t *health, json_t *problems)
 						   : "up"));
 	json_object_set_new(health, "mtu", json_integer(w->mtu));
 	json_object_set_new(health, "program_attached_again", json_integer(w->attached));
-	if (ctl->relay->port.kernel_fd >= 0)
+	if (port_in_kernel(&ctl->relay->port))
 		json_object_set_new(health, "address", json_boolean(!w->item[WATCH_ADDRESS].bad));
 	for (unsigned int i = 0; i < WATCH_ITEMS; i++)
 		if (w->item[i].bad)

@@ -65,7 +65,7 @@ static void check_config(void)
 	bool upstream = config.upstream.addr.type != ADDR_NONE;
 
 	check(config.role == ROLE_PRIVATE || config.role == ROLE_CENTRAL);
-	check(addr_valid(&config.listen) && config.peer_count <= CONFIG_PEERS);
+	check(addr_valid(addr_pair_any(&config.listen)) && config.peer_count <= CONFIG_PEERS);
 	check(config.domain_count <= CONFIG_DOMAINS);
 	check(config.role == ROLE_PRIVATE || !upstream);
 	for (unsigned int i = 0; i < CONFIG_KEYS; i++) {

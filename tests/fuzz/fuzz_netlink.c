@@ -347,7 +347,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct event_base *base;
-	static const struct addr from = {.type = ADDR_IP4, .ip = {10, 77, 0, 1}};
+	static const struct addr_pair from = {.ip4 = {.type = ADDR_IP4, .ip = {10, 77, 0, 1}}};
 	struct reclaim *reclaim;
 	struct nexthop_table *table;
 	struct router *r;

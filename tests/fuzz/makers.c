@@ -222,7 +222,7 @@ static struct ticket ticket_make(struct program *p, struct host *h, struct blob_
 		.key = put32(h->field),
 		.source_conn = put64(h->conn),
 		.source = *target_next(p),
-		.home = how & 8 ? *target_next(p) : p->box->relay.self,
+		.home = how & 8 ? *target_next(p) : *addr_pair_any(&p->box->relay.self),
 	};
 	memcpy(t.transfer, transfer_next(p), TRANSFER_SIZE);
 	if ((how & 3) == 1)

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from labtools import wait_until
+
 CHUNK = 1152
 EXTENT = 56 * CHUNK
 SIZES = [1, CHUNK - 1, CHUNK, CHUNK + 1, 28 * CHUNK, 28 * CHUNK + 1, EXTENT - 1, EXTENT, EXTENT + 1,
@@ -114,6 +116,47 @@ def test_flows_over_ipv6(make_lab, make_blob, out):
     lab = make_lab(LAB_FAMILY=6, LAB_SLAB="256M", LAB_HUGEPAGES=0)
     try:
         five_flows(lab, make_blob(100_000), make_blob(100_000), out)
+    finally:
+        lab.down()
+
+
+def test_one_relay_for_both_ip_versions(make_lab, make_blob, out):
+    """A relay's two addresses are one relay: source and target need not be of one version."""
+    lab = make_lab(LAB_FAMILY="both", LAB_SLAB="256M", LAB_HUGEPAGES=0)
+    four = {role: lab.address[role] for role in ("private", "central", "target")}
+    six = {role: f"[{lab.address[role + '6']}]" for role in four}
+    paths = [make_blob(70_000 + n) for n in range(6)]
+    try:
+        assert lab.status("private")["listen"] == f"{four['private']}:4870, {six['private']}:4870"
+        ways = [(asked, to) for asked in (four, six) for to in (four, six)]
+        with lab.receive(out, count=11, lease=("private",)) as receiver:
+            for path, (asked, to) in zip(paths, ways):
+                relay = ["--private", asked["private"]]
+                for outcome in ("uploaded-private", "private-hit"):
+                    sent = lab.send(path, "private", to=to["target"], extra=relay)
+                    assert (sent.code, sent.outcome) == (0, outcome), sent
+            # central's OFFER comes from the address that the target can answer
+            for to in (four, six):
+                sent = lab.send(paths[4], "central", to=to["target"],
+                                extra=["--central", six["central"]])
+                assert sent.code == 0, sent
+            sent = lab.send(paths[4], "private", to=six["target"])
+            assert (sent.code, sent.outcome) == (0, "central-hit"), sent
+            received = receiver.files()
+        assert {got["relay"].rsplit(":", 1)[0] for got in received} == {
+            four["private"], six["private"], four["central"], six["central"]}
+        by_size = {path.stat().st_size: path for path in paths}
+        for got in received:
+            assert filecmp.cmp(by_size[got["bytes"]], got["path"], shallow=False)
+        health = lab.status("private")["health"]
+        assert health["ok"] and health["address"]
+        lab.run("private", "ip", "addr", "del", f"{lab.address['private6']}/64", "dev", "eth0",
+                check=True)
+        wait_until(lambda: not lab.status("private")["health"]["address"])
+        [problem] = lab.status("private")["health"]["problems"]
+        assert six["private"] in problem
+        # the other one goes on
+        assert lab.deliver(paths[5], "private", out)[0].outcome == "uploaded-private"
     finally:
         lab.down()
 

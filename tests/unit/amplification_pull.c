@@ -15,7 +15,8 @@ static void pull_with(unsigned int echo_age, uint32_t ticket_seconds, const stru
 
 	about_blob(id, PRESENT);
 	about.echo = scene_echo(&scene, p, echo_age);
-	about_ticket(&scene, person(BYSTANDER), &scene.config.listen, ticket_seconds);
+	about_ticket(&scene, person(BYSTANDER), addr_pair_any(&scene.config.listen),
+		     ticket_seconds);
 	person_send(p, make_pull);
 }
 
@@ -42,7 +43,7 @@ static void pull_stale_echo(void)
 static void pull_no_echo(void)
 {
 	about_blob(&present, PRESENT);
-	about_ticket(&scene, person(BYSTANDER), &scene.config.listen, 60);
+	about_ticket(&scene, person(BYSTANDER), addr_pair_any(&scene.config.listen), 60);
 	person_send(person(STRANGER), make_pull);
 	pull_refused();
 }
@@ -71,7 +72,7 @@ static void pull_unknown_blob(void)
 static void receipt_good(void)
 {
 	about_blob(&present, PRESENT);
-	about_ticket(&scene, person(BYSTANDER), &scene.config.listen, 60);
+	about_ticket(&scene, person(BYSTANDER), addr_pair_any(&scene.config.listen), 60);
 	person_send(person(STRANGER), make_receipt);
 	assert_int_equal(status_of(BYSTANDER), STATUS_DELIVERED);
 }
@@ -90,7 +91,7 @@ static void receipt_foreign(void)
 static void receipt_forged(void)
 {
 	about_blob(&present, PRESENT);
-	about_ticket(&scene, person(BYSTANDER), &scene.config.listen, 60);
+	about_ticket(&scene, person(BYSTANDER), addr_pair_any(&scene.config.listen), 60);
 	person(BYSTANDER)->proven = false;
 	about.ticket.mac[0] ^= 1;
 	person_send(person(STRANGER), make_receipt);

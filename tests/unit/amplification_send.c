@@ -153,7 +153,7 @@ static void special_allowed(struct config *c)
 
 static void send_to_relay(void)
 {
-	send_refused_to(&scene.config.listen);
+	send_refused_to(addr_pair_any(&scene.config.listen));
 }
 
 static void send_to_peer(void)

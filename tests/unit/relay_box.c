@@ -145,7 +145,10 @@ void box_config(struct config *c, enum role role, bool ip6)
 	c->role = role;
 	strcpy(c->instance, "box");
 	strcpy(c->port, "vdev:net_ring");
-	addr_parse(ip6 ? "2001:db8::1" : "192.0.2.1", WIRE_PORT, &c->listen);
+	if (ip6)
+		addr_parse("2001:db8::1", WIRE_PORT, &c->listen.ip6);
+	else
+		addr_parse("192.0.2.1", WIRE_PORT, &c->listen.ip4);
 	c->workers = 1;
 	c->control_cpu = -1;
 	memset(c->master_key, 7, sizeof(c->master_key));
@@ -192,7 +195,7 @@ static void relay_configure(const struct config *c, struct relay *r)
 		.rx_fd = {-1},
 		.pool = {wire.pool},
 		.lock_fd = -1,
-		.kernel_fd = -1,
+		.kernel_fd = {-1, -1},
 		.program = -1,
 		.ports_map = -1,
 		.stats_map = -1,
@@ -334,7 +337,7 @@ uint64_t box_seconds(void)
 uint16_t box_inject(struct box *b, const struct addr *from, const void *payload, size_t len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(wire.pool);
-	struct addr self = b->relay.self;
+	struct addr self = *relay_self(&b->relay, from);
 	uint16_t bytes = (uint16_t)(addr_overhead(from) + len);
 
 	if (m == NULL || len > rte_pktmbuf_tailroom(m)) {

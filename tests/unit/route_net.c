@@ -140,7 +140,7 @@ uint16_t mtu(const char *text)
 
 int net_make(void **state)
 {
-	struct addr from;
+	struct addr_pair from;
 	size_t size = rte_rcu_qsbr_get_memsize(1);
 	int ready[2];
 
@@ -171,7 +171,7 @@ int net_make(void **state)
 	run_other("ip address add fd77::2/64 dev v1 nodad");
 	run_other("ip address add fe80::2/64 dev v1 nodad");
 
-	from = host("10.77.0.1");
+	from.ip4 = host("10.77.0.1");
 	net.base = event_base_new();
 	qsbr = aligned_alloc(64, (size + 63) / 64 * 64);
 	rte_rcu_qsbr_init(qsbr, 1);

@@ -67,7 +67,7 @@ static void tokens_and_leases_outlive_a_step(void **state)
 		about_file(&present, 1);
 		source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
 		target = scene_cookie(&scene, person(TARGET), COOKIE_VALID);
-		about_ticket(&scene, person(SOURCE), &scene.config.listen, 60);
+		about_ticket(&scene, person(SOURCE), addr_pair_any(&scene.config.listen), 60);
 		about.echo = scene_echo(&scene, person(TARGET), 0);
 		say(TARGET, &target, make_listen);
 		assert_non_null(scene_sent(&scene, person(TARGET), VERB_LISTENING));

@@ -99,13 +99,13 @@ static void must_refuse(const char *text, int line, const char *where, const cha
 
 static void test_defaults(void **state)
 {
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_PAIR_TEXT_MAX];
 
 	(void)state;
 	must_load(RELAY);
 	assert_int_equal(config.role, ROLE_PRIVATE);
 	assert_string_equal(config.instance, "private");
-	assert_string_equal(addr_text(&config.listen, text), "192.0.2.1:4870");
+	assert_string_equal(addr_pair_text(&config.listen, text), "192.0.2.1:4870");
 	assert_string_equal(config.port, "af_xdp:eth0");
 	assert_non_null(strstr(config.xdp_program, "/steer.bpf.o"));
 	assert_int_equal(config.workers, 1);
@@ -140,7 +140,7 @@ static void test_defaults(void **state)
 
 static void test_values(void **state)
 {
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_PAIR_TEXT_MAX];
 
 	(void)state;
 	must_load("# comment\n; another\n\n"
@@ -171,7 +171,7 @@ static void test_values(void **state)
 		  "timeout_ms = 250"); /* no new line at the end */
 	assert_string_equal(config.instance, "edge-1");
 	assert_string_equal(config.admin_socket, "/run/oncewire/edge-1.sock");
-	assert_string_equal(addr_text(&config.listen, text), "[2001:db8::1]:77");
+	assert_string_equal(addr_pair_text(&config.listen, text), "[2001:db8::1]:77");
 	assert_string_equal(config.port, "vdev:net_null0,copy=1");
 	assert_string_equal(config.xdp_program, "/x.o");
 	assert_int_equal(config.workers, 3);
@@ -435,6 +435,10 @@ static void test_bad_mandatory(void **state)
 	refuse_mandatory("listen", "255.255.255.255", "broadcast");
 	refuse_mandatory("listen", "ff02::1", "multicast");
 	refuse_mandatory("listen", "relay.example", "not an address");
+	refuse_mandatory("listen", "192.0.2.1, 192.0.2.2", "two addresses of one IP version");
+	refuse_mandatory("listen", "192.0.2.1, 2001:db8::1, 192.0.2.1", "two addresses of one");
+	refuse_mandatory("listen", "192.0.2.1,", "not an address");
+	refuse_mandatory("listen", "192.0.2.1 2001:db8::1", "not an address");
 	refuse_mandatory("listen", "192.0.2.1:0", "not an address");
 	refuse_mandatory("listen", "::ffff:192.0.2.1", "not an address");
 	refuse_mandatory("port", "eth0", "af_xdp:IFNAME");

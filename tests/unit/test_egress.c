@@ -282,6 +282,23 @@ static int start(void **state)
 	return sodium_init() < 0 ? -1 : unit_eal_start(state);
 }
 
+/* A ticket of a relay that has both IP versions, reported to one that has not: there is
+ * no way to its source, and no frame of the wrong version. */
+static void no_frame_without_an_address_of_its_version(void **state)
+{
+	struct person stranger = {.conn = 7};
+
+	(void)state;
+	about_file(&present, sizeof(bytes), 1);
+	addr_parse("[2001:db8::77]:5000", 0, &stranger.addr);
+	about_ticket(&scene, &stranger, &scene.config.listen.ip4, 60);
+	scene.box->relay.has_gateway_mac = true;
+	say_well(TARGET, make_receipt);
+	assert_int_equal(scene.box->control.worker[0]->stats.receipts, 1);
+	assert_int_equal(dropped(DROP_NO_ROUTE), 1);
+	assert_int_equal(scene.frames, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -295,6 +312,7 @@ int main(void)
 		TEST(transfer_is_of_one_blob_and_target),
 		TEST(upload_takes_memory_as_it_comes),
 		TEST(long_upload_takes_no_memory),
+		TEST(no_frame_without_an_address_of_its_version),
 	};
 
 	return cmocka_run_group_tests(tests, start, unit_eal_stop);

@@ -65,9 +65,18 @@ static void ip4_resum(struct rte_mbuf *m)
 	ip4_of(m)->hdr_checksum = rte_ipv4_cksum(ip4_of(m));
 }
 
+/* A relay of this family alone. */
+static struct addr_pair self_of(const struct family *f)
+{
+	struct addr_pair self = {0};
+
+	*(f == &ip6 ? &self.ip6 : &self.ip4) = addr(f->relay);
+	return self;
+}
+
 static enum drop parse_free(const struct family *f, struct rte_mbuf *m)
 {
-	struct addr self = addr(f->relay);
+	struct addr_pair self = self_of(f);
 	enum drop reason = packet_parse(m, &self);
 
 	rte_pktmbuf_free(m);
@@ -78,7 +87,8 @@ static void round_trip(const struct family *f)
 {
 	for (uint16_t len = 0; len < 1300; len += len < 70 ? 1 : 97) {
 		struct rte_mbuf *m = packet_make(f, len);
-		struct addr self = addr(f->relay), client = addr(f->client);
+		struct addr_pair self = self_of(f);
+		struct addr client = addr(f->client);
 		const uint8_t *payload;
 
 		/* Ethernet pads short frames; the padding is not payload */
@@ -133,7 +143,7 @@ static void test_checksums_are_dpdks(void **state)
 
 static enum drop parse_unfinished(const struct family *f, struct rte_mbuf *m, bool *unfinished)
 {
-	struct addr self = addr(f->relay);
+	struct addr_pair self = self_of(f);
 	enum drop reason = packet_parse(m, &self);
 
 	*unfinished = packet_of(m)->unfinished;

@@ -33,9 +33,11 @@ static char why[512];
 
 static int prepare_at(struct port *p, const char *spec, const char *address)
 {
-	struct addr listen;
+	struct addr_pair listen = {0};
+	struct addr a;
 
-	assert_int_equal(addr_parse(address, 0, &listen), 0);
+	assert_int_equal(addr_parse(address, 0, &a), 0);
+	*(a.type == ADDR_IP6 ? &listen.ip6 : &listen.ip4) = a;
 	why[0] = 0;
 	return port_prepare(p, spec, &listen, 1, STEER_BUILT, false, why, sizeof(why));
 }
@@ -85,11 +87,11 @@ static void wrong_specs_refused(void **state)
 
 static void program_must_be_readable(void **state)
 {
-	struct addr listen;
+	struct addr_pair listen = {0};
 	struct port p;
 
 	(void)state;
-	assert_int_equal(addr_parse("127.0.0.1:4870", 0, &listen), 0);
+	assert_int_equal(addr_parse("127.0.0.1:4870", 0, &listen.ip4), 0);
 	assert_int_equal(port_prepare(&p, "af_xdp:lo", &listen, 1, "/nonexistent/steer.o", false,
 				      why, sizeof(why)),
 			 -ENOENT);
@@ -98,11 +100,11 @@ static void program_must_be_readable(void **state)
 
 static void workers_are_bounded(void **state)
 {
-	struct addr listen;
+	struct addr_pair listen = {0};
 	struct port p;
 
 	(void)state;
-	assert_int_equal(addr_parse("127.0.0.1:4870", 0, &listen), 0);
+	assert_int_equal(addr_parse("127.0.0.1:4870", 0, &listen.ip4), 0);
 	assert_int_equal(
 		port_prepare(&p, "vdev:net_null0", &listen, 0, "", false, why, sizeof(why)),
 		-EINVAL);
@@ -129,7 +131,7 @@ static void down_interface_refused(void **state)
 
 static void vdev_string_and_copy_mode(void **state)
 {
-	struct addr listen;
+	struct addr_pair listen = {0};
 	struct port p;
 
 	(void)state;
@@ -138,7 +140,7 @@ static void vdev_string_and_copy_mode(void **state)
 				    "busy_budget=0,xdp_prog=" STEER_BUILT);
 	assert_int_equal(p.ifindex, if_nametoindex("lo"));
 	port_release(&p);
-	assert_int_equal(addr_parse("127.0.0.1:4870", 0, &listen), 0);
+	assert_int_equal(addr_parse("127.0.0.1:4870", 0, &listen.ip4), 0);
 	assert_int_equal(
 		port_prepare(&p, "af_xdp:lo", &listen, 1, STEER_BUILT, true, why, sizeof(why)), 0);
 	assert_non_null(strstr(p.vdev, ",force_copy=1"));
@@ -205,7 +207,7 @@ static void listen_address_checked(void **state)
 	assert_why("192.0.2.1");
 	/* nothing was left behind: the lock is free again */
 	assert_int_equal(prepare_at(&p, "af_xdp:lo", "[::1]:4870"), 0);
-	assert_true(p.kernel_fd >= 0);
+	assert_true(p.kernel_fd[1] >= 0);
 	port_release(&p);
 }
 
@@ -218,7 +220,7 @@ static void used_port_refused(void **state)
 
 	(void)state;
 	assert_int_equal(prepare(&p, "af_xdp:lo"), 0);
-	assert_int_equal(getsockname(p.kernel_fd, (struct sockaddr *)&ss, &len), 0);
+	assert_int_equal(getsockname(p.kernel_fd[0], (struct sockaddr *)&ss, &len), 0);
 	port_release(&p);
 	fd = socket(AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
@@ -240,13 +242,13 @@ static void kernel_socket_swallows(void **state)
 
 	(void)state;
 	assert_int_equal(prepare(&p, "af_xdp:lo"), 0);
-	assert_int_equal(getsockname(p.kernel_fd, (struct sockaddr *)&ss, &len), 0);
+	assert_int_equal(getsockname(p.kernel_fd[0], (struct sockaddr *)&ss, &len), 0);
 	fd = socket(AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&ss, len), 0);
 	assert_int_equal(send(fd, &byte, 1, 0), 1);
 	/* an ICMP error would fail the second one */
 	assert_int_equal(send(fd, &byte, 1, 0), 1);
-	assert_int_equal(recv(p.kernel_fd, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(recv(p.kernel_fd[0], &byte, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
 	close(fd);
 	port_release(&p);
@@ -260,16 +262,16 @@ static void vdev_shares_only_what_exists(void **state)
 	assert_int_equal(prepare(&p, "vdev:net_af_packet0,iface=lo,blocksz=4096"), 0);
 	assert_string_equal(p.ifname, "lo");
 	assert_int_equal(p.ifindex, if_nametoindex("lo"));
-	assert_true(p.lock_fd >= 0 && p.kernel_fd >= 0);
+	assert_true(p.lock_fd >= 0 && p.kernel_fd[0] >= 0);
 	port_release(&p);
 	/* a tap's far end is the kernel: there is nothing to share */
 	assert_int_equal(prepare(&p, "vdev:net_tap0,iface=lo"), 0);
 	assert_int_equal(p.ifindex, 0);
-	assert_int_equal(p.kernel_fd, -1);
+	assert_false(port_in_kernel(&p));
 	port_release(&p);
 	/* the kernel has no such address, so it sends no ICMP for it */
 	assert_int_equal(prepare_at(&p, "vdev:net_af_packet0,iface=lo", "192.0.2.1:4870"), 0);
-	assert_int_equal(p.kernel_fd, -1);
+	assert_false(port_in_kernel(&p));
 	port_release(&p);
 }
 

@@ -159,9 +159,11 @@ static void test_rule_by_source(void **state)
 /* A port need not share its address with the kernel, which then knows no rule for it. */
 static void test_address_of_nobody(void **state)
 {
+	const struct addr_pair none = {0};
+
 	(void)state;
 	router_destroy(net.router);
-	net.router = router_create(net.base, net.table, if_nametoindex("v0"), NULL, net_resolved,
+	net.router = router_create(net.base, net.table, if_nametoindex("v0"), &none, net_resolved,
 				   &net.calls);
 	assert_non_null(net.router);
 	must_resolve("10.77.0.2", NEXTHOP_READY, 2);
@@ -169,7 +171,8 @@ static void test_address_of_nobody(void **state)
 
 static void test_asked_from_callback(void **state)
 {
-	struct addr a = host("198.51.100.0"), from = host("10.77.0.1");
+	const struct addr_pair from = {.ip4 = host("10.77.0.1")};
+	struct addr a = host("198.51.100.0");
 
 	(void)state;
 	router_destroy(net.router);
@@ -184,7 +187,7 @@ static void test_asked_from_callback(void **state)
 
 static void test_no_such_interface(void **state)
 {
-	struct addr from = host("10.77.0.1");
+	const struct addr_pair from = {.ip4 = host("10.77.0.1")};
 
 	(void)state;
 	assert_null(router_create(net.base, net.table, 99999, &from, net_resolved, &net.calls));

@@ -128,9 +128,12 @@ static void test_all_recoded(void **state)
 static void test_all_flags(void **state)
 {
 	static const uint8_t allowed[VERB_COUNT] = {
-		[VERB_WELCOME] = WIRE_CENTRAL, [VERB_QUERY] = WIRE_LEASED,
-		[VERB_OFFER] = WIRE_INLINE,    [VERB_PULL] = WIRE_UPLOAD,
-		[VERB_DATA] = WIRE_UPLOAD,     [VERB_NOTICE] = WIRE_ACK,
+		[VERB_WELCOME] = WIRE_CENTRAL | WIRE_BOTH_IP,
+		[VERB_QUERY] = WIRE_LEASED,
+		[VERB_OFFER] = WIRE_INLINE,
+		[VERB_PULL] = WIRE_UPLOAD,
+		[VERB_DATA] = WIRE_UPLOAD,
+		[VERB_NOTICE] = WIRE_ACK,
 	};
 
 	(void)state;
