@@ -223,8 +223,6 @@ bool control_turn(struct control *ctl, bool may_wait)
 
 	control_clock(ctl);
 	seen = rings_drain(ctl);
-	attempts_pump(ctl);
-	uploads_pump(ctl);
 	requests_pump(ctl);
 	outbox_flush(ctl);
 	waiting = reclaim_poll(ctl->reclaim);

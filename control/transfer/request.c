@@ -247,36 +247,52 @@ static void request_expired(evutil_socket_t fd, short what, void *arg)
 	request_happens(rq, EXPIRED);
 }
 
-void requests_pump(struct control *ctl)
+static void queries_act(struct control *ctl)
 {
-	static const enum request_event of_query[] = {
+	static const enum request_event event[] = {
 		[QUERY_SERVED] = SERVED,
 		[QUERY_CHALLENGED] = CHALLENGED,
 		[QUERY_FAILED] = NOT_FOUND,
 	};
-	static const enum request_event of_upload[] = {
+	struct inquiry *iq;
+
+	while ((iq = TAILQ_FIRST(&ctl->queries->news)) != NULL) {
+		const enum query_news news = iq->news;
+
+		TAILQ_REMOVE(&ctl->queries->news, iq, link);
+		iq->news = QUERY_QUIET;
+		request_happens(container_of(iq, struct request, query), event[news]);
+	}
+}
+
+static void waiters_act(struct control *ctl)
+{
+	static const enum request_event event[] = {
 		[WAITER_CHANGED] = CHANGED,
 		[WAITER_PUT_OFF] = PUT_OFF,
 		[WAITER_FAILED] = FAILED,
 		[WAITER_STORED] = STORED,
 	};
-	struct inquiry *iq;
 	struct waiter *w;
 
-	while ((iq = TAILQ_FIRST(&ctl->queries->news)) != NULL) {
-		const enum request_event event = of_query[iq->news];
-
-		TAILQ_REMOVE(&ctl->queries->news, iq, link);
-		iq->news = QUERY_QUIET;
-		request_happens(container_of(iq, struct request, query), event);
-	}
 	while ((w = TAILQ_FIRST(&ctl->uploads->news)) != NULL) {
-		const enum request_event event = of_upload[w->news];
+		const enum waiter_news news = w->news;
 
 		TAILQ_REMOVE(&ctl->uploads->news, w, news_link);
 		w->news = WAITER_QUIET;
-		request_happens(container_of(w, struct request, waiter), event);
+		request_happens(container_of(w, struct request, waiter), event[news]);
 	}
+}
+
+/* What one does may give another one work, which must not wait for the next event. */
+void requests_pump(struct control *ctl)
+{
+	do {
+		attempts_pump(ctl);
+		uploads_pump(ctl);
+		queries_act(ctl);
+		waiters_act(ctl);
+	} while (!TAILQ_EMPTY(&ctl->attempts->dirty));
 }
 
 /* ---- beginning and repeating ---- */

@@ -43,7 +43,7 @@ struct requests {
 };
 
 void requests_init(struct control *ctl);
-/* Acts on the news of queries and uploads. */
+/* Does all that there is to do for attempts, uploads and requests now. */
 void requests_pump(struct control *ctl);
 void requests_fini(struct control *ctl);
 

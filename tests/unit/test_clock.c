@@ -246,6 +246,39 @@ static void only_a_question_that_left_is_unanswered(void **state)
 	scene_close(&scene);
 }
 
+static bool was_sent(enum verb verb)
+{
+	struct box_frame taken;
+	struct frame f;
+	bool found = false;
+
+	while (box_take(scene.box, &taken))
+		found |= frame_parse(taken.payload, taken.len, &f) == DROP_NONE && f.verb == verb;
+	return found;
+}
+
+/* Control may sleep after any turn: what a turn has begun it also does. */
+static void upload_begins_in_the_turn_that_decides_on_it(void **state)
+{
+	struct control *ctl;
+	struct cookie source;
+
+	(void)state;
+	open_as(ROLE_PRIVATE);
+	ctl = &scene.box->control;
+	about_file(&wanted, 1);
+	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
+	say(SOURCE, &source, make_send);
+	unit_clock_advance(1100000);
+	control_turn(ctl, false); /* central has had its time */
+	assert_int_equal(ctl->counters.query_timeouts, 1);
+	control_turn(ctl, false);
+	worker_turn(ctl->worker[0]);
+	assert_true(was_sent(VERB_PULL));
+	box_settle(scene.box);
+	scene_close(&scene);
+}
+
 /* Central would still have time to answer, but nobody is there to hear of it. */
 static void asking_ends_at_the_deadline(void **state)
 {
@@ -283,6 +316,7 @@ int main(void)
 		cmocka_unit_test(private_begins_an_hour_ahead),
 		cmocka_unit_test(silent_central_is_a_problem),
 		cmocka_unit_test(only_a_question_that_left_is_unanswered),
+		cmocka_unit_test(upload_begins_in_the_turn_that_decides_on_it),
 		cmocka_unit_test(asking_ends_at_the_deadline),
 	};
 
