@@ -16,6 +16,7 @@ struct rte_mbuf *outbox_alloc(struct control *ctl, uint16_t worker, const struct
 	p = packet_of(m);
 	p->peer = *peer;
 	p->has_sum = false;
+	p->asked = false;
 	p->worker = worker;
 	return m;
 }

@@ -19,6 +19,7 @@ struct rte_mbuf *egress_alloc(struct worker *w, const struct addr *peer)
 	p = packet_of(m);
 	p->peer = *peer;
 	p->has_sum = false;
+	p->asked = false;
 	return m;
 }
 
@@ -52,10 +53,17 @@ void egress_flush(struct worker *w)
 	w->tx_count = 0;
 }
 
+/* Once for each frame: an answer that did not get into the table, for want of memory,
+ * would have both ask each other for ever. */
 static void next_hop_ask(struct worker *w, struct rte_mbuf *m)
 {
 	struct message msg = {.kind = MESSAGE_NEXT_HOP, .mbuf = m};
 
+	if (packet_of(m)->asked) {
+		worker_drop(w, m, DROP_NEXT_HOP_FULL);
+		return;
+	}
+	packet_of(m)->asked = true;
 	packet_of(m)->worker = w->id;
 	if (!message_put(w->to_control, &msg)) {
 		worker_drop(w, m, DROP_CONTROL_BUSY);

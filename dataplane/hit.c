@@ -115,6 +115,7 @@ static void data_fill(const struct worker *w, struct rte_mbuf *m, const struct i
 	p->peer = it->packet->peer;
 	p->sum = (uint16_t)((sum & 0xffff) + (sum >> 16));
 	p->has_sum = true;
+	p->asked = false;
 	m->data_len = (uint16_t)(DATA_HEAD + len);
 	m->pkt_len = m->data_len;
 }

@@ -207,12 +207,35 @@ static void silent_central_is_a_problem(void **state)
 
 int __wrap_router_resolve(struct router *r, const struct addr *host);
 
-/* Asked, and answers when the test says so. */
+static bool answers_at_once;
+
+/* Asked, and answers when the test says so, or at once, but without an answer in the
+ * table: there was no memory. */
 int __wrap_router_resolve(struct router *r, const struct addr *host)
 {
 	(void)r;
-	(void)host;
+	if (answers_at_once)
+		pending_release(&scene.box->control, host);
 	return 0;
+}
+
+/* Neither asks the other for ever. */
+static void a_frame_asks_for_its_next_hop_once(void **state)
+{
+	struct cookie source;
+
+	(void)state;
+	open_as(ROLE_PRIVATE);
+	about_file(&wanted, 1);
+	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
+	scene.box->relay.port.ifindex = 7;
+	answers_at_once = true;
+	say(SOURCE, &source, make_send); /* the box comes to rest */
+	answers_at_once = false;
+	scene.box->relay.port.ifindex = 0;
+	/* the STATUS, and the QUERY */
+	assert_int_equal(scene.box->control.worker[0]->stats.drops[DROP_NEXT_HOP_FULL], 2);
+	scene_close(&scene);
 }
 
 /* The way to central is found after longer than central has to answer. */
@@ -316,6 +339,7 @@ int main(void)
 		cmocka_unit_test(private_begins_an_hour_ahead),
 		cmocka_unit_test(silent_central_is_a_problem),
 		cmocka_unit_test(only_a_question_that_left_is_unanswered),
+		cmocka_unit_test(a_frame_asks_for_its_next_hop_once),
 		cmocka_unit_test(upload_begins_in_the_turn_that_decides_on_it),
 		cmocka_unit_test(asking_ends_at_the_deadline),
 	};
