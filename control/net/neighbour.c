@@ -44,7 +44,7 @@ struct host *host_add(struct router *r, const struct addr *addr)
 		free(h);
 		return NULL;
 	}
-	TAILQ_INSERT_HEAD(&r->by_use, h, by_use);
+	TAILQ_INSERT_HEAD(&r->fresh, h, by_use);
 	TAILQ_INSERT_TAIL(&r->visit, h, visit);
 	r->host_count++;
 	return h;
@@ -120,13 +120,18 @@ void host_detach(struct router *r, struct host *h)
 	free(n);
 }
 
+static struct host_list *use_list(struct router *r, const struct host *h)
+{
+	return h->kept ? &r->by_use : &r->fresh;
+}
+
 void host_drop(struct router *r, struct host *h)
 {
 	nexthop_remove(r->table, &h->addr);
 	host_detach(r, h);
 	if (h->expires)
 		TAILQ_REMOVE(&r->negative, h, negative);
-	TAILQ_REMOVE(&r->by_use, h, by_use);
+	TAILQ_REMOVE(use_list(r, h), h, by_use);
 	TAILQ_REMOVE(&r->visit, h, visit);
 	r->host_count--;
 	tdelete(h, &r->hosts, addr_order);
@@ -138,21 +143,32 @@ bool host_stamp(struct router *r, struct host *h)
 	if (!nexthop_take_used(r->table, &h->addr))
 		return false;
 	h->used = route_clock();
-	TAILQ_REMOVE(&r->by_use, h, by_use);
-	TAILQ_INSERT_HEAD(&r->by_use, h, by_use);
+	TAILQ_REMOVE(use_list(r, h), h, by_use);
+	h->kept |= h->looked_at;
+	h->looked_at = true;
+	TAILQ_INSERT_HEAD(use_list(r, h), h, by_use);
 	return true;
 }
 
+/* Who seems unused for longest may have been used since somebody last looked, as workers
+ * only mark it in the table. A look takes the mark, so nobody is looked at many times. */
 int host_evict(struct router *r)
 {
-	struct host *h;
+	for (uint32_t looks = 2 * r->host_count + 1; looks > 0; looks--) {
+		struct host *h = TAILQ_LAST(&r->fresh, host_list);
 
-	TAILQ_FOREACH_REVERSE(h, &r->by_use, host_list, by_use)
-	{
-		if (h->waiting)
-			continue;
-		host_drop(r, h);
-		return 0;
+		if (h == NULL)
+			h = TAILQ_LAST(&r->by_use, host_list);
+		if (h == NULL)
+			break;
+		if (!h->waiting && !host_stamp(r, h)) {
+			host_drop(r, h);
+			return 0;
+		}
+		if (h->waiting) {
+			TAILQ_REMOVE(use_list(r, h), h, by_use);
+			TAILQ_INSERT_HEAD(use_list(r, h), h, by_use);
+		}
 	}
 	return -EBUSY;
 }

@@ -262,6 +262,7 @@ struct router *router_create(struct event_base *base, struct nexthop_table *tabl
 	r->resolved = resolved;
 	r->ctx = ctx;
 	TAILQ_INIT(&r->by_use);
+	TAILQ_INIT(&r->fresh);
 	TAILQ_INIT(&r->visit);
 	TAILQ_INIT(&r->negative);
 	TAILQ_INIT(&r->answer);

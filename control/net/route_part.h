@@ -35,11 +35,13 @@ struct host {
 	bool waiting;	/* somebody asked and was not yet answered */
 	bool done;	/* on the list of those to be answered */
 	bool published; /* `shown` is in the table */
+	bool looked_at; /* its first mark of use, which its being asked for made, is taken */
+	bool kept;	/* it was used again after that: in `by_use`, else in `fresh` */
 	struct nexthop shown;
 	uint64_t used;	  /* when it last was, as far as we saw */
 	uint64_t expires; /* 0: not on the list of negative answers */
 	TAILQ_ENTRY(host) of_neighbour;
-	TAILQ_ENTRY(host) by_use; /* first: used last */
+	TAILQ_ENTRY(host) by_use; /* first: used last; of `fresh` come last */
 	TAILQ_ENTRY(host) visit;  /* first: next to be looked at */
 	TAILQ_ENTRY(host) negative;
 	TAILQ_ENTRY(host) answer;
@@ -57,7 +59,7 @@ struct router {
 	struct netlink *netlink;
 	struct event *news, *tick, *resync;
 	void *hosts, *neighbours; /* trees: strangers choose the keys */
-	struct host_list by_use, visit, negative, answer;
+	struct host_list by_use, fresh, visit, negative, answer;
 	TAILQ_HEAD(, neighbour) asking;
 	uint32_t host_count;
 	uint32_t waiting;
@@ -75,9 +77,11 @@ struct host *host_find(struct router *r, const struct addr *addr);
 struct host *host_add(struct router *r, const struct addr *addr);
 /* Nobody may be waiting for it. */
 void host_drop(struct router *r, struct host *h);
-/* Drops the one whose last use is longest ago. 0, or -EBUSY: all are waited for. */
+/* Drops one that is not in use: of those that were asked for once, if there are any, so
+ * that who names many drives out no other. 0, or -EBUSY: all are waited for. */
 int host_evict(struct router *r);
-/* Asks the table whether workers used the host since this was last asked. */
+/* Asks the table whether workers used the host since this was last asked; the first time
+ * that they did does not count, as who asks for a host uses it once. */
 bool host_stamp(struct router *r, struct host *h);
 /* Publishes; whoever waits is called back by answers_give(). */
 void host_answer(struct router *r, struct host *h, enum nexthop_state state);

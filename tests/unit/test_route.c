@@ -133,6 +133,32 @@ static void test_busy(void **state)
 	assert_int_equal(router_resolve(net.router, &a), 0);
 }
 
+/* Whoever names more targets than there is room for drives out no host in use. */
+static void test_many_hosts_drive_out_none_in_use(void **state)
+{
+	struct addr a = host("198.18.0.0");
+
+	(void)state;
+	must_resolve("10.77.0.2", NEXTHOP_READY, 2);
+	run("ip route add 198.18.0.0/15 via 10.77.0.2");
+	/* it has been in use for some looks */
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_true(is("10.77.0.2", NEXTHOP_READY, 2));
+		turn_for(250);
+	}
+	for (unsigned int i = 0; i < 2 * ROUTE_HOSTS; i++) {
+		a.ip[1] = (uint8_t)(18 + (i >> 16));
+		a.ip[2] = (uint8_t)(i >> 8);
+		a.ip[3] = (uint8_t)i;
+		assert_int_equal(router_resolve(net.router, &a), 0);
+		if (i % 1000 == 0)
+			turn_for(1); /* what was removed is freed */
+		/* a worker sends to it all the time */
+		assert_true(is("10.77.0.2", NEXTHOP_READY, 2));
+	}
+	assert_int_equal(nexthop_count(net.table), ROUTE_HOSTS);
+}
+
 static void ask_more(void *ctx, const struct addr *a)
 {
 	struct addr next = *a;
@@ -205,6 +231,7 @@ int main(void)
 		TEST(test_no_route),
 		TEST(test_dead_neighbour),
 		TEST(test_busy),
+		TEST(test_many_hosts_drive_out_none_in_use),
 		TEST(test_rule_by_source),
 		TEST(test_address_of_nobody),
 		TEST(test_asked_from_callback),
