@@ -33,14 +33,14 @@ size_t answer_busy(const struct ask *a, uint8_t *buf)
 void answer_ticket(const struct relay *r, const struct ask *a, const struct blob *b,
 		   uint64_t unix_seconds, struct ticket *out)
 {
-	*out = (struct ticket){
-		.leg = a->key.leg,
-		.expiry = put32((uint32_t)(unix_seconds + ask_deadline(a, unix_seconds))),
-		.key = put32(a->field),
-		.source_conn = put64(a->conn),
-		.source = a->key.source,
-		.home = a->home,
-	};
+	/* field by field, as in ask_of_send() */
+	out->leg = a->key.leg;
+	out->expiry = put32((uint32_t)(unix_seconds + ask_deadline(a, unix_seconds)));
+	out->key = put32(a->field);
+	out->zero = put32(0);
+	out->source_conn = put64(a->conn);
+	out->source = a->key.source;
+	out->home = a->home;
 	memcpy(out->transfer, a->key.transfer, TRANSFER_SIZE);
 	ticket_mint(relay_keys(r), out, &b->id, b->rule, b->length);
 }
