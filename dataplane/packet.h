@@ -25,7 +25,7 @@ struct packet {
 	uint16_t worker;	   /* the worker it came by, or is to leave by */
 	uint16_t sum;		   /* leaving: with has_sum, the payload's one's-complement sum */
 	bool has_sum;
-	bool asked; /* leaving: control was asked for its next hop, and has answered */
+	bool asked;	 /* leaving: control was asked for its next hop, and has answered */
 	bool unfinished; /* arriving: its checksum is the folded pseudo header, see below */
 };
 _Static_assert(sizeof(struct packet) <= 64, "fits the pool's private area");
