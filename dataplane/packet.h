@@ -35,13 +35,15 @@ static inline struct packet *packet_of(struct rte_mbuf *m)
 	return rte_mbuf_to_priv(m);
 }
 
-/* A parsed frame, kept in front of its bytes: where the headers of its packet were. */
-_Static_assert(sizeof(struct frame) + alignof(struct frame) <= RTE_PKTMBUF_HEADROOM + 14 + 20 + 8,
-	       "fits there");
+/* A parsed frame on its way to control, kept behind its bytes (pools have the room:
+ * dataplane/port_pool.c). */
 static inline struct frame *packet_frame(const struct rte_mbuf *m)
 {
-	return RTE_PTR_ALIGN_FLOOR(rte_pktmbuf_mtod(m, struct frame *) - 1, alignof(struct frame));
+	return RTE_PTR_ALIGN_CEIL(rte_pktmbuf_mtod_offset(m, struct frame *, m->data_len),
+				  alignof(struct frame));
 }
+/* Bytes that it takes there. */
+#define PACKET_FRAME_ROOM (sizeof(struct frame) + alignof(struct frame))
 
 /* Checks Ethernet, IP and UDP, and that the frame is for `self`; on DROP_NONE
  * the mbuf's data starts with the UDP payload and packet_of(m) is filled.

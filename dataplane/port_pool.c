@@ -9,6 +9,7 @@
 #include <rte_memzone.h>
 
 #include "dataplane/message.h"
+#include "dataplane/packet.h"
 #include "dataplane/port_part.h"
 
 #define OBJECT_HEADER RTE_ALIGN_CEIL(sizeof(struct rte_mempool_objhdr), RTE_MEMPOOL_ALIGN)
@@ -19,6 +20,10 @@
 #define ETHER_ROOM 18u		 /* Ethernet header and one VLAN tag */
 
 _Static_assert(PORT_PRIVATE_SIZE % RTE_MBUF_PRIV_ALIGN == 0, "mbuf private areas are aligned");
+#define FRAME_ROOM \
+	(RTE_PKTMBUF_HEADROOM + PACKET_HEADROOM + ETHER_ROOM + WIRE_MAX_FRAME + PACKET_FRAME_ROOM)
+_Static_assert(VDEV_DATA_ROOM >= FRAME_ROOM && XDP_DATA_ROOM >= XDP_KERNEL_HEADROOM + FRAME_ROOM,
+	       "what control gets has its struct frame behind it");
 
 uint16_t pool_xdp_mtu(void)
 {

@@ -100,6 +100,10 @@ static void round_trip(const struct family *f)
 		assert_int_equal(packet_of(m)->frame_len, f->l3 + 8 + len);
 		assert_int_equal(rte_pktmbuf_data_len(m), len);
 		assert_true(rte_is_same_ether_addr(&packet_of(m)->mac, &mac_a));
+		/* its struct frame has room behind it, in the buffer */
+		assert_true((uint8_t *)packet_frame(m) >= rte_pktmbuf_mtod(m, uint8_t *) + len);
+		assert_true((uint8_t *)(packet_frame(m) + 1) <=
+			    (uint8_t *)m->buf_addr + m->buf_len);
 		payload = rte_pktmbuf_mtod(m, uint8_t *);
 		for (uint16_t i = 0; i < len; i++)
 			assert_int_equal(payload[i], (uint8_t)(i * 7 + len));
