@@ -54,6 +54,7 @@ static void host_key(const struct addr *source, uint8_t ip[16])
 {
 	memset(ip, 0, 16);
 	memcpy(ip, source->ip, source->type == ADDR_IP4 ? 4 : 8);
+	ip[15] = source->type; /* 32.1.13.184 is not 2001:db8::/64 */
 }
 
 static struct attempt_host *host_find(struct control *ctl, const struct addr *source)
@@ -373,19 +374,10 @@ static void attempt_rearm(struct attempt *a)
 	event_add(a->timer, &tv);
 }
 
-static void attempt_pump(struct attempt *a)
+void attempt_go_on(struct attempt *a)
 {
 	static const struct timeval grow_wait = {.tv_usec = GROW_WAIT_US};
 
-	progress_note(a);
-	attempt_hash(a);
-	if (pullwin_complete(&a->window)) {
-		event_del(a->timer);
-		return;
-	}
-	a->goes = a->goes && attempt_stalled(a);
-	if (attempt_stalled(a))
-		attempt_tell(a, ATTEMPT_STALLED);
 	if (!attempt_grow(a)) {
 		if (attempt_stalled(a) || !attempts_reclaim(a->ctl, NULL))
 			attempt_fail(a, REFUSE_STORE_FULL);
@@ -395,6 +387,21 @@ static void attempt_pump(struct attempt *a)
 	}
 	attempt_pull(a);
 	attempt_rearm(a);
+}
+
+static void attempt_pump(struct attempt *a)
+{
+	progress_note(a);
+	attempt_hash(a);
+	if (pullwin_complete(&a->window)) {
+		event_del(a->timer);
+		return;
+	}
+	a->goes = a->goes && attempt_stalled(a);
+	if (attempt_stalled(a))
+		attempt_tell(a, ATTEMPT_STALLED);
+	else
+		attempt_go_on(a);
 }
 
 void attempts_pump(struct control *ctl)

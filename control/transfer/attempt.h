@@ -24,14 +24,14 @@ struct waiter;
 
 enum attempt_news {
 	ATTEMPT_QUIET,
-	ATTEMPT_STALLED, /* nothing has come for a while; it goes on, if it is let */
+	ATTEMPT_STALLED, /* nothing has come for a while: attempt_go_on() or attempt_end() */
 	ATTEMPT_HASHED,	 /* all chunks are here, and `computed` is their identifier */
 	ATTEMPT_FAILED,	 /* it cannot go on, for `reason` */
 };
 
 /* A source's host, as far as limits tell hosts apart: of IPv6 the /64. */
 struct attempt_host {
-	uint8_t ip[16];
+	uint8_t ip[16]; /* the last byte: enum addr_type */
 	uint32_t count;
 	TAILQ_HEAD(, attempt) attempts; /* the one without progress for longest first */
 	UT_hash_handle hh;
@@ -107,6 +107,8 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 /* Its source is at another address now, as `ask` says: pulls from there, and goes on
  * where it was. Without memory it does not, and will stall. */
 void attempt_move(struct attempt *a, const struct ask *ask);
+/* It is stalled, and may be so longer. */
+void attempt_go_on(struct attempt *a);
 /* Closes the slot; memory goes once nobody can touch it any more. */
 void attempt_end(struct attempt *a);
 /* It is looked at in the next pump. */

@@ -152,14 +152,14 @@ static void upload_put_off(struct upload *u, struct attempt *a)
 /* Others go first; without any, for a while, nobody minds. */
 static void upload_stalled(struct upload *u, struct attempt *a)
 {
-	if (!attempt_stalled(a))
-		return; /* it has come on meanwhile */
 	if (a->goes)
 		upload_put_off(u, a);
 	else if (upload_elect(u) != NULL)
 		upload_demote(u, a);
 	else if (u->ctl->now_us - a->window.progress >= ATTEMPT_PARK_US)
 		upload_put_off(u, a);
+	else
+		attempt_go_on(a);
 }
 
 static void upload_failed(struct upload *u, struct attempt *a, enum refuse_reason reason)
