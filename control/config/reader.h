@@ -53,7 +53,7 @@ const char *section_header(const struct reader *r, enum config_section s, uint32
 /* The line of this key; 0 if it is absent. */
 int section_line(const struct section_seen *seen, enum config_section s, const char *key);
 
-/* config_check.c: what only the whole can tell. */
+/* check.c: what only the whole can tell. */
 void config_check(struct reader *r);
 
 #endif

@@ -208,7 +208,7 @@ static int mac_parse(const struct value *v)
 	return 0;
 }
 
-/* What the rest decides on later (config_check.c) is 0 until then. */
+/* What the rest decides on later (check.c) is 0 until then. */
 static bool is_auto(const struct value *v)
 {
 	return v->key->automatic && strcmp(v->text, "auto") == 0;

@@ -41,7 +41,7 @@ struct host {
 	uint64_t used;	  /* when it last was, as far as we saw */
 	uint64_t expires; /* 0: not on the list of negative answers */
 	TAILQ_ENTRY(host) of_neighbour;
-	TAILQ_ENTRY(host) by_use; /* first: used last; of `fresh` come last */
+	TAILQ_ENTRY(host) by_use; /* in `by_use` or `fresh`; first: used last */
 	TAILQ_ENTRY(host) visit;  /* first: next to be looked at */
 	TAILQ_ENTRY(host) negative;
 	TAILQ_ENTRY(host) answer;

@@ -108,6 +108,14 @@ static void tokens_follow_the_clock(void **state)
 	scene_close(&scene);
 }
 
+/* A private relay, and a source that is about to SEND what it does not have. */
+static struct cookie private_is_asked(void)
+{
+	open_as(ROLE_PRIVATE);
+	about_file(&wanted, 1);
+	return scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
+}
+
 /* Repeats of one request: the QUERY that was sent last. */
 static struct query asked(void)
 {
@@ -161,9 +169,7 @@ static void private_begins_an_hour_ahead(void **state)
 	struct query q;
 
 	(void)state;
-	open_as(ROLE_PRIVATE);
-	about_file(&wanted, 1);
-	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
+	source = private_is_asked();
 	say(SOURCE, &source, make_send);
 	q = asked();
 	assert_true(central_would_take(&q));
@@ -187,10 +193,8 @@ static void silent_central_is_a_problem(void **state)
 	struct query q;
 
 	(void)state;
-	open_as(ROLE_PRIVATE);
+	source = private_is_asked();
 	ctl = &scene.box->control;
-	about_file(&wanted, 1);
-	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
 	say(SOURCE, &source, make_send);
 	assert_false(ctl->upstream.bad);
 	scene_pass(&scene, 2 * SECOND);
@@ -225,9 +229,7 @@ static void a_frame_asks_for_its_next_hop_once(void **state)
 	struct cookie source;
 
 	(void)state;
-	open_as(ROLE_PRIVATE);
-	about_file(&wanted, 1);
-	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
+	source = private_is_asked();
 	scene.box->relay.port.ifindex = 7;
 	answers_at_once = true;
 	say(SOURCE, &source, make_send); /* the box comes to rest */
@@ -248,10 +250,8 @@ static void only_a_question_that_left_is_unanswered(void **state)
 	struct query q;
 
 	(void)state;
-	open_as(ROLE_PRIVATE);
+	source = private_is_asked();
 	ctl = &scene.box->control;
-	about_file(&wanted, 1);
-	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
 	m = outbox_alloc(ctl, 0, central);
 	egress_sized(m, make_send(person(SOURCE), &source, egress_payload(m)));
 	pending_add(ctl, m);
@@ -287,10 +287,8 @@ static void upload_begins_in_the_turn_that_decides_on_it(void **state)
 	struct cookie source;
 
 	(void)state;
-	open_as(ROLE_PRIVATE);
+	source = private_is_asked();
 	ctl = &scene.box->control;
-	about_file(&wanted, 1);
-	source = scene_cookie(&scene, person(SOURCE), COOKIE_VALID);
 	say(SOURCE, &source, make_send);
 	unit_clock_advance(1100000);
 	control_turn(ctl, false); /* central has had its time */
