@@ -317,6 +317,18 @@ static void rooms_close(struct control *ctl)
 	watch_stop(ctl);
 }
 
+/* Its address space is little to ask for, but not where the host overcommits nothing. */
+static struct nexthop_table *nexthops_create(struct control *ctl)
+{
+	struct nexthop_table *t = NULL;
+
+	if (ctl->relay->port.ifindex == 0) /* nobody looks into it */
+		return nexthop_table_create(1, 1, ctl->reclaim);
+	for (uint32_t blocks = ROUTE_BLOCKS; t == NULL && blocks >= 4096; blocks /= 2)
+		t = nexthop_table_create(ROUTE_SLOTS, blocks, ctl->reclaim);
+	return t;
+}
+
 static int tables_create(struct control *ctl)
 {
 	struct relay *r = ctl->relay;
@@ -338,7 +350,7 @@ static int tables_create(struct control *ctl)
 	r->leases = lease_table_create(ctl->config->max_leases, ctl->config->max_leases_per_host,
 				       ctl->reclaim);
 	/* without a kernel interface nobody fills it */
-	r->nexthops = nexthop_table_create(r->port.ifindex != 0 ? ROUTE_HOSTS : 1, ctl->reclaim);
+	r->nexthops = nexthops_create(ctl);
 	r->uploads =
 		rte_zmalloc("uploads", UPLOAD_SLOTS * sizeof(*r->uploads), RTE_CACHE_LINE_SIZE);
 	return r->leases && r->nexthops && r->uploads ? 0 : -ENOMEM;
@@ -368,6 +380,29 @@ static int events_create(struct control *ctl, const cpu_set_t *affinity)
 	return ctl->hasher != NULL ? 0 : -errno;
 }
 
+static int router_open(struct control *ctl)
+{
+	const struct relay *r = ctl->relay;
+	struct router_config c = {
+		.base = ctl->base,
+		.table = r->nexthops,
+		.ifindex = r->port.ifindex,
+		.port = (uint8_t)r->port.id,
+		.ip4 = r->self.ip4.type != ADDR_NONE,
+		.ip6 = r->self.ip6.type != ADDR_NONE,
+		.resolved = pending_release,
+		.ctx = ctl,
+	};
+
+	/* without the kernel's socket an address is not the kernel's */
+	if (r->port.kernel_fd[0] >= 0)
+		c.from.ip4 = r->self.ip4;
+	if (r->port.kernel_fd[1] >= 0)
+		c.from.ip6 = r->self.ip6;
+	ctl->router = router_create(&c);
+	return ctl->router != NULL ? 0 : -errno;
+}
+
 int control_init(struct control *ctl, const struct config *c, struct relay *relay,
 		 const cpu_set_t *affinity, char *why, size_t why_size)
 {
@@ -391,18 +426,8 @@ int control_init(struct control *ctl, const struct config *c, struct relay *rela
 	}
 	if (ret == 0)
 		ret = events_create(ctl, affinity);
-	if (ret == 0 && relay->port.ifindex != 0) {
-		/* without the kernel's socket an address is not the kernel's */
-		struct addr_pair from = {0};
-
-		if (relay->port.kernel_fd[0] >= 0)
-			from.ip4 = relay->self.ip4;
-		if (relay->port.kernel_fd[1] >= 0)
-			from.ip6 = relay->self.ip6;
-		ctl->router = router_create(ctl->base, relay->nexthops, relay->port.ifindex, &from,
-					    pending_release, ctl);
-		ret = ctl->router != NULL ? 0 : -errno;
-	}
+	if (ret == 0 && relay->port.ifindex != 0)
+		ret = router_open(ctl);
 	if (ret == 0)
 		ret = watch_start(ctl);
 	if (ret < 0) {

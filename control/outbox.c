@@ -7,17 +7,13 @@
 struct rte_mbuf *outbox_alloc(struct control *ctl, uint16_t worker, const struct addr *peer)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(ctl->worker[worker]->pool);
-	struct packet *p;
 
 	if (m == NULL) {
 		control_drop(ctl, DROP_NO_BUFFER);
 		return NULL;
 	}
-	p = packet_of(m);
-	p->peer = *peer;
-	p->has_sum = false;
-	p->asked = false;
-	p->worker = worker;
+	packet_init(m, peer);
+	packet_of(m)->worker = worker;
 	return m;
 }
 
@@ -105,10 +101,12 @@ void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_ext
 	if (!offer_admit(ctl->relay, a, ctl->unix_us, &lease, &ctl->stats))
 		return;
 	m = outbox_alloc(ctl, a->worker, &a->target);
-	if (m != NULL)
-		outbox_send(ctl, m,
-			    answer_offer(ctl->relay, a, e, b, lease, control_seconds(ctl),
-					 egress_payload(m), &ctl->stats));
+	if (m == NULL)
+		return;
+	packet_of(m)->source = a->key.source;
+	outbox_send(ctl, m,
+		    answer_offer(ctl->relay, a, e, b, lease, control_seconds(ctl),
+				 egress_payload(m), &ctl->stats));
 }
 
 void outbox_serve(struct control *ctl, const struct ask *a, const struct ask_extras *e,

@@ -10,16 +10,12 @@
 struct rte_mbuf *egress_alloc(struct worker *w, const struct addr *peer)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
-	struct packet *p;
 
 	if (m == NULL) {
 		w->stats.drops[DROP_NO_BUFFER]++;
 		return NULL;
 	}
-	p = packet_of(m);
-	p->peer = *peer;
-	p->has_sum = false;
-	p->asked = false;
+	packet_init(m, peer);
 	return m;
 }
 
@@ -34,27 +30,8 @@ bool egress_sized(struct rte_mbuf *m, size_t len)
 	return true;
 }
 
-void egress_flush(struct worker *w)
-{
-	uint16_t done = 0, tries = 0;
-
-	while (done < w->tx_count && tries < TX_TRIES) {
-		uint16_t n = rte_eth_tx_burst(w->relay->port.id, w->id, w->tx + done,
-					      (uint16_t)(w->tx_count - done));
-
-		tries = n == 0 ? tries + 1 : 0;
-		done = (uint16_t)(done + n);
-	}
-	w->stats.tx_packets += done;
-	for (; done < w->tx_count; done++) {
-		w->stats.tx_bytes -= w->tx[done]->pkt_len; /* counted when it was queued */
-		worker_drop(w, w->tx[done], DROP_TX_FULL);
-	}
-	w->tx_count = 0;
-}
-
-/* Once for each frame: an answer that did not get into the table, for want of memory,
- * would have both ask each other for ever. */
+/* Once for each frame: what is known of its next hop may be forgotten before it comes
+ * back, time and again. */
 static void next_hop_ask(struct worker *w, struct rte_mbuf *m)
 {
 	struct message msg = {.kind = MESSAGE_NEXT_HOP, .mbuf = m};
@@ -72,20 +49,114 @@ static void next_hop_ask(struct worker *w, struct rte_mbuf *m)
 	w->told_control = true;
 }
 
-static void egress_queue(struct worker *w, struct rte_mbuf *m, const struct rte_ether_addr *to)
+/* Writes the headers. False: the frame is dropped. */
+static bool frame_finish(struct worker *w, struct rte_mbuf *m, uint16_t port,
+			 const struct rte_ether_addr *to)
 {
 	const struct rte_ether_addr from = port_mac(&w->relay->port);
 	const struct addr *self = relay_self(w->relay, &packet_of(m)->peer);
 
 	if (self->type == ADDR_NONE) { /* a ticket's source, say, of a relay that has both */
 		worker_drop(w, m, DROP_NO_ROUTE);
-		return;
+		return false;
 	}
 	packet_finish(m, self, &from, to);
+	m->port = port;
 	w->stats.tx_bytes += m->pkt_len;
+	return true;
+}
+
+/* By the way that was found, if it was. */
+static bool frame_route(struct worker *w, struct rte_mbuf *m, const struct nexthop *nh)
+{
+	switch (nh->state) {
+	case NEXTHOP_READY:
+		return frame_finish(w, m, nh->port, &nh->mac);
+	case NEXTHOP_UNKNOWN:
+		next_hop_ask(w, m);
+		return false;
+	case NEXTHOP_NO_ROUTE:
+		worker_drop(w, m, DROP_NO_ROUTE);
+		return false;
+	default:
+		worker_drop(w, m, DROP_NO_NEIGHBOUR);
+		return false;
+	}
+}
+
+/* Finishes up to NEXTHOP_LOOKUP frames, and moves those that leave to `out`, which may
+ * begin at or before them. Returns how many do. */
+static uint16_t frames_finish(struct worker *w, struct rte_mbuf **m, uint16_t n,
+			      struct rte_mbuf **out)
+{
+	const struct addr *hosts[NEXTHOP_LOOKUP];
+	struct nexthop nh[NEXTHOP_LOOKUP];
+	uint16_t ask = 0, asked = 0, leave = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		if (!packet_of(m[i])->has_mac)
+			hosts[ask++] = &packet_of(m[i])->peer;
+	if (ask > 0)
+		nexthop_lookup(w->relay->nexthops, hosts, ask, nh);
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *f = m[i];
+		bool leaves = packet_of(f)->has_mac
+				      ? frame_finish(w, f, w->relay->port.id, &packet_of(f)->mac)
+				      : frame_route(w, f, &nh[asked++]);
+
+		if (leaves)
+			out[leave++] = f;
+	}
+	return leave;
+}
+
+/* Frames for one port. */
+static void frames_transmit(struct worker *w, struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t done = 0, tries = 0;
+
+	while (done < n && tries < TX_TRIES) {
+		uint16_t sent = rte_eth_tx_burst(m[0]->port, w->id, m + done, (uint16_t)(n - done));
+
+		tries = sent == 0 ? tries + 1 : 0;
+		done = (uint16_t)(done + sent);
+	}
+	w->stats.tx_packets += done;
+	for (; done < n; done++) {
+		w->stats.tx_bytes -= m[done]->pkt_len; /* counted when it was finished */
+		worker_drop(w, m[done], DROP_TX_FULL);
+	}
+}
+
+void egress_flush(struct worker *w)
+{
+	uint16_t n = 0, run;
+
+	for (uint16_t i = 0; i < w->tx_count; i = (uint16_t)(i + NEXTHOP_LOOKUP))
+		n = (uint16_t)(n + frames_finish(w, w->tx + i,
+						 RTE_MIN((uint16_t)(w->tx_count - i),
+							 (uint16_t)NEXTHOP_LOOKUP),
+						 w->tx + n));
+	w->tx_count = 0;
+	for (uint16_t i = 0; i < n; i = (uint16_t)(i + run)) {
+		for (run = 1; i + run < n && w->tx[i + run]->port == w->tx[i]->port;)
+			run++;
+		frames_transmit(w, w->tx + i, run);
+	}
+}
+
+static void egress_queue(struct worker *w, struct rte_mbuf *m)
+{
 	w->tx[w->tx_count++] = m;
 	if (w->tx_count == WORKER_TX_BURST)
 		egress_flush(w);
+}
+
+static void egress_queue_to(struct worker *w, struct rte_mbuf *m, const struct rte_ether_addr *to)
+{
+	packet_of(m)->mac = *to;
+	packet_of(m)->has_mac = true;
+	egress_queue(w, m);
 }
 
 void egress_return(struct worker *w, struct rte_mbuf *m, const struct item *it)
@@ -93,7 +164,7 @@ void egress_return(struct worker *w, struct rte_mbuf *m, const struct item *it)
 	const struct rte_ether_addr *to = &it->packet->mac;
 
 	if (rte_is_valid_assigned_ether_addr(to))
-		egress_queue(w, m, to);
+		egress_queue_to(w, m, to);
 	else
 		worker_drop(w, m, DROP_ADDRESS);
 }
@@ -106,28 +177,17 @@ static void egress_learned(struct worker *w, struct rte_mbuf *m)
 	struct rte_ether_addr to = r->gateway_mac;
 
 	if (r->has_gateway_mac || mac_find(&r->macs, &packet_of(m)->peer, &to))
-		egress_queue(w, m, &to);
+		egress_queue_to(w, m, &to);
 	else
 		worker_drop(w, m, DROP_NO_NEIGHBOUR);
 }
 
 void egress_send(struct worker *w, struct rte_mbuf *m)
 {
-	const struct relay *r = w->relay;
-	const struct nexthop *nh;
-
-	if (r->port.ifindex == 0) {
+	if (w->relay->port.ifindex == 0)
 		egress_learned(w, m);
-		return;
-	}
-	nh = nexthop_lookup(r->nexthops, &packet_of(m)->peer);
-	if (nh == NULL)
-		next_hop_ask(w, m);
-	else if (nh->state == NEXTHOP_READY)
-		egress_queue(w, m, &nh->mac);
 	else
-		worker_drop(w, m,
-			    nh->state == NEXTHOP_NO_ROUTE ? DROP_NO_ROUTE : DROP_NO_NEIGHBOUR);
+		egress_queue(w, m);
 }
 
 void egress_reply(struct worker *w, struct rte_mbuf *m, const struct item *it)

@@ -13,8 +13,10 @@ static void offer_send(struct worker *w, const struct item *it, const struct ask
 	if (!offer_admit(w->relay, a, w->now_us, &lease, &w->stats))
 		return;
 	m = egress_alloc(w, &a->target);
-	if (m != NULL &&
-	    egress_sized(m, answer_offer(w->relay, a, &extras, b, lease, worker_seconds(w),
+	if (m == NULL)
+		return;
+	packet_of(m)->source = a->key.source;
+	if (egress_sized(m, answer_offer(w->relay, a, &extras, b, lease, worker_seconds(w),
 					 egress_payload(m), &w->stats)))
 		egress_send(w, m);
 }

@@ -4,16 +4,13 @@
 enum refuse_reason offer_refusal(const struct relay *r, const struct domain *d,
 				 const struct addr *target)
 {
-	const struct nexthop *nh;
-
 	if (!keyring_allows(relay_keyring(r), d, target) ||
 	    addr_same_host(target, relay_self(r, target)) || peer_hosts_have(&r->peers, target))
 		return REFUSE_TARGET_POLICY;
 	if (target->type != relay_self(r, target)->type || !addr_one_host(target) ||
 	    addr_loopback(target))
 		return REFUSE_TARGET_UNREACHABLE;
-	nh = r->port.ifindex != 0 ? nexthop_lookup(r->nexthops, target) : NULL;
-	if (nh != NULL && nh->state == NEXTHOP_NO_ROUTE)
+	if (r->port.ifindex != 0 && !nexthop_reaches(r->nexthops, target))
 		return REFUSE_TARGET_UNREACHABLE;
 	return REFUSE_NONE;
 }

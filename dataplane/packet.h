@@ -19,12 +19,15 @@ _Static_assert(PACKET_HEADROOM <= RTE_PKTMBUF_HEADROOM, "packet_finish() always 
 /* Lies in each mbuf's private area. Arriving: who sent it. Leaving: who gets it. */
 struct packet {
 	struct addr peer;
-	struct rte_ether_addr mac; /* the peer's, or of the router that brought it */
+	struct addr source;	   /* leaving: who made us send it */
+	struct rte_ether_addr mac; /* the peer's, or of the router that brought it; leaving: of
+				    * the next hop, with has_mac */
 	uint16_t payload_len;	   /* arriving: bytes of UDP payload */
 	uint16_t frame_len;	   /* arriving: IP bytes, what amplification is measured against */
 	uint16_t worker;	   /* the worker it came by, or is to leave by */
 	uint16_t sum;		   /* leaving: with has_sum, the payload's one's-complement sum */
 	bool has_sum;
+	bool has_mac;
 	bool asked;	 /* leaving: control was asked for its next hop, and has answered */
 	bool unfinished; /* arriving: its checksum is the folded pseudo header, see below */
 };
@@ -33,6 +36,18 @@ _Static_assert(sizeof(struct packet) <= 64, "fits the pool's private area");
 static inline struct packet *packet_of(struct rte_mbuf *m)
 {
 	return rte_mbuf_to_priv(m);
+}
+
+/* A new buffer, for a payload to `peer`, on its own account. */
+static inline void packet_init(struct rte_mbuf *m, const struct addr *peer)
+{
+	struct packet *p = packet_of(m);
+
+	p->peer = *peer;
+	p->source = *peer;
+	p->has_sum = false;
+	p->has_mac = false;
+	p->asked = false;
 }
 
 /* A parsed frame on its way to control, kept behind its bytes (pools have the room:

@@ -87,6 +87,13 @@ ROWS = [
         "< ctl->config->max_uploads_per_source)", "<= UINT32_MAX)"),
     Row("flood of strangers", "test_shed",
         "dataplane/shed.c", "\t\treturn DROP_SHED_SOURCE;", "\t\treturn DROP_NONE;"),
+    Row("scan: by one source", "test_route",
+        "control/net/router.c", "if (!ask_allowed(r, source))", "if (false)"),
+    Row("scan: hosts driven out", "test_route",
+        "control/net/neighbour.c", "if (!held && !neighbour_stamp(r, n)) {", "if (!held) {",
+        ("control/net/neighbour.c", "\tn->kept |= n->looked_at;\n", "")),
+    Row("scan: all ask at once", "test_route",
+        "control/net/router.c", "if (r->neighbours.waiting == ROUTE_WAITING)", "if (false)"),
     Row("consent: lease over", SECURITY + "test_consent_gone_stale",
         "dataplane/lease.c", "if (l->expiry <= unix_seconds ||", "if (l->expiry == 0 ||"),
     Row("consent: withdrawn", SECURITY + "test_stop_is_not_undone",
@@ -232,7 +239,8 @@ class Copy:
         for file, old, new in row.edits:
             if before[file].count(old) != 1:
                 return f"{file} has not exactly one: {old}"
-            self.write(file, before[file].replace(old, new))
+            text = (self.tree / file).read_text()  # both of them may be in one file
+            self.write(file, text.replace(old, new))
         try:
             error = self.compile(row)
             if error is not None:
@@ -265,8 +273,8 @@ def main(folder, words):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    if sys.argv[1] == "--stale":
+    if sys.argv[1:] == ["--stale"]:
         sys.exit("\n".join(stale()) or 0)
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
     sys.exit(main(sys.argv[1], sys.argv[2:]))

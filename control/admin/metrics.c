@@ -88,10 +88,51 @@ static uint64_t read_leases(const struct control *ctl, unsigned int i)
 	return lease_count(ctl->relay->leases);
 }
 
-static uint64_t read_next_hops(const struct control *ctl, unsigned int i)
+static struct router_size routes(const struct control *ctl)
+{
+	return ctl->router != NULL ? router_size(ctl->router) : (struct router_size){0};
+}
+
+static uint64_t read_routes(const struct control *ctl, unsigned int i)
 {
 	(void)i;
-	return nexthop_count(ctl->relay->nexthops);
+	return routes(ctl).routes;
+}
+
+static uint64_t read_routes_out(const struct control *ctl, unsigned int i)
+{
+	(void)i;
+	return routes(ctl).left_out;
+}
+
+static uint64_t read_rules_out(const struct control *ctl, unsigned int i)
+{
+	(void)i;
+	return routes(ctl).rules_out;
+}
+
+static uint64_t read_route_bytes(const struct control *ctl, unsigned int i)
+{
+	(void)i;
+	return (uint64_t)routes(ctl).blocks << 10;
+}
+
+static uint64_t read_neighbours(const struct control *ctl, unsigned int i)
+{
+	(void)i;
+	return routes(ctl).neighbours;
+}
+
+static uint64_t read_route_lists(const struct control *ctl, unsigned int i)
+{
+	(void)i;
+	return ctl->router != NULL ? router_stats(ctl->router)->syncs : 0;
+}
+
+static uint64_t read_neighbours_asked(const struct control *ctl, unsigned int i)
+{
+	(void)i;
+	return ctl->router != NULL ? router_stats(ctl->router)->asks : 0;
 }
 
 static uint64_t read_to_control(const struct control *ctl, unsigned int i)
@@ -115,6 +156,10 @@ static uint64_t read_to_worker(const struct control *ctl, unsigned int i)
 	{                                                                                     \
 		.name = (name_), .help = (help_), .type = METRIC_GAUGE, .where = METRIC_READ, \
 		.read = (read_)                                                               \
+	}
+#define COUNT(name_, read_, help_)                                                      \
+	{                                                                               \
+		.name = (name_), .help = (help_), .where = METRIC_READ, .read = (read_) \
 	}
 #define OF_WORKER(name_, read_, help_)                                                        \
 	{                                                                                     \
@@ -158,7 +203,14 @@ const struct metric metrics[] = {
 			      "requests that wait for central or an upload"),
 	GAUGE("uploads_active", read_uploads, "uploads running"),
 	GAUGE("leases", read_leases, "targets registered, and those that lately were"),
-	GAUGE("next_hops", read_next_hops, "hosts whose way is known"),
+	GAUGE("routes", read_routes, "routes of the kernel's that are followed"),
+	GAUGE("routes_left_out", read_routes_out, "prefixes that there is no room for"),
+	GAUGE("rules_left_out", read_rules_out, "policy rules that cannot be followed"),
+	GAUGE("route_table_bytes", read_route_bytes, "memory that the workers' route table uses"),
+	GAUGE("neighbours", read_neighbours, "next hops and hosts on the link, known or asked for"),
+	COUNT("route_lists", read_route_lists, "times that all of the kernel's routes were read"),
+	COUNT("neighbours_asked", read_neighbours_asked,
+	      "times that the kernel was asked to find a neighbour"),
 	OF_XDP(redirected, "packets that the XDP program gave to the relay"),
 	OF_XDP(passed, "packets that the XDP program gave to the kernel"),
 	OF_XDP(shed_source, "strangers' packets dropped by XDP, over their source's rate"),

@@ -1,321 +1,436 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Neighbours. The kernel resolves them, for it answers what others ask too: it is told that
+ * one is in use, and says how that goes. What workers see of one stays until something
+ * better is known.
+ */
 #include <errno.h>
-#include <search.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <linux/neighbour.h>
 
-#include "control/net/route_part.h"
+#include "control/net/router_part.h"
 
-#define USED_LATELY 30000 /* milliseconds: worth asking for again when the kernel forgot it */
+/* milliseconds */
+#define ASK_AGAIN 1000
+#define ASK_LIMIT 2700	   /* with a tick's delay, below the 3 s that are promised */
+#define VISIT_ROUND 15000  /* every neighbour is looked at this often */
+#define UNUSED_LIFE 600000 /* then it is dropped */
+#define USED_LATELY 30000  /* worth asking for again when the kernel forgot it */
 
-uint64_t route_clock(void)
+#define RECHECK_BURST 64
+
+static struct addr no_port(const struct addr *a)
 {
-	struct timespec ts;
+	struct addr host = *a;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	host.port = put16(0);
+	return host;
 }
 
-static int addr_order(const void *a, const void *b)
+/* ---- which there are ---- */
+
+struct neighbour *neighbour_find(struct router *r, const struct addr *addr)
 {
-	return memcmp(a, b, sizeof(struct addr));
+	struct addr key = no_port(addr);
+	struct neighbour *n;
+
+	HASH_FIND(hh, r->neighbours.by_addr, &key, sizeof(key), n);
+	return n;
 }
 
-/* ---- hosts ---- */
-
-struct host *host_find(struct router *r, const struct addr *addr)
+static struct neighbour_list *use_list(struct router *r, const struct neighbour *n)
 {
-	struct host **slot = tfind(addr, &r->hosts, addr_order);
-
-	return slot ? *slot : NULL;
+	return n->kept ? &r->neighbours.by_use : &r->neighbours.fresh;
 }
 
-struct host *host_add(struct router *r, const struct addr *addr)
+/* The list that a condition has its neighbours on, NULL: none. */
+static struct neighbour_list *state_list(struct router *r, enum condition condition)
 {
-	struct host *h = calloc(1, sizeof(*h));
-
-	if (!h)
+	switch (condition) {
+	case CONDITION_ASKING:
+		return &r->neighbours.asking;
+	case CONDITION_FAILED:
+		return &r->neighbours.failed;
+	default:
 		return NULL;
-	h->addr = *addr;
-	h->used = route_clock();
-	if (!tsearch(h, &r->hosts, addr_order)) {
-		free(h);
-		return NULL;
-	}
-	TAILQ_INSERT_HEAD(&r->fresh, h, by_use);
-	TAILQ_INSERT_TAIL(&r->visit, h, visit);
-	r->host_count++;
-	return h;
-}
-
-/* What cannot be published for want of memory is taken out: it is no longer
- * true. The host then expires like a negative answer. */
-static void host_publish(struct router *r, struct host *h, enum nexthop_state state)
-{
-	struct nexthop nh = {.state = (uint8_t)state, .mtu = h->mtu};
-
-	if (state == NEXTHOP_READY)
-		nh.mac = h->via->mac;
-	if (h->published && h->shown.state == nh.state && h->shown.mtu == nh.mtu &&
-	    rte_is_same_ether_addr(&h->shown.mac, &nh.mac))
-		return;
-	h->published = nexthop_set(r->table, &h->addr, &nh) == 0;
-	h->shown = nh;
-	if (!h->published)
-		nexthop_remove(r->table, &h->addr);
-}
-
-void host_answer(struct router *r, struct host *h, enum nexthop_state state)
-{
-	host_publish(r, h, state);
-	if (state == NEXTHOP_READY && h->published) {
-		if (h->expires)
-			TAILQ_REMOVE(&r->negative, h, negative);
-		h->expires = 0;
-	} else if (!h->expires) {
-		h->expires = route_clock() + ROUTE_NEGATIVE_MS;
-		TAILQ_INSERT_TAIL(&r->negative, h, negative);
-	}
-	if (h->waiting && !h->done) {
-		TAILQ_INSERT_TAIL(&r->answer, h, answer);
-		h->done = true;
 	}
 }
 
-/* Calls back. Whoever is called may ask for more hosts: those are put on the
- * list, and this loop comes to them. */
-void answers_give(struct router *r)
+static void condition_set(struct router *r, struct neighbour *n, enum condition to)
 {
-	struct host *h;
+	struct neighbour_list *list = state_list(r, n->condition);
 
-	if (r->answering)
-		return;
-	r->answering = true;
-	while ((h = TAILQ_FIRST(&r->answer))) {
-		struct addr addr = h->addr; /* h may be evicted meanwhile */
-
-		TAILQ_REMOVE(&r->answer, h, answer);
-		h->done = h->waiting = false;
-		r->waiting--;
-		r->resolved(r->ctx, &addr);
-	}
-	r->answering = false;
+	if (list)
+		TAILQ_REMOVE(list, n, state);
+	list = state_list(r, to);
+	if (list)
+		TAILQ_INSERT_TAIL(list, n, state);
+	n->condition = to;
+	n->since = route_clock();
 }
 
-void host_detach(struct router *r, struct host *h)
+/* Nobody may be waiting for it, nor lead by it. */
+static void neighbour_drop(struct router *r, struct neighbour *n)
 {
-	struct neighbour *n = h->via;
+	struct neighbours *all = &r->neighbours;
+	uint32_t slot = n->slot;
 
-	if (!n)
-		return;
-	TAILQ_REMOVE(&n->hosts, h, of_neighbour);
-	h->via = NULL;
-	if (!TAILQ_EMPTY(&n->hosts))
-		return;
-	if (n->condition == CONDITION_ASKING)
-		TAILQ_REMOVE(&r->asking, n, asking);
-	tdelete(n, &r->neighbours, addr_order);
+	condition_set(r, n, CONDITION_UNKNOWN);
+	if (n->listed)
+		TAILQ_REMOVE(use_list(r, n), n, by_use);
+	TAILQ_REMOVE(&all->visit, n, visit);
+	HASH_DEL(all->by_addr, n);
+	all->by_slot[slot] = NULL;
+	all->n--;
+	nexthop_neighbour_remove(r->config.table, slot, n->listed ? &n->addr : NULL);
 	free(n);
 }
 
-static struct host_list *use_list(struct router *r, const struct host *h)
+/* Asks the table whether workers used it since this was last asked. The first time that
+ * they did does not count, as who asks for a host uses it once. */
+static bool neighbour_stamp(struct router *r, struct neighbour *n)
 {
-	return h->kept ? &r->by_use : &r->fresh;
-}
-
-void host_drop(struct router *r, struct host *h)
-{
-	nexthop_remove(r->table, &h->addr);
-	host_detach(r, h);
-	if (h->expires)
-		TAILQ_REMOVE(&r->negative, h, negative);
-	TAILQ_REMOVE(use_list(r, h), h, by_use);
-	TAILQ_REMOVE(&r->visit, h, visit);
-	r->host_count--;
-	tdelete(h, &r->hosts, addr_order);
-	free(h);
-}
-
-bool host_stamp(struct router *r, struct host *h)
-{
-	if (!nexthop_take_used(r->table, &h->addr))
+	if (!nexthop_take_used(r->config.table, n->slot))
 		return false;
-	h->used = route_clock();
-	TAILQ_REMOVE(use_list(r, h), h, by_use);
-	h->kept |= h->looked_at;
-	h->looked_at = true;
-	TAILQ_INSERT_HEAD(use_list(r, h), h, by_use);
+	n->used = route_clock();
+	if (n->listed)
+		TAILQ_REMOVE(use_list(r, n), n, by_use);
+	n->kept |= n->looked_at;
+	n->looked_at = true;
+	if (n->listed)
+		TAILQ_INSERT_HEAD(use_list(r, n), n, by_use);
 	return true;
 }
 
-/* Who seems unused for longest may have been used since somebody last looked, as workers
- * only mark it in the table. A look takes the mark, so nobody is looked at many times. */
-int host_evict(struct router *r)
+/* Drops one that is not in use: of those that were asked for once, if there are any, so
+ * that who names many hosts drives out no other. Who seems unused for longest may have been
+ * used since somebody last looked, as workers only mark it in the table; a look takes the
+ * mark, so nobody is looked at many times. False: all are in use. */
+static bool neighbour_evict(struct router *r)
 {
-	for (uint32_t looks = 2 * r->host_count + 1; looks > 0; looks--) {
-		struct host *h = TAILQ_LAST(&r->fresh, host_list);
+	for (uint32_t looks = 2 * r->neighbours.n + 1; looks > 0; looks--) {
+		struct neighbour *n = TAILQ_LAST(&r->neighbours.fresh, neighbour_list);
+		bool held;
 
-		if (h == NULL)
-			h = TAILQ_LAST(&r->by_use, host_list);
-		if (h == NULL)
+		if (n == NULL)
+			n = TAILQ_LAST(&r->neighbours.by_use, neighbour_list);
+		if (n == NULL)
 			break;
-		if (!h->waiting && !host_stamp(r, h)) {
-			host_drop(r, h);
-			return 0;
+		held = n->waiting || n->pins > 0;
+		if (!held && !neighbour_stamp(r, n)) {
+			neighbour_drop(r, n);
+			return true;
 		}
-		if (h->waiting) {
-			TAILQ_REMOVE(use_list(r, h), h, by_use);
-			TAILQ_INSERT_HEAD(use_list(r, h), h, by_use);
+		if (held) {
+			TAILQ_REMOVE(use_list(r, n), n, by_use);
+			TAILQ_INSERT_HEAD(use_list(r, n), n, by_use);
 		}
 	}
-	return -EBUSY;
+	return false;
 }
 
-/* ---- neighbours ---- */
-
-static void neighbour_condition(struct router *r, struct neighbour *n, enum condition to)
+static struct neighbour *neighbour_add(struct router *r, const struct addr *addr)
 {
-	if (n->condition == CONDITION_ASKING)
-		TAILQ_REMOVE(&r->asking, n, asking);
-	if (to == CONDITION_ASKING)
-		TAILQ_INSERT_TAIL(&r->asking, n, asking);
-	n->condition = to;
-	n->since = route_clock();
+	struct neighbours *all = &r->neighbours;
+	struct neighbour *n;
+
+	if (all->n == r->config.neighbours && !neighbour_evict(r))
+		return NULL;
+	n = calloc(1, sizeof(*n));
+	if (n == NULL)
+		return NULL;
+	if (nexthop_neighbour_add(r->config.table, &n->slot) < 0) {
+		free(n);
+		return NULL;
+	}
+	n->addr = no_port(addr);
+	n->used = n->since = route_clock();
+	all->by_slot[n->slot] = n;
+	all->n++;
+	TAILQ_INSERT_TAIL(&all->visit, n, visit);
+	HASH_ADD(hh, all->by_addr, addr, sizeof(n->addr), n);
+	return n;
+}
+
+/* ---- what is known of them ---- */
+
+static void neighbour_show(struct router *r, struct neighbour *n, enum nexthop_state state,
+			   const struct rte_ether_addr *mac)
+{
+	struct nexthop nh = {.state = (uint8_t)state, .port = r->config.port};
+
+	if (mac)
+		nh.mac = *mac;
+	n->shown = nh;
+	nexthop_neighbour_set(r->config.table, n->slot, &nh);
+}
+
+/* It is ready or has failed: whoever waits is called back by answers_give(). */
+static void neighbour_answer(struct router *r, struct neighbour *n)
+{
+	if (n->waiting && !n->done) {
+		TAILQ_INSERT_TAIL(&r->neighbours.answer, n, answer);
+		n->done = true;
+	}
+	r->ways.news |= n->pins > 0;
+}
+
+static void neighbour_ready(struct router *r, struct neighbour *n, const struct rte_ether_addr *mac)
+{
+	if (n->condition != CONDITION_READY)
+		condition_set(r, n, CONDITION_READY);
+	if (n->shown.state != NEXTHOP_READY || !rte_is_same_ether_addr(&n->shown.mac, mac))
+		neighbour_show(r, n, NEXTHOP_READY, mac);
+	neighbour_answer(r, n);
+}
+
+static void neighbour_fail(struct router *r, struct neighbour *n)
+{
+	condition_set(r, n, CONDITION_FAILED);
+	neighbour_show(r, n, NEXTHOP_NO_NEIGHBOUR, NULL);
+	neighbour_answer(r, n);
+}
+
+static void neighbour_forget(struct router *r, struct neighbour *n)
+{
+	condition_set(r, n, CONDITION_UNKNOWN);
+	neighbour_show(r, n, NEXTHOP_UNKNOWN, NULL);
 }
 
 static struct netlink_neighbour kernel_view(struct router *r, const struct neighbour *n)
 {
 	struct netlink_neighbour k;
 
-	if (netlink_neighbour_get(r->netlink, &n->addr, r->ifindex, &k) < 0)
+	if (netlink_neighbour_get(r->netlink, &n->addr, r->config.ifindex, &k) < 0)
 		k = (struct netlink_neighbour){.state = NUD_NONE};
 	return k;
 }
 
-/* Not a static one: since Linux 5.16 NTF_USE makes it an ordinary one, without
- * an address. If the kernel refuses, asking ends at its limit. */
-void neighbour_tell(struct router *r, struct neighbour *n)
+static bool view_ready(const struct netlink_neighbour *k)
+{
+	const uint16_t valid =
+		NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
+
+	return k->state & valid && k->has_mac;
+}
+
+/* Tells the kernel that it is in use. Not of a static one: since Linux 5.16 NTF_USE makes
+ * it an ordinary one, without an address. If the kernel refuses, asking ends at its limit. */
+static void neighbour_tell(struct router *r, struct neighbour *n)
 {
 	if (!(kernel_view(r, n).state & (NUD_PERMANENT | NUD_NOARP)))
-		netlink_neighbour_use(r->netlink, &n->addr, r->ifindex);
+		netlink_neighbour_use(r->netlink, &n->addr, r->config.ifindex);
 	n->told = route_clock();
 }
 
 void neighbour_ask(struct router *r, struct neighbour *n)
 {
-	neighbour_condition(r, n, CONDITION_ASKING);
+	struct netlink_neighbour k;
+
+	if (n->condition == CONDITION_ASKING)
+		return;
+	/* the kernel may know it, for others' sake */
+	k = kernel_view(r, n);
+	if (view_ready(&k)) {
+		neighbour_ready(r, n, &k.mac);
+		return;
+	}
+	condition_set(r, n, CONDITION_ASKING);
+	r->stats.asks++;
 	neighbour_tell(r, n);
 }
 
-void neighbour_fail(struct router *r, struct neighbour *n)
+static bool neighbour_used(struct router *r, struct neighbour *n)
 {
-	struct host *h;
-
-	neighbour_condition(r, n, CONDITION_FAILED);
-	TAILQ_FOREACH (h, &n->hosts, of_neighbour)
-		host_answer(r, h, NEXTHOP_NO_NEIGHBOUR);
+	neighbour_stamp(r, n);
+	return n->waiting || route_clock() - n->used < USED_LATELY;
 }
 
-static void neighbour_ready(struct router *r, struct neighbour *n, const struct rte_ether_addr *mac)
-{
-	struct host *h;
-
-	if (n->condition == CONDITION_READY && rte_is_same_ether_addr(&n->mac, mac))
-		return;
-	n->mac = *mac;
-	neighbour_condition(r, n, CONDITION_READY);
-	TAILQ_FOREACH (h, &n->hosts, of_neighbour)
-		host_answer(r, h, NEXTHOP_READY);
-}
-
-/* What the kernel says of it now. While we ask, only an answer counts, or the
- * limit: a failure may be the end of an earlier attempt. */
-static void neighbour_update(struct router *r, struct neighbour *n,
-			     const struct netlink_neighbour *k)
-{
-	const uint16_t valid =
-		NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
-
-	if (k->state & valid && k->has_mac)
-		neighbour_ready(r, n, &k->mac);
-	else if (n->condition == CONDITION_READY && k->state & NUD_FAILED)
-		neighbour_fail(r, n);
-	else if (n->condition == CONDITION_READY || n->condition == CONDITION_NEW)
-		neighbour_ask(r, n);
-}
-
-void neighbour_read(struct router *r, struct neighbour *n)
-{
-	const struct netlink_neighbour k = kernel_view(r, n);
-
-	n->generation = r->generation;
-	neighbour_update(r, n, &k);
-}
-
-static bool neighbour_used(struct router *r, const struct neighbour *n)
-{
-	struct host *h;
-	bool used = false;
-
-	TAILQ_FOREACH (h, &n->hosts, of_neighbour) {
-		host_stamp(r, h);
-		used |= h->waiting || route_clock() - h->used < USED_LATELY;
-	}
-	return used;
-}
-
+/* By now things may have moved on: the news only says where to look. A deleted neighbour,
+ * for one, is first said to have failed. While we ask, only an answer counts, or the limit:
+ * a failure may be the end of an earlier attempt. */
 void neighbour_follow(struct router *r, struct neighbour *n)
 {
 	const struct netlink_neighbour k = kernel_view(r, n);
-	struct host *h, *next;
 
-	if (k.state != NUD_NONE || n->condition != CONDITION_READY || neighbour_used(r, n)) {
-		neighbour_update(r, n, &k);
-		return;
-	}
-	for (h = TAILQ_FIRST(&n->hosts); h; h = next) {
-		next = TAILQ_NEXT(h, of_neighbour); /* with the last one, n goes */
-		host_drop(r, h);
+	if (view_ready(&k)) {
+		neighbour_ready(r, n, &k.mac);
+	} else if (n->condition == CONDITION_READY && k.state & NUD_FAILED) {
+		neighbour_fail(r, n);
+	} else if (n->condition == CONDITION_READY && neighbour_used(r, n)) {
+		neighbour_ask(r, n); /* and meanwhile it is as it was */
+	} else if (n->condition == CONDITION_READY && k.state == NUD_NONE) {
+		neighbour_forget(r, n);
+		if (n->pins == 0)
+			neighbour_drop(r, n);
 	}
 }
 
-struct neighbour *neighbour_find(struct router *r, const struct addr *addr)
+/* ---- who has them ---- */
+
+struct neighbour *neighbour_hold(struct router *r, const struct addr *addr)
 {
-	struct neighbour **slot = tfind(addr, &r->neighbours, addr_order);
+	struct neighbour *n = neighbour_find(r, addr);
 
-	return slot ? *slot : NULL;
-}
+	if (n == NULL) {
+		struct netlink_neighbour k;
 
-static struct neighbour *neighbour_add(struct router *r, const struct addr *addr)
-{
-	struct neighbour *n = calloc(1, sizeof(*n));
-
-	if (!n)
-		return NULL;
-	n->addr = *addr;
-	n->generation = r->generation - 1;
-	TAILQ_INIT(&n->hosts);
-	if (!tsearch(n, &r->neighbours, addr_order)) {
-		free(n);
-		return NULL;
+		n = neighbour_add(r, addr);
+		if (n == NULL)
+			return NULL;
+		k = kernel_view(r, n);
+		if (view_ready(&k))
+			neighbour_ready(r, n, &k.mac);
 	}
+	n->pins++;
 	return n;
 }
 
-int host_attach(struct router *r, struct host *h, const struct addr *via)
+void neighbour_release(struct router *r, struct neighbour *n)
 {
-	struct neighbour *n = neighbour_find(r, via);
+	if (--n->pins == 0 && !n->listed && !n->waiting)
+		neighbour_drop(r, n);
+}
 
-	if (h->via && h->via == n)
-		return 0;
-	if (!n)
-		n = neighbour_add(r, via);
-	if (!n)
-		return -ENOMEM;
-	host_detach(r, h);
-	h->via = n;
-	TAILQ_INSERT_TAIL(&n->hosts, h, of_neighbour);
-	return 0;
+struct neighbour *neighbour_on_link(struct router *r, const struct addr *host)
+{
+	struct neighbour *n = neighbour_find(r, host);
+
+	if (n == NULL)
+		n = neighbour_add(r, host);
+	if (n == NULL || n->listed)
+		return n;
+	if (nexthop_neighbour_list(r->config.table, n->slot, &n->addr) < 0) {
+		if (n->pins == 0)
+			neighbour_drop(r, n);
+		return NULL;
+	}
+	n->listed = true;
+	TAILQ_INSERT_HEAD(use_list(r, n), n, by_use);
+	return n;
+}
+
+/* Whoever is called may ask for more: those are put on the list, and this loop comes to
+ * them. */
+void answers_give(struct router *r)
+{
+	struct neighbours *all = &r->neighbours;
+	struct neighbour *n;
+
+	if (all->answering)
+		return;
+	if (r->ways.news)
+		ways_check(r);
+	all->answering = true;
+	while ((n = TAILQ_FIRST(&all->answer))) {
+		struct addr addr = n->addr; /* n may be evicted meanwhile */
+
+		TAILQ_REMOVE(&all->answer, n, answer);
+		n->done = n->waiting = false;
+		all->waiting--;
+		if (n->pins == 0 && !n->listed) /* its route has gone */
+			neighbour_drop(r, n);
+		r->config.resolved(r->config.ctx, &addr);
+	}
+	all->answering = false;
+}
+
+/* ---- time ---- */
+
+/* Looks after the head of the list, which goes to its end: dropped when it has long been
+ * unused; the kernel sees no use of what XDP sends, so it is told. */
+static void neighbour_visit(struct router *r)
+{
+	struct neighbour *n = TAILQ_FIRST(&r->neighbours.visit);
+	uint64_t now = route_clock();
+
+	TAILQ_REMOVE(&r->neighbours.visit, n, visit);
+	TAILQ_INSERT_TAIL(&r->neighbours.visit, n, visit);
+	if (neighbour_stamp(r, n)) {
+		if (n->condition == CONDITION_READY && now - n->told >= VISIT_ROUND - ROUTE_TICK_MS)
+			neighbour_tell(r, n);
+		/* frames go by another of its route's paths, and this one is to come back */
+		else if (n->condition == CONDITION_UNKNOWN && n->pins > 0)
+			neighbour_ask(r, n);
+	} else if (!n->waiting && n->pins == 0 && now - n->used >= UNUSED_LIFE) {
+		neighbour_drop(r, n);
+	}
+}
+
+static void asking_check(struct router *r, uint64_t now)
+{
+	struct neighbour *n, *next;
+
+	for (n = TAILQ_FIRST(&r->neighbours.asking); n; n = next) {
+		next = TAILQ_NEXT(n, state);
+		if (now - n->since >= ASK_LIMIT)
+			neighbour_fail(r, n);
+		else if (now - n->told >= ASK_AGAIN)
+			neighbour_tell(r, n);
+	}
+}
+
+/* A bad answer is forgotten after a while, so that the next need asks again. */
+static void failed_check(struct router *r, uint64_t now)
+{
+	struct neighbour *n;
+
+	while ((n = TAILQ_FIRST(&r->neighbours.failed)) && now - n->since >= ROUTE_NEGATIVE_MS) {
+		neighbour_forget(r, n);
+		if (n->pins == 0 && !n->waiting)
+			neighbour_drop(r, n);
+	}
+}
+
+void neighbours_tick(struct router *r)
+{
+	uint64_t now = route_clock();
+	uint32_t visits = r->neighbours.n * ROUTE_TICK_MS / VISIT_ROUND + 1;
+
+	asking_check(r, now);
+	failed_check(r, now);
+	for (; visits > 0 && r->neighbours.n > 0; visits--)
+		neighbour_visit(r);
+}
+
+bool neighbours_recheck(struct router *r)
+{
+	struct neighbours *all = &r->neighbours;
+
+	for (unsigned int i = 0; i < RECHECK_BURST && all->recheck > 0 && all->n > 0; i++) {
+		struct neighbour *n = TAILQ_FIRST(&all->visit);
+
+		all->recheck--;
+		TAILQ_REMOVE(&all->visit, n, visit);
+		TAILQ_INSERT_TAIL(&all->visit, n, visit);
+		neighbour_follow(r, n);
+	}
+	return all->recheck > 0 && all->n > 0;
+}
+
+int neighbours_open(struct router *r)
+{
+	struct neighbours *all = &r->neighbours;
+
+	TAILQ_INIT(&all->visit);
+	TAILQ_INIT(&all->asking);
+	TAILQ_INIT(&all->failed);
+	TAILQ_INIT(&all->by_use);
+	TAILQ_INIT(&all->fresh);
+	TAILQ_INIT(&all->answer);
+	all->by_slot = calloc(ROUTE_SLOTS, sizeof(struct neighbour *));
+	return all->by_slot ? 0 : -ENOMEM;
+}
+
+/* The table keeps its entries. */
+void neighbours_close(struct router *r)
+{
+	struct neighbour *n, *next;
+
+	HASH_ITER(hh, r->neighbours.by_addr, n, next)
+	{
+		HASH_DEL(r->neighbours.by_addr, n);
+		free(n);
+	}
+	free(r->neighbours.by_slot);
 }

@@ -8,7 +8,7 @@
 #define CONTROL_NET_NET_H
 
 #include "control/net/pending.h"
-#include "control/net/route.h"
+#include "control/net/router.h"
 #include "control/net/traffic.h"
 #include "control/net/watch.h"
 

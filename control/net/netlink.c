@@ -6,39 +6,32 @@
 #include <time.h>
 
 #include <libmnl/libmnl.h>
-#include <linux/if_link.h>
+#include <linux/fib_rules.h>
 #include <linux/neighbour.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 
 #include "control/net/netlink.h"
 
 #define NEWS_BUFFER (1 << 20) /* bytes the kernel may queue before news is lost */
 #define NEWS_BURST 64
+#define LIST_BURST 2
 #define MESSAGE_MAX 32768 /* the kernel never makes a longer one */
 
 struct netlink {
 	struct mnl_socket *questions;
+	struct mnl_socket *lists;
 	struct mnl_socket *news;
-	unsigned int port; /* of the socket for questions */
+	unsigned int port, list_port; /* of the sockets for questions and lists */
 	uint32_t seq;
+	uint32_t list_seq;
+	bool list_torn; /* it changed while it was read */
 	const struct netlink_news *handlers;
 	void *ctx;
 	/* apart: who gets news may ask questions */
 	uint8_t buf[MESSAGE_MAX];
-	uint8_t news_buf[MESSAGE_MAX];
+	uint8_t read_buf[MESSAGE_MAX];
 };
-
-static uint8_t family_of(const struct addr *a)
-{
-	return a->type == ADDR_IP4 ? AF_INET : AF_INET6;
-}
-
-static uint8_t family_length(uint8_t family)
-{
-	return family == AF_INET ? 4 : family == AF_INET6 ? 16 : 0;
-}
-
-/* ---- what the kernel sends ---- */
 
 /* Not mnl_nlmsg_ok(): it compares as int, so a length from 2^31 on passes it. */
 static bool message_ok(const struct nlmsghdr *h, size_t len)
@@ -46,236 +39,110 @@ static bool message_ok(const struct nlmsghdr *h, size_t len)
 	return len >= sizeof(*h) && h->nlmsg_len >= sizeof(*h) && h->nlmsg_len <= len;
 }
 
-static int addr_read(uint8_t family, const void *bytes, size_t len, struct addr *out)
+static uint8_t family_of_type(uint8_t type)
 {
-	memset(out, 0, sizeof(*out));
-	if (family_length(family) == 0)
-		return -EAFNOSUPPORT;
-	if (len != family_length(family))
-		return -EBADMSG;
-	out->type = family == AF_INET ? ADDR_IP4 : ADDR_IP6;
-	memcpy(out->ip, bytes, len);
-	return 0;
+	return type == ADDR_IP4 ? AF_INET : AF_INET6;
 }
 
-static int attr_addr(const struct nlattr *a, uint8_t family, struct addr *out)
+static uint8_t family_of(const struct addr *a)
 {
-	return addr_read(family, mnl_attr_get_payload(a), mnl_attr_get_payload_len(a), out);
-}
-
-static int attr_u32(const struct nlattr *a, uint32_t *out)
-{
-	if (mnl_attr_validate(a, MNL_TYPE_U32) < 0)
-		return -EBADMSG;
-	*out = mnl_attr_get_u32(a);
-	return 0;
-}
-
-/* An IPv4 route by way of an IPv6 neighbour (RFC 5549). */
-static int attr_via(const struct nlattr *a, struct addr *out)
-{
-	const struct rtvia *via = mnl_attr_get_payload(a);
-	size_t len = mnl_attr_get_payload_len(a);
-
-	if (len < sizeof(*via))
-		return -EBADMSG;
-	return addr_read((uint8_t)via->rtvia_family, via->rtvia_addr, len - sizeof(*via), out);
-}
-
-static int attr_metrics(const struct nlattr *metrics, uint32_t *mtu)
-{
-	const struct nlattr *a;
-
-	mnl_attr_for_each_nested(a, metrics) if (mnl_attr_get_type(a) ==
-						 RTAX_MTU) return attr_u32(a, mtu);
-	return 0;
-}
-
-int netlink_route_parse(const struct nlmsghdr *h, struct netlink_route *out)
-{
-	const struct rtmsg *rtm = mnl_nlmsg_get_payload(h);
-	const struct nlattr *a;
-	int rc = 0;
-
-	memset(out, 0, sizeof(*out));
-	if (h->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(h) < sizeof(*rtm))
-		return -EBADMSG;
-	if (family_length(rtm->rtm_family) == 0)
-		return -EAFNOSUPPORT;
-	out->type = rtm->rtm_type;
-	mnl_attr_for_each(a, h, sizeof(*rtm))
-	{
-		switch (mnl_attr_get_type(a)) {
-		case RTA_OIF:
-			rc = attr_u32(a, &out->ifindex);
-			break;
-		case RTA_GATEWAY:
-			rc = attr_addr(a, rtm->rtm_family, &out->via);
-			break;
-		case RTA_VIA:
-			rc = attr_via(a, &out->via);
-			break;
-		case RTA_METRICS:
-			rc = attr_metrics(a, &out->mtu);
-			break;
-		}
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-static void attr_mac(const struct nlattr *a, bool *has, struct rte_ether_addr *mac)
-{
-	*has = mnl_attr_get_payload_len(a) == sizeof(*mac); /* else it is not Ethernet's */
-	if (*has)
-		memcpy(mac, mnl_attr_get_payload(a), sizeof(*mac));
-}
-
-int netlink_neighbour_parse(const struct nlmsghdr *h, struct netlink_neighbour *out)
-{
-	const struct ndmsg *ndm = mnl_nlmsg_get_payload(h);
-	const struct nlattr *a;
-	int rc;
-
-	memset(out, 0, sizeof(*out));
-	if ((h->nlmsg_type != RTM_NEWNEIGH && h->nlmsg_type != RTM_DELNEIGH) ||
-	    mnl_nlmsg_get_payload_len(h) < sizeof(*ndm))
-		return -EBADMSG;
-	if (family_length(ndm->ndm_family) == 0)
-		return -EAFNOSUPPORT; /* a bridge's table, for one */
-	out->ifindex = (unsigned int)ndm->ndm_ifindex;
-	out->state = h->nlmsg_type == RTM_DELNEIGH ? NUD_NONE : ndm->ndm_state;
-	mnl_attr_for_each(a, h, sizeof(*ndm))
-	{
-		switch (mnl_attr_get_type(a)) {
-		case NDA_DST:
-			rc = attr_addr(a, ndm->ndm_family, &out->addr);
-			if (rc < 0)
-				return rc;
-			break;
-		case NDA_LLADDR:
-			attr_mac(a, &out->has_mac, &out->mac);
-			break;
-		}
-	}
-	return out->addr.type == ADDR_NONE ? -EBADMSG : 0;
-}
-
-/* Each mode has an attribute of its own, beside one for the usual case of one mode. */
-static int attr_xdp(const struct nlattr *xdp, uint32_t id[NETLINK_XDP_MODES])
-{
-	const struct nlattr *a;
-	int rc = 0;
-
-	mnl_attr_for_each_nested(a, xdp)
-	{
-		switch (mnl_attr_get_type(a)) {
-		case IFLA_XDP_DRV_PROG_ID:
-			rc = attr_u32(a, &id[XDP_ATTACHED_DRV]);
-			break;
-		case IFLA_XDP_SKB_PROG_ID:
-			rc = attr_u32(a, &id[XDP_ATTACHED_SKB]);
-			break;
-		case IFLA_XDP_HW_PROG_ID:
-			rc = attr_u32(a, &id[XDP_ATTACHED_HW]);
-			break;
-		}
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-static int attr_name(const struct nlattr *a, char name[IFNAMSIZ])
-{
-	const char *text = mnl_attr_get_payload(a);
-	size_t len = strnlen(text, mnl_attr_get_payload_len(a));
-
-	if (len == 0 || len >= IFNAMSIZ)
-		return -EBADMSG;
-	memcpy(name, text, len);
-	name[len] = '\0';
-	return 0;
-}
-
-int netlink_link_parse(const struct nlmsghdr *h, struct netlink_link *out)
-{
-	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
-	const struct nlattr *a;
-	int rc = 0;
-
-	memset(out, 0, sizeof(*out));
-	if ((h->nlmsg_type != RTM_NEWLINK && h->nlmsg_type != RTM_DELLINK) ||
-	    mnl_nlmsg_get_payload_len(h) < sizeof(*ifi))
-		return -EBADMSG;
-	out->ifindex = (unsigned int)ifi->ifi_index;
-	out->flags = ifi->ifi_flags;
-	mnl_attr_for_each(a, h, sizeof(*ifi))
-	{
-		switch (mnl_attr_get_type(a)) {
-		case IFLA_MTU:
-			rc = attr_u32(a, &out->mtu);
-			break;
-		case IFLA_IFNAME:
-			rc = attr_name(a, out->name);
-			break;
-		case IFLA_ADDRESS:
-			attr_mac(a, &out->has_mac, &out->mac);
-			break;
-		case IFLA_XDP:
-			rc = attr_xdp(a, out->xdp);
-			break;
-		}
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	return family_of_type(a->type);
 }
 
 /* ---- news ---- */
 
-/* What has no handler was not subscribed to, but who knows what comes with the rest. */
-static void news_take(struct netlink *nl, const struct nlmsghdr *h)
+static void neighbour_take(const struct netlink *nl, const struct nlmsghdr *h)
 {
-	const struct netlink_news *handlers = nl->handlers;
 	struct netlink_neighbour n;
+
+	if (nl->handlers->neighbour && netlink_neighbour_parse(h, &n) == 0)
+		nl->handlers->neighbour(nl->ctx, &n);
+}
+
+static void link_take(const struct netlink *nl, const struct nlmsghdr *h)
+{
 	struct netlink_link l;
 
+	if (nl->handlers->link && netlink_link_parse(h, &l) == 0)
+		nl->handlers->link(nl->ctx, &l);
+}
+
+static void route_take(const struct netlink *nl, const struct nlmsghdr *h)
+{
+	struct netlink_route r;
+
+	if (nl->handlers->route && netlink_route_parse(h, &r) == 0)
+		nl->handlers->route(nl->ctx, &r);
+}
+
+static void nexthop_take(const struct netlink *nl, const struct nlmsghdr *h)
+{
+	struct netlink_nexthop n;
+
+	if (nl->handlers->nexthop && netlink_nexthop_parse(h, &n) == 0)
+		nl->handlers->nexthop(nl->ctx, &n);
+}
+
+static void rule_take(const struct netlink *nl, const struct nlmsghdr *h)
+{
+	struct netlink_rule r;
+
+	if (nl->handlers->rule && netlink_rule_parse(h, &r) == 0)
+		nl->handlers->rule(nl->ctx, &r);
+}
+
+static void address_take(const struct netlink *nl, const struct nlmsghdr *h)
+{
+	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(h);
+
+	if (nl->handlers->address && mnl_nlmsg_get_payload_len(h) >= sizeof(*ifa))
+		nl->handlers->address(nl->ctx, ifa->ifa_family == AF_INET ? ADDR_IP4 : ADDR_IP6,
+				      h->nlmsg_type == RTM_DELADDR);
+}
+
+/* What has no handler was not subscribed to, but who knows what comes with the rest. */
+static void message_take(const struct netlink *nl, const struct nlmsghdr *h)
+{
 	switch (h->nlmsg_type) {
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:
-		if (handlers->neighbour && netlink_neighbour_parse(h, &n) == 0)
-			handlers->neighbour(nl->ctx, &n);
+		neighbour_take(nl, h);
 		break;
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
-		if (handlers->link && netlink_link_parse(h, &l) == 0)
-			handlers->link(nl->ctx, &l);
+		link_take(nl, h);
+		break;
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		route_take(nl, h);
+		break;
+	case RTM_NEWNEXTHOP:
+	case RTM_DELNEXTHOP:
+		nexthop_take(nl, h);
+		break;
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		rule_take(nl, h);
 		break;
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
-		if (handlers->addresses)
-			handlers->addresses(nl->ctx);
+		address_take(nl, h);
 		break;
-	default:
-		if (handlers->routes)
-			handlers->routes(nl->ctx);
 	}
 }
 
 /* False: some of it cannot be read, or the kernel says that it left some out. */
-static bool news_walk(struct netlink *nl, size_t len)
+static bool news_walk(const struct netlink *nl, size_t len)
 {
 	size_t at = 0;
 
 	while (at < len) {
-		const struct nlmsghdr *h = (const struct nlmsghdr *)(nl->news_buf + at);
+		const struct nlmsghdr *h = (const struct nlmsghdr *)(nl->read_buf + at);
 
 		if (!message_ok(h, len - at) || h->nlmsg_type == NLMSG_OVERRUN)
 			return false;
 		if (h->nlmsg_type >= NLMSG_MIN_TYPE)
-			news_take(nl, h);
+			message_take(nl, h);
 		at += NLMSG_ALIGN(h->nlmsg_len);
 	}
 	return true;
@@ -284,7 +151,7 @@ static bool news_walk(struct netlink *nl, size_t len)
 void netlink_read(struct netlink *nl)
 {
 	for (unsigned int i = 0; i < NEWS_BURST; i++) {
-		ssize_t len = mnl_socket_recvfrom(nl->news, nl->news_buf, sizeof(nl->news_buf));
+		ssize_t len = mnl_socket_recvfrom(nl->news, nl->read_buf, sizeof(nl->read_buf));
 
 		if (len < 0 && errno == EINTR)
 			continue;
@@ -317,7 +184,7 @@ static struct nlmsghdr *question_begin(struct netlink *nl, uint16_t type, uint16
 
 static void question_addr(struct nlmsghdr *h, uint16_t attr, const struct addr *a)
 {
-	mnl_attr_put(h, attr, family_length(family_of(a)), a->ip);
+	mnl_attr_put(h, attr, a->type == ADDR_IP4 ? 4 : 16, a->ip);
 }
 
 static int error_of(const struct nlmsghdr *h)
@@ -368,28 +235,26 @@ static bool link_local(const struct addr *a)
 	return a->type == ADDR_IP6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80;
 }
 
-int netlink_route_get(struct netlink *nl, const struct addr *host, const struct addr *from,
-		      unsigned int ifindex, struct netlink_route *out)
+int netlink_local(struct netlink *nl, const struct addr *addr, unsigned int ifindex)
 {
-	const uint8_t bits = (uint8_t)(8 * family_length(family_of(host)));
 	const struct rtmsg rtm = {
-		.rtm_family = family_of(host),
-		.rtm_dst_len = bits,
-		.rtm_src_len = from ? bits : 0,
+		.rtm_family = family_of(addr),
+		.rtm_dst_len = (uint8_t)(addr->type == ADDR_IP4 ? 32 : 128),
 	};
 	struct nlmsghdr *h = question_begin(nl, RTM_GETROUTE, 0, &rtm, sizeof(rtm));
 	const struct nlmsghdr *answer;
+	struct netlink_route route;
 	int rc;
 
-	question_addr(h, RTA_DST, host);
-	if (from)
-		question_addr(h, RTA_SRC, from);
+	question_addr(h, RTA_DST, addr);
 	/* Not for other hosts: with an interface given, IPv4 takes a host
 	 * without a route to be on that link. */
-	if (link_local(host))
+	if (link_local(addr))
 		mnl_attr_put_u32(h, RTA_OIF, ifindex);
 	rc = question_ask(nl, h, &answer);
-	return rc < 0 ? rc : netlink_route_parse(answer, out);
+	if (rc == 0)
+		rc = netlink_route_parse(answer, &route);
+	return rc < 0 ? rc : route.type == RTN_LOCAL;
 }
 
 int netlink_neighbour_get(struct netlink *nl, const struct addr *addr, unsigned int ifindex,
@@ -430,6 +295,80 @@ int netlink_neighbour_use(struct netlink *nl, const struct addr *addr, unsigned 
 	return question_ask(nl, h, NULL);
 }
 
+/* ---- lists ---- */
+
+int netlink_list(struct netlink *nl, enum netlink_list what, uint8_t type)
+{
+	static const struct {
+		uint16_t type;
+		uint16_t header;
+	} of[] = {
+		[NETLINK_RULES] = {RTM_GETRULE, sizeof(struct fib_rule_hdr)},
+		[NETLINK_NEXTHOPS] = {RTM_GETNEXTHOP, sizeof(struct nhmsg)},
+		[NETLINK_ROUTES] = {RTM_GETROUTE, sizeof(struct rtmsg)},
+	};
+	union {
+		uint8_t family; /* they all begin with it */
+		struct fib_rule_hdr rule;
+		struct nhmsg nexthop;
+		struct rtmsg route;
+	} header = {0};
+	struct nlmsghdr *h;
+
+	/* next hops are of both versions */
+	if (what != NETLINK_NEXTHOPS)
+		header.family = family_of_type(type);
+	h = question_begin(nl, of[what].type, NLM_F_DUMP, &header, of[what].header);
+	nl->list_seq = h->nlmsg_seq;
+	nl->list_torn = false;
+	return mnl_socket_sendto(nl->lists, h, h->nlmsg_len) < 0 ? -errno : 0;
+}
+
+int netlink_list_fd(const struct netlink *nl)
+{
+	return mnl_socket_get_fd(nl->lists);
+}
+
+/* -EAGAIN: it goes on. */
+static int list_walk(struct netlink *nl, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		const struct nlmsghdr *h = (const struct nlmsghdr *)(nl->read_buf + at);
+
+		if (!message_ok(h, len - at))
+			return -EBADMSG;
+		at += NLMSG_ALIGN(h->nlmsg_len);
+		if (h->nlmsg_seq != nl->list_seq || !mnl_nlmsg_portid_ok(h, nl->list_port))
+			continue; /* of an earlier list, that was given up */
+		nl->list_torn |= (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+		if (h->nlmsg_type == NLMSG_DONE)
+			return nl->list_torn ? -EINTR : 0;
+		if (h->nlmsg_type == NLMSG_ERROR)
+			return error_of(h) < 0 ? error_of(h) : -EBADMSG;
+		if (h->nlmsg_type >= NLMSG_MIN_TYPE)
+			message_take(nl, h);
+	}
+	return -EAGAIN;
+}
+
+int netlink_list_read(struct netlink *nl)
+{
+	int rc = -EAGAIN;
+
+	for (unsigned int i = 0; i < LIST_BURST && rc == -EAGAIN; i++) {
+		ssize_t len = mnl_socket_recvfrom(nl->lists, nl->read_buf, sizeof(nl->read_buf));
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		rc = list_walk(nl, (size_t)len);
+	}
+	return rc;
+}
+
 /* ---- sockets ---- */
 
 static struct mnl_socket *socket_open(int flags)
@@ -460,15 +399,11 @@ static int news_subscribe(const struct mnl_socket *s, const struct netlink_news 
 		int group;
 		bool handled;
 	} list[] = {
-		{RTNLGRP_LINK, n->link},
-		{RTNLGRP_NEIGH, n->neighbour},
-		{RTNLGRP_IPV4_IFADDR, n->addresses},
-		{RTNLGRP_IPV6_IFADDR, n->addresses},
-		{RTNLGRP_IPV4_ROUTE, n->routes},
-		{RTNLGRP_IPV6_ROUTE, n->routes},
-		{RTNLGRP_IPV4_RULE, n->routes},
-		{RTNLGRP_IPV6_RULE, n->routes},
-		{RTNLGRP_NEXTHOP, n->routes},
+		{RTNLGRP_LINK, n->link},	   {RTNLGRP_NEIGH, n->neighbour},
+		{RTNLGRP_IPV4_IFADDR, n->address}, {RTNLGRP_IPV6_IFADDR, n->address},
+		{RTNLGRP_IPV4_ROUTE, n->route},	   {RTNLGRP_IPV6_ROUTE, n->route},
+		{RTNLGRP_IPV4_RULE, n->rule},	   {RTNLGRP_IPV6_RULE, n->rule},
+		{RTNLGRP_NEXTHOP, n->nexthop},
 	};
 	int size = NEWS_BUFFER, rc = 0;
 
@@ -503,10 +438,16 @@ int netlink_open(struct netlink **out, const struct netlink_news *news, void *ct
 		rc = -errno;
 		goto fail_questions;
 	}
+	nl->lists = socket_open(SOCK_NONBLOCK);
+	if (!nl->lists) {
+		rc = -errno;
+		goto fail_questions;
+	}
+	nl->list_port = mnl_socket_get_portid(nl->lists);
 	nl->news = socket_open(SOCK_NONBLOCK);
 	if (!nl->news) {
 		rc = -errno;
-		goto fail_questions;
+		goto fail_lists;
 	}
 	rc = news_subscribe(nl->news, news);
 	if (rc < 0)
@@ -516,6 +457,8 @@ int netlink_open(struct netlink **out, const struct netlink_news *news, void *ct
 
 fail_news:
 	mnl_socket_close(nl->news);
+fail_lists:
+	mnl_socket_close(nl->lists);
 fail_questions:
 	mnl_socket_close(nl->questions);
 fail:
@@ -526,6 +469,7 @@ fail:
 void netlink_close(struct netlink *nl)
 {
 	mnl_socket_close(nl->news);
+	mnl_socket_close(nl->lists);
 	mnl_socket_close(nl->questions);
 	free(nl);
 }

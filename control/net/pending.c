@@ -1,102 +1,117 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "control/base/table.h"
 #include "control/core.h"
 #include "control/net/pending.h"
-#include "control/net/route.h"
+#include "control/net/router.h"
 
-#define PENDING_PER_HOST 64
+#define PENDING_FRAMES 256 /* for one neighbour, who may be the gateway of many */
 
-struct pending_host {
-	struct addr host; /* port 0 */
+struct pending_queue {
+	struct addr neighbour;
 	uint32_t count;
-	struct rte_mbuf *frames[PENDING_PER_HOST];
+	struct rte_mbuf *frames[PENDING_FRAMES];
 	UT_hash_handle hh;
 };
 
-static struct addr host_of(const struct addr *a)
+static struct pending_queue *queue_find(struct control *ctl, const struct addr *neighbour)
 {
-	struct addr host = *a;
+	struct pending_queue *q;
 
-	host.port = put16(0);
-	return host;
+	HASH_FIND(hh, ctl->pending->queues, neighbour, sizeof(*neighbour), q);
+	return q;
 }
 
-static struct pending_host *host_find(struct control *ctl, const struct addr *host)
+static void queue_forget(struct control *ctl, struct pending_queue *q)
 {
-	struct pending_host *h;
-
-	HASH_FIND(hh, ctl->pending->hosts, host, sizeof(*host), h);
-	return h;
+	ctl->pending->frames -= q->count;
+	HASH_DEL(ctl->pending->queues, q);
+	free(q);
 }
 
-static void host_forget(struct control *ctl, struct pending_host *h)
+static void frame_drop(struct control *ctl, struct rte_mbuf *m, enum drop reason)
 {
-	ctl->pending->frames -= h->count;
-	HASH_DEL(ctl->pending->hosts, h);
-	free(h);
+	control_drop(ctl, reason);
+	rte_pktmbuf_free(m);
+}
+
+static void frame_wait(struct control *ctl, struct rte_mbuf *m, const struct addr *neighbour)
+{
+	struct pending_queue *q = queue_find(ctl, neighbour);
+
+	if (q == NULL) {
+		q = calloc(1, sizeof(*q));
+		if (q == NULL) {
+			frame_drop(ctl, m, DROP_NEXT_HOP_FULL);
+			return;
+		}
+		q->neighbour = *neighbour;
+		HASH_ADD(hh, ctl->pending->queues, neighbour, sizeof(q->neighbour), q);
+	}
+	if (q->count == PENDING_FRAMES || ctl->pending->frames == PENDING_TOTAL) {
+		frame_drop(ctl, m, DROP_NEXT_HOP_FULL);
+		return;
+	}
+	q->frames[q->count++] = m;
+	ctl->pending->frames++;
 }
 
 void pending_add(struct control *ctl, struct rte_mbuf *m)
 {
-	struct addr host = host_of(&packet_of(m)->peer);
-	struct pending_host *h = host_find(ctl, &host);
-	bool asked = h != NULL;
+	const struct packet *p = packet_of(m);
+	struct addr neighbour;
 
-	if (h == NULL) {
-		h = calloc(1, sizeof(*h));
-		if (h == NULL)
-			goto full;
-		h->host = host;
-		HASH_ADD(hh, ctl->pending->hosts, host, sizeof(host), h);
+	switch (router_resolve(ctl->router, &p->peer, &p->source, &neighbour)) {
+	case 0:
+		outbox_push(ctl, m);
+		break;
+	case -EINPROGRESS:
+		frame_wait(ctl, m, &neighbour);
+		break;
+	case -ENETUNREACH:
+		frame_drop(ctl, m, DROP_NO_ROUTE);
+		break;
+	case -EHOSTUNREACH:
+		frame_drop(ctl, m, DROP_NO_NEIGHBOUR);
+		break;
+	case -EDQUOT:
+		frame_drop(ctl, m, DROP_NEIGHBOUR_BUDGET);
+		break;
+	default:
+		frame_drop(ctl, m, DROP_NEXT_HOP_FULL);
 	}
-	if (h->count == PENDING_PER_HOST || ctl->pending->frames == PENDING_TOTAL)
-		goto full;
-	h->frames[h->count++] = m;
-	ctl->pending->frames++;
-	/* the answer may come at once, and frees h */
-	if (!asked && router_resolve(ctl->router, &host) < 0) {
-		control_drop(ctl, DROP_NEXT_HOP_FULL);
-		rte_pktmbuf_free(m);
-		host_forget(ctl, h);
-	}
-	return;
-full:
-	control_drop(ctl, DROP_NEXT_HOP_FULL);
-	rte_pktmbuf_free(m);
-	if (h != NULL && h->count == 0)
-		host_forget(ctl, h);
 }
 
 bool pending_has(struct control *ctl, const struct addr *host)
 {
-	struct addr key = host_of(host);
+	struct addr neighbour;
 
-	return host_find(ctl, &key) != NULL;
+	return ctl->router != NULL && router_awaits(ctl->router, host, &neighbour) &&
+	       queue_find(ctl, &neighbour) != NULL;
 }
 
-void pending_release(void *ctx, const struct addr *host)
+void pending_release(void *ctx, const struct addr *neighbour)
 {
 	struct control *ctl = ctx;
-	struct addr key = host_of(host);
-	struct pending_host *h = host_find(ctl, &key);
+	struct pending_queue *q = queue_find(ctl, neighbour);
 
-	if (h == NULL)
+	if (q == NULL)
 		return;
-	for (uint32_t i = 0; i < h->count; i++)
-		outbox_push(ctl, h->frames[i]);
-	host_forget(ctl, h);
+	for (uint32_t i = 0; i < q->count; i++)
+		outbox_push(ctl, q->frames[i]);
+	queue_forget(ctl, q);
 }
 
 void pending_free(struct control *ctl)
 {
-	struct pending_host *h, *next;
+	struct pending_queue *q, *next;
 
-	HASH_ITER(hh, ctl->pending->hosts, h, next)
+	HASH_ITER(hh, ctl->pending->queues, q, next)
 	{
-		for (uint32_t i = 0; i < h->count; i++)
-			rte_pktmbuf_free(h->frames[i]);
-		host_forget(ctl, h);
+		for (uint32_t i = 0; i < q->count; i++)
+			rte_pktmbuf_free(q->frames[i]);
+		queue_forget(ctl, q);
 	}
 }

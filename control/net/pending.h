@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Outgoing payloads that wait for their next hop to be known. Bounded: by
- * host and in all.
+ * Outgoing payloads whose next hop a worker does not know. They wait for their neighbour,
+ * in a queue that is bounded, by neighbour and in all.
  */
 #ifndef CONTROL_NET_PENDING_H
 #define CONTROL_NET_PENDING_H
@@ -12,19 +12,19 @@
 
 struct control;
 struct rte_mbuf;
-struct pending_host;
+struct pending_queue;
 
 struct pending {
-	struct pending_host *hosts;
-	uint32_t frames; /* over all hosts */
+	struct pending_queue *queues;
+	uint32_t frames; /* in all of them */
 };
 
-/* Asks the router and keeps the payload until it answers. Owns m. */
+/* Asks the router, and does what it says: owns m. */
 void pending_add(struct control *ctl, struct rte_mbuf *m);
-/* Does anything wait for this host's next hop? For 3 s at most: the router then answers. */
+/* Does a frame to this host wait for its neighbour? For 3 s at most. */
 bool pending_has(struct control *ctl, const struct addr *host);
-/* route_resolved: hands what waited for the host back to its workers. */
-void pending_release(void *ctl, const struct addr *host);
+/* route_resolved: hands what waited for the neighbour back to its workers. */
+void pending_release(void *ctl, const struct addr *neighbour);
 void pending_free(struct control *ctl);
 
 #endif

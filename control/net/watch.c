@@ -131,26 +131,18 @@ static void program_follow(struct control *ctl, const struct netlink_link *l)
 			     l->name, there);
 }
 
-static bool address_there(struct control *ctl, const struct addr *self)
-{
-	const unsigned int ifindex = ctl->relay->port.ifindex;
-	struct netlink_route route = {0};
-
-	return netlink_route_get(ctl->watch->netlink, self, NULL, ifindex, &route) == 0 &&
-	       route.type == RTN_LOCAL;
-}
-
 /* Without the kernel's socket an address was never the kernel's. */
 static void address_judge(struct control *ctl, const char *name)
 {
 	const struct port *p = &ctl->relay->port;
 	const struct addr *all[] = {&p->listen.ip4, &p->listen.ip6};
+	const unsigned int ifindex = p->ifindex;
 	char text[ADDR_PAIR_TEXT_MAX];
 
 	if (!port_in_kernel(p))
 		return;
 	for (unsigned int i = 0; i < RTE_DIM(all); i++) {
-		if (p->kernel_fd[i] < 0 || address_there(ctl, all[i]))
+		if (p->kernel_fd[i] < 0 || netlink_local(ctl->watch->netlink, all[i], ifindex) == 1)
 			continue;
 		item_set(ctl, WATCH_ADDRESS, true,
 			 "listen address %s is not on this host any more: nobody reaches the "
@@ -227,19 +219,26 @@ static void link_news(void *ctx, const struct netlink_link *l)
 		ctl->watch->due = true;
 }
 
-static void other_news(void *ctx)
+static void news_lost(void *ctx)
 {
 	struct control *ctl = ctx;
 
 	ctl->watch->due = true;
 }
 
+static void address_news(void *ctx, uint8_t type, bool gone)
+{
+	(void)type;
+	(void)gone;
+	news_lost(ctx);
+}
+
 int watch_start(struct control *ctl)
 {
 	static const struct netlink_news news = {
 		.link = link_news,
-		.addresses = other_news,
-		.lost = other_news,
+		.address = address_news,
+		.lost = news_lost,
 	};
 	const struct timeval period = {.tv_sec = LOOK_SECONDS};
 	struct watch *w = ctl->watch;

@@ -184,6 +184,7 @@ static void offer_for_central(const struct inquiry *iq, const struct ticket *tic
 	m = outbox_alloc(ctl, a->worker, &a->target);
 	if (m == NULL)
 		return;
+	packet_of(m)->source = a->key.source;
 	ctl->stats.offers++;
 	/* as large as the SEND, so that the HELLOs it causes stay below it */
 	outbox_send(ctl, m,

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "control/core.h"
-#include "control/net/route.h"
+#include "control/net/router.h"
 #include "control/transfer/upload.h"
 
 #define LIVELY_US 3000000u /* a source repeats its SEND every second */
@@ -352,7 +352,7 @@ void upload_join(struct control *ctl, struct waiter *w)
 	struct upload *u;
 
 	/* data that could never be sent on is not asked for */
-	if (ctl->router != NULL && !router_reaches(ctl->router, &ask->target)) {
+	if (ctl->router != NULL && !nexthop_reaches(ctl->relay->nexthops, &ask->target)) {
 		w->reason = REFUSE_TARGET_UNREACHABLE;
 		waiter_tell(ctl, w, WAITER_FAILED);
 		return;

@@ -55,7 +55,6 @@ struct addr host(const char *text)
 void net_resolved(void *ctx, const struct addr *a)
 {
 	assert_ptr_equal(ctx, &net.calls);
-	assert_non_null(nexthop_lookup(net.table, a));
 	net.called = *a;
 	net.calls++;
 }
@@ -93,54 +92,77 @@ uint64_t wait_calls(unsigned int n, unsigned int ms)
 	return clock_ms() - start;
 }
 
-bool is(const char *text, int state, uint8_t mac)
+static struct nexthop lookup(const char *text)
 {
-	struct addr a = host(text);
-	const struct nexthop *nh = nexthop_lookup(net.table, &a);
+	const struct addr a = host(text), *hosts = &a;
+	struct nexthop nh;
 
-	if (!nh || state < 0)
-		return !nh && state < 0;
-	return nh->state == state && (state != NEXTHOP_READY || nh->mac.addr_bytes[5] == mac);
+	nexthop_lookup(net.table, &hosts, 1, &nh);
+	return nh;
 }
 
-void wait_is(const char *text, int state, uint8_t mac, unsigned int ms)
+bool is(const char *text, enum nexthop_state state, uint8_t mac)
 {
-	for (uint64_t end = clock_ms() + ms; clock_ms() < end && !is(text, state, mac);)
-		turn();
-	if (!is(text, state, mac)) {
-		struct addr a = host(text);
-		const struct nexthop *nh = nexthop_lookup(net.table, &a);
+	struct nexthop nh = lookup(text);
 
-		fail_msg("%s: expected state %d, mac %d; got %d, %d", text, state, mac,
-			 nh ? nh->state : -1, nh ? nh->mac.addr_bytes[5] : 0);
+	return nh.state == state && (state != NEXTHOP_READY || nh.mac.addr_bytes[5] == mac);
+}
+
+int resolve(const char *text)
+{
+	struct addr a = host(text), source = host("192.0.2.1"), neighbour;
+
+	return router_resolve(net.router, &a, &source, &neighbour);
+}
+
+void wait_is(const char *text, enum nexthop_state state, uint8_t mac, unsigned int ms)
+{
+	for (uint64_t end = clock_ms() + ms; clock_ms() < end && !is(text, state, mac); turn())
+		if (state != NEXTHOP_UNKNOWN && is(text, NEXTHOP_UNKNOWN, 0))
+			resolve(text);
+	if (!is(text, state, mac)) {
+		struct nexthop nh = lookup(text);
+
+		fail_msg("%s: expected state %d, mac %d; got %d, %d", text, state, mac, nh.state,
+			 nh.mac.addr_bytes[5]);
 	}
 }
 
-void resolve(const char *text)
-{
-	struct addr a = host(text);
-
-	assert_int_equal(router_resolve(net.router, &a), 0);
-}
-
-void must_resolve(const char *text, int state, uint8_t mac)
+void must_resolve(const char *text, enum nexthop_state state, uint8_t mac)
 {
 	resolve(text);
 	wait_is(text, state, mac, 3000);
-	assert_int_equal(net.calls, 1);
 	net.calls = 0;
 }
 
-uint16_t mtu(const char *text)
+void settle(void)
 {
-	struct addr a = host(text);
+	uint64_t end = clock_ms() + 5000;
 
-	return nexthop_lookup(net.table, &a)->mtu;
+	do {
+		turn();
+	} while (router_size(net.router).busy && clock_ms() < end);
+	assert_false(router_size(net.router).busy);
+}
+
+static int router_start(void)
+{
+	net.table = nexthop_table_create(ROUTE_SLOTS, 1 << 16, reclaim);
+	net.config.table = net.table;
+	net.calls = 0;
+	net.router = router_create(&net.config);
+	return net.router ? 0 : -1;
+}
+
+void router_restart(void)
+{
+	router_destroy(net.router);
+	nexthop_table_destroy(net.table);
+	assert_int_equal(router_start(), 0);
 }
 
 int net_make(void **state)
 {
-	struct addr_pair from;
 	size_t size = rte_rcu_qsbr_get_memsize(1);
 	int ready[2];
 
@@ -171,16 +193,20 @@ int net_make(void **state)
 	run_other("ip address add fd77::2/64 dev v1 nodad");
 	run_other("ip address add fe80::2/64 dev v1 nodad");
 
-	from.ip4 = host("10.77.0.1");
 	net.base = event_base_new();
 	qsbr = aligned_alloc(64, (size + 63) / 64 * 64);
 	rte_rcu_qsbr_init(qsbr, 1);
 	reclaim = reclaim_create(qsbr);
-	net.table = nexthop_table_create(ROUTE_HOSTS, reclaim);
-	net.calls = 0;
-	net.router = router_create(net.base, net.table, if_nametoindex("v0"), &from, net_resolved,
-				   &net.calls);
-	return net.router ? 0 : -1;
+	net.config = (struct router_config){
+		.base = net.base,
+		.ifindex = if_nametoindex("v0"),
+		.ip4 = true,
+		.ip6 = true,
+		.from.ip4 = host("10.77.0.1"),
+		.resolved = net_resolved,
+		.ctx = &net.calls,
+	};
+	return router_start();
 }
 
 int net_free(void **state)

@@ -7,7 +7,7 @@
 #ifndef TESTS_UNIT_ROUTE_NET_H
 #define TESTS_UNIT_ROUTE_NET_H
 
-#include "control/net/route.h"
+#include "control/net/router.h"
 
 #define MAC1 "02:00:00:00:00:01"
 #define MAC2 "02:00:00:00:00:02"
@@ -16,7 +16,8 @@ struct route_net {
 	struct event_base *base;
 	struct nexthop_table *table;
 	struct router *router;
-	unsigned int calls; /* of the router, to say that a host is resolved */
+	struct router_config config;
+	unsigned int calls; /* of the router, to say that a neighbour is resolved */
 	struct addr called; /* by the last of them */
 };
 extern struct route_net net;
@@ -43,13 +44,17 @@ void turn_for(unsigned int ms);
 /* Runs the loop until the router has called n times. Milliseconds that took. */
 uint64_t wait_calls(unsigned int n, unsigned int ms);
 
-/* Is the host in the table like this? state -1: not at all. mac: its last byte. */
-bool is(const char *text, int state, uint8_t mac);
-void wait_is(const char *text, int state, uint8_t mac, unsigned int ms);
-uint16_t mtu(const char *text);
-
-void resolve(const char *text);
-/* Asks, and expects this answer within 3 s, once. */
-void must_resolve(const char *text, int state, uint8_t mac);
+/* Does a lookup find this now? mac: its last byte, of READY. */
+bool is(const char *host, enum nexthop_state state, uint8_t mac);
+/* Within this time, while frames to the host are sent, and ask for what is not known. */
+void wait_is(const char *host, enum nexthop_state state, uint8_t mac, unsigned int ms);
+/* Asks for the way, on behalf of this network's host 1: what router_resolve() returns. */
+int resolve(const char *host);
+/* Asks, and expects this answer within 3 s. */
+void must_resolve(const char *host, enum nexthop_state state, uint8_t mac);
+/* Makes the router anew: with another configuration, say, in net.config. */
+void router_restart(void);
+/* Runs the loop until it has nothing to bring up to date. */
+void settle(void);
 
 #endif

@@ -2,6 +2,7 @@
  * The host's clock is set, by an hour and more, while people use the relay: nobody
  * notices, and relays go on with each other.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -209,18 +210,41 @@ static void silent_central_is_a_problem(void **state)
 	scene_close(&scene);
 }
 
-int __wrap_router_resolve(struct router *r, const struct addr *host);
+int __wrap_router_resolve(struct router *r, const struct addr *host, const struct addr *source,
+			  struct addr *neighbour);
+bool __wrap_router_awaits(struct router *r, const struct addr *host, struct addr *neighbour);
 
-static bool answers_at_once;
+static bool answers_at_once, awaits;
 
-/* Asked, and answers when the test says so, or at once, but without an answer in the
- * table: there was no memory. */
-int __wrap_router_resolve(struct router *r, const struct addr *host)
+/* Says that the way is known, without the table knowing it (it was forgotten at once); or
+ * that the host is a neighbour that is being asked for, until the test says otherwise. */
+int __wrap_router_resolve(struct router *r, const struct addr *host, const struct addr *source,
+			  struct addr *neighbour)
 {
 	(void)r;
-	if (answers_at_once)
-		pending_release(&scene.box->control, host);
-	return 0;
+	(void)source;
+	*neighbour = *host;
+	awaits = !answers_at_once;
+	return answers_at_once ? 0 : -EINPROGRESS;
+}
+
+bool __wrap_router_awaits(struct router *r, const struct addr *host, struct addr *neighbour)
+{
+	(void)r;
+	*neighbour = *host;
+	return awaits;
+}
+
+/* All hosts are on the link, and none of them is known. */
+static void route_all(struct nexthop_table *t)
+{
+	const struct path link = {.up_to = UINT32_MAX, .neighbour = NEXTHOP_ON_LINK};
+	const struct prefix all = {.type = ADDR_IP4};
+	uint32_t hop;
+
+	assert_int_equal(nexthop_hop_add(t, &hop), 0);
+	assert_int_equal(nexthop_hop_set(t, hop, &link, 1), 0);
+	assert_int_equal(fib_set(nexthop_fib(t), &all, hop), 0);
 }
 
 /* Neither asks the other for ever. */
@@ -231,6 +255,7 @@ static void a_frame_asks_for_its_next_hop_once(void **state)
 	(void)state;
 	source = private_is_asked();
 	scene.box->relay.port.ifindex = 7;
+	route_all(scene.box->relay.nexthops);
 	answers_at_once = true;
 	say(SOURCE, &source, make_send); /* the box comes to rest */
 	answers_at_once = false;
@@ -244,6 +269,7 @@ static void a_frame_asks_for_its_next_hop_once(void **state)
 static void only_a_question_that_left_is_unanswered(void **state)
 {
 	const struct addr *central = &scene.config.upstream.addr;
+	struct router *const some = (struct router *)&awaits; /* nobody looks into it */
 	struct control *ctl;
 	struct cookie source;
 	struct rte_mbuf *m;
@@ -252,6 +278,8 @@ static void only_a_question_that_left_is_unanswered(void **state)
 	(void)state;
 	source = private_is_asked();
 	ctl = &scene.box->control;
+	ctl->router = some;
+	route_all(scene.box->relay.nexthops);
 	m = outbox_alloc(ctl, 0, central);
 	egress_sized(m, make_send(person(SOURCE), &source, egress_payload(m)));
 	pending_add(ctl, m);
@@ -260,12 +288,14 @@ static void only_a_question_that_left_is_unanswered(void **state)
 	scene_pass(&scene, 2 * SECOND);
 	assert_int_equal(ctl->counters.query_timeouts, 0);
 	assert_null(scene_sent(&scene, &(struct person){.addr = *central}, VERB_QUERY));
+	awaits = false;
 	pending_release(ctl, central);
 	scene_pass(&scene, 800000);
 	assert_int_equal(ctl->counters.query_timeouts, 0);
 	q = asked();
 	answer(&q, asked_conn());
 	assert_int_equal(ctl->counters.query_hits, 1);
+	ctl->router = NULL;
 	scene_close(&scene);
 }
 

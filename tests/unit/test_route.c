@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -16,34 +17,31 @@ static void test_on_link(void **state)
 	struct addr a = host("10.77.0.2");
 
 	(void)state;
-	resolve("10.77.0.2");
-	resolve("10.77.0.2");
-	a.port = put16(9);
-	assert_int_equal(router_resolve(net.router, &a), 0);
+	assert_int_equal(resolve("10.77.0.2"), -EINPROGRESS);
+	assert_int_equal(resolve("10.77.0.2"), -EINPROGRESS);
 	wait_calls(1, 1000);
 	assert_true(is("10.77.0.2", NEXTHOP_READY, 2));
-	assert_int_equal(mtu("10.77.0.2"), 1500);
 	assert_true(addr_same_host(&net.called, &a));
 	turn_for(50);
 	assert_int_equal(net.calls, 1);
 
-	/* known: at once, and once */
-	resolve("10.77.0.2");
-	assert_int_equal(net.calls, 2);
+	/* known: nobody waits */
+	assert_int_equal(resolve("10.77.0.2"), 0);
 	turn_for(50);
-	assert_int_equal(net.calls, 2);
+	assert_int_equal(net.calls, 1);
 }
 
 static void test_behind_router(void **state)
 {
 	(void)state;
-	run("ip route add 198.51.100.0/24 via 10.77.0.2 mtu 1400");
+	run("ip route add 198.51.100.0/24 via 10.77.0.2");
 	must_resolve("198.51.100.7", NEXTHOP_READY, 2);
-	assert_int_equal(mtu("198.51.100.7"), 1400);
 	/* the neighbour is known by now */
-	resolve("198.51.100.8");
-	assert_int_equal(net.calls, 1);
 	assert_true(is("198.51.100.8", NEXTHOP_READY, 2));
+	/* and as a host on the link it is found when it is asked for */
+	assert_true(is("10.77.0.2", NEXTHOP_UNKNOWN, 0));
+	assert_int_equal(resolve("10.77.0.2"), 0);
+	assert_true(is("10.77.0.2", NEXTHOP_READY, 2));
 }
 
 static void test_ip6(void **state)
@@ -51,11 +49,11 @@ static void test_ip6(void **state)
 	(void)state;
 	must_resolve("fd77::2", NEXTHOP_READY, 2);
 	run("ip -6 route add 2001:db8:5::/48 via fe80::2 dev v0");
-	must_resolve("2001:db8:5::9", NEXTHOP_READY, 2);
+	wait_is("2001:db8:5::9", NEXTHOP_READY, 2, 3000);
 	must_resolve("fe80::2", NEXTHOP_READY, 2);
 	run("ip route add 198.51.100.0/24 via inet6 fe80::2 dev v0");
-	must_resolve("198.51.100.9", NEXTHOP_READY, 2);
-	must_resolve("2001:db8:6::1", NEXTHOP_NO_ROUTE, 0);
+	wait_is("198.51.100.9", NEXTHOP_READY, 2, 3000);
+	assert_int_equal(resolve("2001:db8:6::1"), -ENETUNREACH);
 }
 
 static void test_no_route(void **state)
@@ -68,21 +66,21 @@ static void test_no_route(void **state)
 	run("ip route add blackhole 198.18.1.0/24");
 	run("ip route add unreachable 198.18.2.0/24");
 	run("ip route add prohibit 198.18.3.0/24");
-	must_resolve("203.0.113.9", NEXTHOP_NO_ROUTE, 0); /* another interface's */
-	must_resolve("203.0.113.1", NEXTHOP_NO_ROUTE, 0); /* our own */
-	must_resolve("10.77.0.1", NEXTHOP_NO_ROUTE, 0);	  /* our own */
-	must_resolve("10.77.0.255", NEXTHOP_NO_ROUTE, 0); /* broadcast */
-	must_resolve("198.18.1.1", NEXTHOP_NO_ROUTE, 0);
-	must_resolve("198.18.2.1", NEXTHOP_NO_ROUTE, 0);
-	must_resolve("198.18.3.1", NEXTHOP_NO_ROUTE, 0);
-	must_resolve("192.0.2.77", NEXTHOP_NO_ROUTE, 0); /* nobody's */
-
-	/* a bad answer is forgotten; a route that appears is seen before that */
+	run("ip route add 198.18.0.0/16 via 10.77.0.2");
+	must_resolve("198.18.0.1", NEXTHOP_READY, 2);
+	settle();
+	assert_true(is("203.0.113.9", NEXTHOP_NO_ROUTE, 0)); /* another interface's */
+	assert_true(is("203.0.113.1", NEXTHOP_NO_ROUTE, 0)); /* our own */
+	assert_true(is("10.77.0.1", NEXTHOP_NO_ROUTE, 0));   /* our own */
+	assert_true(is("10.77.0.255", NEXTHOP_NO_ROUTE, 0)); /* broadcast */
+	assert_true(is("198.18.1.1", NEXTHOP_NO_ROUTE, 0));
+	assert_true(is("198.18.2.1", NEXTHOP_NO_ROUTE, 0));
+	assert_true(is("198.18.3.1", NEXTHOP_NO_ROUTE, 0));
+	assert_true(is("192.0.2.77", NEXTHOP_NO_ROUTE, 0)); /* nobody's */
+	assert_int_equal(resolve("192.0.2.77"), -ENETUNREACH);
 	run("ip route add 192.0.2.0/24 via 10.77.0.2");
 	wait_is("192.0.2.77", NEXTHOP_READY, 2, 1500);
-	wait_is("198.18.1.1", -1, 0, 2600);
-	assert_true(is("192.0.2.77", NEXTHOP_READY, 2));
-	must_resolve("198.18.1.1", NEXTHOP_NO_ROUTE, 0);
+	assert_int_equal(net.calls, 0);
 }
 
 static void test_dead_neighbour(void **state)
@@ -90,82 +88,110 @@ static void test_dead_neighbour(void **state)
 	uint64_t took;
 
 	(void)state;
-	resolve("10.77.0.99");
+	assert_int_equal(resolve("10.77.0.99"), -EINPROGRESS);
 	turn_for(500);
 	assert_int_equal(net.calls, 0);
-	assert_true(is("10.77.0.99", -1, 0));
-	resolve("10.77.0.99");
+	assert_true(is("10.77.0.99", NEXTHOP_UNKNOWN, 0));
+	assert_int_equal(resolve("10.77.0.99"), -EINPROGRESS);
 	took = wait_calls(1, 4000);
 	assert_in_range(took, 1000, 2700); /* it was asked for 0.5 s ago */
 	assert_true(is("10.77.0.99", NEXTHOP_NO_NEIGHBOUR, 0));
-	wait_is("10.77.0.99", -1, 0, 2600);
+	assert_int_equal(resolve("10.77.0.99"), -EHOSTUNREACH);
+	wait_is("10.77.0.99", NEXTHOP_UNKNOWN, 0, 2600);
 	assert_int_equal(net.calls, 1);
 
 	/* it comes alive while it is asked for */
-	resolve("10.77.0.99");
+	assert_int_equal(resolve("10.77.0.99"), -EINPROGRESS);
 	turn_for(300);
 	run_other("ip address add 10.77.0.99/24 dev v1");
 	wait_calls(2, 3000);
 	assert_true(is("10.77.0.99", NEXTHOP_READY, 2));
 }
 
-/* No more than ROUTE_WAITING wait at once, and each of them is answered. */
-static void test_busy(void **state)
+/* Host number n of a network without hosts, asked for by a source of its own. */
+static int resolve_nth(unsigned int n)
 {
-	struct addr a = host("198.18.0.0");
+	struct addr a = host("198.18.0.0"), source = host("10.0.0.1"), neighbour;
 
-	(void)state;
-	run("ip route add 198.18.0.0/15 via 10.77.0.98");
-	for (unsigned int i = 0; i < ROUTE_WAITING; i++) {
-		a.ip[2] = (uint8_t)(i >> 8);
-		a.ip[3] = (uint8_t)i;
-		assert_int_equal(router_resolve(net.router, &a), 0);
-	}
-	a.ip[2] = 99;
-	assert_int_equal(router_resolve(net.router, &a), -EBUSY);
-	a.ip[2] = 0;
-	assert_int_equal(router_resolve(net.router, &a), 0); /* among them */
-	wait_calls(ROUTE_WAITING, 3000);
-	assert_true(is("198.18.1.7", NEXTHOP_NO_NEIGHBOUR, 0));
-	wait_is("198.18.1.7", -1, 0, 2600);
-	turn_for(250);
-	assert_int_equal(nexthop_count(net.table), 0);
-	assert_int_equal(router_resolve(net.router, &a), 0);
+	a.ip[1] = (uint8_t)(18 + (n >> 16));
+	a.ip[2] = (uint8_t)(n >> 8);
+	a.ip[3] = (uint8_t)n;
+	source.ip[1] = (uint8_t)(n >> 8);
+	source.ip[2] = (uint8_t)n;
+	return router_resolve(net.router, &a, &source, &neighbour);
 }
 
-/* Whoever names more targets than there is room for drives out no host in use. */
-static void test_many_hosts_drive_out_none_in_use(void **state)
+/* No more than ROUTE_WAITING are asked for at once, and each of them is answered. */
+static void test_busy(void **state)
 {
-	struct addr a = host("198.18.0.0");
+	(void)state;
+	run("ip route add 198.18.0.0/15 dev v0");
+	settle();
+	for (unsigned int i = 0; i < ROUTE_WAITING; i++)
+		assert_int_equal(resolve_nth(i), -EINPROGRESS);
+	assert_int_equal(resolve_nth(9999), -EBUSY);
+	assert_int_equal(resolve_nth(7), -EINPROGRESS); /* among them */
+	wait_calls(ROUTE_WAITING, 3000);
+	assert_true(is("198.18.1.7", NEXTHOP_NO_NEIGHBOUR, 0));
+	wait_is("198.18.1.7", NEXTHOP_UNKNOWN, 0, 2600);
+	turn_for(250);
+	assert_int_equal(nexthop_neighbours(net.table), 0);
+	assert_int_equal(resolve_nth(9999), -EINPROGRESS);
+}
+
+/* A source that names many hosts has only so many of them asked for. */
+static void test_budget(void **state)
+{
+	struct addr source = host("192.0.2.1"), a = host("198.18.0.0"), neighbour;
+	unsigned int asked = 0;
+	uint64_t began = clock_ms();
 
 	(void)state;
+	run("ip route add 198.18.0.0/15 dev v0");
+	settle();
 	must_resolve("10.77.0.2", NEXTHOP_READY, 2);
-	run("ip route add 198.18.0.0/15 via 10.77.0.2");
+	for (unsigned int i = 0; i < 2 * ROUTE_ASKS_BURST; i++) {
+		a.ip[2] = (uint8_t)(i >> 8);
+		a.ip[3] = (uint8_t)i;
+		source.ip[3] = (uint8_t)i; /* of one network */
+		asked += router_resolve(net.router, &a, &source, &neighbour) == -EINPROGRESS;
+	}
+	assert_in_range(asked, ROUTE_ASKS_BURST - 1,
+			ROUTE_ASKS_BURST +
+				ROUTE_ASKS_PER_SECOND * (clock_ms() - began + 1000) / 1000);
+	assert_int_equal(router_resolve(net.router, &a, &source, &neighbour), -EDQUOT);
+	assert_true(router_stats(net.router)->over_budget > 0);
+	/* what is known, or asked for, costs nothing; other sources have their own */
+	assert_int_equal(resolve("10.77.0.2"), 0);
+	assert_int_equal(resolve("198.18.0.1"), -EINPROGRESS);
+	assert_int_equal(resolve_nth(9999), -EINPROGRESS);
+}
+
+/* Whoever names more hosts than there is room for drives out none in use. */
+static void test_many_hosts_drive_out_none_in_use(void **state)
+{
+	(void)state;
+	net.config.neighbours = 64;
+	router_restart();
+	run_other("ip route add local 198.18.0.0/15 dev v1"); /* it is all of these */
+	run("ip route add 198.18.0.0/15 dev v0");
+	settle();
+	must_resolve("10.77.0.2", NEXTHOP_READY, 2);
 	/* it has been in use for some looks */
 	for (unsigned int i = 0; i < 3; i++) {
 		assert_true(is("10.77.0.2", NEXTHOP_READY, 2));
-		turn_for(250);
+		turn_for(450);
 	}
-	for (unsigned int i = 0; i < 2 * ROUTE_HOSTS; i++) {
-		a.ip[1] = (uint8_t)(18 + (i >> 16));
-		a.ip[2] = (uint8_t)(i >> 8);
-		a.ip[3] = (uint8_t)i;
-		assert_int_equal(router_resolve(net.router, &a), 0);
-		if (i % 1000 == 0)
-			turn_for(1); /* what was removed is freed */
+	for (unsigned int i = 0; i < 300; i++) {
+		int rc = resolve_nth(i);
+
+		assert_true(rc == -EINPROGRESS || rc == -EBUSY);
+		turn_for(5); /* it answers, and what was removed is freed */
 		/* a worker sends to it all the time */
 		assert_true(is("10.77.0.2", NEXTHOP_READY, 2));
 	}
-	assert_int_equal(nexthop_count(net.table), ROUTE_HOSTS);
-}
-
-static void ask_more(void *ctx, const struct addr *a)
-{
-	struct addr next = *a;
-
-	net_resolved(ctx, a);
-	if (++next.ip[3] < 200)
-		assert_int_equal(router_resolve(net.router, &next), 0);
+	assert_in_range(nexthop_neighbours(net.table), 32, 64);
+	assert_int_equal(resolve_nth(999), -EINPROGRESS);
 }
 
 /* Two uplinks: which one is decided by the address that packets come from. */
@@ -173,50 +199,60 @@ static void test_rule_by_source(void **state)
 {
 	(void)state;
 	run("ip route add 198.51.100.0/24 via 10.77.0.2 table 77");
-	must_resolve("198.51.100.7", NEXTHOP_NO_ROUTE, 0);
+	settle();
+	assert_true(is("198.51.100.7", NEXTHOP_NO_ROUTE, 0));
 	run("ip rule add from 10.77.0.1 lookup 77");
 	run("ip -6 route add 2001:db8:7::/48 via fd77::2 table 77");
 	run("ip -6 rule add from fd77::1 lookup 77");
-	must_resolve("198.51.100.8", NEXTHOP_READY, 2);
+	wait_is("198.51.100.8", NEXTHOP_READY, 2, 3000);
 	/* a rule about an address of the other family is none of ours */
-	must_resolve("2001:db8:7::1", NEXTHOP_NO_ROUTE, 0);
+	settle();
+	assert_true(is("2001:db8:7::1", NEXTHOP_NO_ROUTE, 0));
 }
 
 /* A port need not share its address with the kernel, which then knows no rule for it. */
 static void test_address_of_nobody(void **state)
 {
-	const struct addr_pair none = {0};
-
 	(void)state;
-	router_destroy(net.router);
-	net.router = router_create(net.base, net.table, if_nametoindex("v0"), &none, net_resolved,
-				   &net.calls);
-	assert_non_null(net.router);
+	net.config.from.ip4 = (struct addr){0};
+	router_restart();
+	run("ip route add 198.51.100.0/24 via 10.77.0.2 table 77");
+	run("ip rule add from 10.77.0.1 lookup 77");
 	must_resolve("10.77.0.2", NEXTHOP_READY, 2);
+	settle();
+	assert_true(is("198.51.100.8", NEXTHOP_NO_ROUTE, 0));
+}
+
+static void ask_more(void *ctx, const struct addr *a)
+{
+	struct addr next = *a, source = host("192.0.2.1"), neighbour;
+
+	net_resolved(ctx, a);
+	if (++next.ip[3] < 60)
+		assert_int_equal(router_resolve(net.router, &next, &source, &neighbour),
+				 -EINPROGRESS);
 }
 
 static void test_asked_from_callback(void **state)
 {
-	const struct addr_pair from = {.ip4 = host("10.77.0.1")};
-	struct addr a = host("198.51.100.0");
-
 	(void)state;
-	router_destroy(net.router);
-	net.router = router_create(net.base, net.table, if_nametoindex("v0"), &from, ask_more,
-				   &net.calls);
-	assert_non_null(net.router);
-	run("ip route add 198.51.100.0/24 via 10.77.0.2");
-	assert_int_equal(router_resolve(net.router, &a), 0);
-	wait_calls(200, 1000);
-	assert_int_equal(nexthop_count(net.table), 200);
+	net.config.resolved = ask_more;
+	router_restart();
+	run_other("ip route add local 198.51.100.0/24 dev v1");
+	run("ip route add 198.51.100.0/24 dev v0");
+	settle();
+	assert_int_equal(resolve("198.51.100.0"), -EINPROGRESS);
+	wait_calls(60, 5000);
+	assert_int_equal(nexthop_neighbours(net.table), 60);
 }
 
 static void test_no_such_interface(void **state)
 {
-	const struct addr_pair from = {.ip4 = host("10.77.0.1")};
+	struct router_config c = net.config;
 
 	(void)state;
-	assert_null(router_create(net.base, net.table, 99999, &from, net_resolved, &net.calls));
+	c.ifindex = 99999;
+	assert_null(router_create(&c));
 	assert_int_equal(errno, ENODEV);
 }
 
@@ -231,6 +267,7 @@ int main(void)
 		TEST(test_no_route),
 		TEST(test_dead_neighbour),
 		TEST(test_busy),
+		TEST(test_budget),
 		TEST(test_many_hosts_drive_out_none_in_use),
 		TEST(test_rule_by_source),
 		TEST(test_address_of_nobody),
