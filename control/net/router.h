@@ -15,10 +15,12 @@
 /* What the next-hop table needs for them: some wait for a grace period. */
 #define ROUTE_SLOTS (ROUTE_NEIGHBOURS + ROUTE_NEIGHBOURS / 4)
 #define ROUTE_BLOCKS (1u << 21) /* of the FIB, at most: 2 GiB of address space */
-#define ROUTE_WAITING 1024	/* neighbours being asked for at once */
+/* Neighbours being asked for at once. The kernel has room for 1024, of all its users, where
+ * nobody raised that (gc_thresh3). */
+#define ROUTE_WAITING 256
 /* Neighbours that the frames of one source (a /24 or /48) may have asked for. */
-#define ROUTE_ASKS_PER_SECOND 32
-#define ROUTE_ASKS_BURST 256
+#define ROUTE_ASKS_PER_SECOND 16
+#define ROUTE_ASKS_BURST 64
 
 struct router;
 

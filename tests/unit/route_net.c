@@ -131,13 +131,13 @@ void wait_is(const char *text, enum nexthop_state state, uint8_t mac, unsigned i
 void must_resolve(const char *text, enum nexthop_state state, uint8_t mac)
 {
 	resolve(text);
-	wait_is(text, state, mac, 3000);
+	wait_is(text, state, mac, 10000);
 	net.calls = 0;
 }
 
 void settle(void)
 {
-	uint64_t end = clock_ms() + 5000;
+	uint64_t end = clock_ms() + 30000;
 
 	do {
 		turn();

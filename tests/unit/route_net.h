@@ -50,7 +50,7 @@ bool is(const char *host, enum nexthop_state state, uint8_t mac);
 void wait_is(const char *host, enum nexthop_state state, uint8_t mac, unsigned int ms);
 /* Asks for the way, on behalf of this network's host 1: what router_resolve() returns. */
 int resolve(const char *host);
-/* Asks, and expects this answer within 3 s. */
+/* Asks, and expects this answer. */
 void must_resolve(const char *host, enum nexthop_state state, uint8_t mac);
 /* Makes the router anew: with another configuration, say, in net.config. */
 void router_restart(void);

@@ -40,12 +40,12 @@ static void shares(const char *to, unsigned int by[16])
 	}
 }
 
-/* All by these, in these shares (percent), within 2 s. */
+/* All by these, in these shares (percent), soon. */
 static void wait_shares(const char *to, const unsigned int percent[16])
 {
 	unsigned int by[16];
 	bool right;
-	uint64_t end = clock_ms() + 2000;
+	uint64_t end = clock_ms() + 10000;
 
 	do {
 		turn_for(10);
