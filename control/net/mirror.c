@@ -363,13 +363,18 @@ static bool route_add(struct router *r, struct prefix_node *n, const struct netl
 static bool route_listed(struct router *r, struct prefix_node *n, const struct netlink_route *m,
 			 struct way *w)
 {
-	struct route *e = *route_find(n, m, w);
+	struct route **at = route_find(n, m, w);
 
-	if (e == NULL)
-		return route_add(r, n, m, w, false);
-	/* what is gone went after the list was begun */
-	e->generation = r->mirror.generation;
-	return true;
+	if (*at != NULL && (*at)->gone) {
+		/* since this list was begun: that is newer */
+		if ((*at)->generation == r->mirror.generation)
+			return true;
+		route_free(r, n, at);
+	} else if (*at != NULL) {
+		(*at)->generation = r->mirror.generation;
+		return true;
+	}
+	return route_add(r, n, m, w, false);
 }
 
 /* IPv6 has one message for all paths of a metric: what is added to a route comes with all

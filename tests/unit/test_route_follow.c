@@ -8,8 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <linux/rtnetlink.h>
+
 #include <cmocka.h>
 
+#include "control/net/router_part.h"
 #include "tests/unit/route_net.h"
 
 static void test_neighbour_changes(void **state)
@@ -176,6 +179,56 @@ static void test_news_lost(void **state)
 	assert_true(is("10.100.8.7", NEXTHOP_READY, 8));
 }
 
+/* The list and the news are of different moments: what news said of a route since the list
+ * was begun is newer than what the list says. */
+static void test_list_beside_news(void **state)
+{
+	const struct addr net4 = host("198.51.100.0");
+	struct netlink_route m = {
+		.type = RTN_UNICAST,
+		.table = RT_TABLE_MAIN,
+		.to = prefix_make(ADDR_IP4, net4.ip, 24),
+		.n = 1,
+	};
+	const enum netlink_change added = NETLINK_ADDED, gone = NETLINK_GONE,
+				  listed = NETLINK_LISTED;
+	const struct {
+		enum netlink_change before, news, again;
+		bool torn; /* the list is given up, and begun once more */
+		bool there;
+	} row[] = {
+		{added, listed, listed, false, true}, /* listed, as it was */
+		{added, gone, listed, false, false},
+		{gone, added, listed, false, true},
+		{added, gone, added, false, true},
+		{added, gone, listed, true, true}, /* it came again, and that news was lost */
+		{added, gone, gone, true, false},
+	};
+
+	(void)state;
+	m.path[0].ifindex = net.config.ifindex;
+	m.path[0].weight = 1;
+	for (unsigned int i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		m.change = (uint8_t)row[i].before;
+		mirror_route(net.router, &m);
+		mirror_list_begin(net.router);
+		m.change = (uint8_t)row[i].news;
+		mirror_route(net.router, &m);
+		if (row[i].torn)
+			mirror_list_begin(net.router);
+		m.change = (uint8_t)row[i].again;
+		mirror_route(net.router, &m);
+		net.router->mirror.next[0] = net.router->mirror.chain[0];
+		mirror_list_end(net.router);
+		while (mirror_pump(net.router))
+			;
+		if (is("198.51.100.7", NEXTHOP_NO_ROUTE, 0) == row[i].there)
+			fail_msg("row %u", i);
+	}
+	/* and what a list does not name is gone */
+	assert_true(is("10.77.0.2", NEXTHOP_NO_ROUTE, 0));
+}
+
 static bool neighbour_is(const char *addr, const char *state)
 {
 	char command[128];
@@ -218,7 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_neighbour_changes), TEST(test_route_changes),	   TEST(test_metrics),
 		TEST(test_same_metric),	      TEST(test_no_frame_is_lost), TEST(test_news_lost),
-		TEST(test_use_is_told),
+		TEST(test_list_beside_news),  TEST(test_use_is_told),
 	};
 
 	return net_main(tests, sizeof(tests) / sizeof(tests[0]));
