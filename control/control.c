@@ -278,6 +278,7 @@ struct rooms {
 	struct attempts attempts;
 	struct peers peers;
 	struct possession_queue possession;
+	struct sweep sweep;
 	struct reload reload;
 };
 
@@ -297,6 +298,7 @@ static int rooms_open(struct control *ctl)
 	ctl->attempts = &r->attempts;
 	ctl->peers = &r->peers;
 	ctl->possession = &r->possession;
+	ctl->sweep = &r->sweep;
 	ctl->reload = &r->reload;
 	requests_init(ctl);
 	queries_init(ctl);
@@ -309,6 +311,7 @@ static void rooms_close(struct control *ctl)
 {
 	if (ctl->rooms == NULL)
 		return;
+	sweep_fini(ctl);
 	possession_fini(ctl);
 	uploads_fini(ctl);
 	requests_fini(ctl);
@@ -338,6 +341,7 @@ static int tables_create(struct control *ctl)
 	ctl->reclaim = reclaim_create(r->qsbr);
 	if (ctl->reclaim == NULL)
 		return -ENOMEM;
+	store_init(&ctl->store, &r->slab, r->index, ctl->reclaim);
 	ret = flow_table_open(&r->flows, &r->port, &r->strangers,
 			      token_epoch(control_seconds(ctl)));
 	if (ret < 0)
@@ -377,7 +381,7 @@ static int events_create(struct control *ctl, const cpu_set_t *affinity)
 	    event_add(ctl->bell, NULL) < 0)
 		return -ENOMEM;
 	ctl->hasher = hasher_start(ctl->base, ctl->config->hash_threads, affinity);
-	return ctl->hasher != NULL ? 0 : -errno;
+	return ctl->hasher != NULL ? sweep_init(ctl) : -errno;
 }
 
 static int router_open(struct control *ctl)
@@ -446,6 +450,7 @@ void control_fini(struct control *ctl)
 	router_destroy(ctl->router);
 	if (ctl->reclaim != NULL)
 		reclaim_destroy(ctl->reclaim);
+	store_fini(&ctl->store);
 	nexthop_table_destroy(r->nexthops);
 	lease_table_destroy(r->leases);
 	flow_table_close(&r->flows);

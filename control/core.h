@@ -20,7 +20,7 @@
 #include "control/base/health.h"
 #include "control/config/config.h"
 #include "dataplane/worker.h"
-#include "store/reclaim.h"
+#include "store/store.h"
 
 /* X(field, help): events since start */
 #define CONTROL_COUNTERS(X)                                                                       \
@@ -28,6 +28,7 @@
 	X(uploads, "uploads verified and stored")                                                 \
 	X(upload_failures, "uploads of a wrong identifier, or without room")                      \
 	X(uploads_put_off, "uploads given up for lack of progress; their sources may begin anew") \
+	X(blobs_removed, "blobs removed, as their domain is not configured any more")             \
 	X(sources_moved, "requests whose source went on from another address")                    \
 	X(proofs, "proofs of possession that were right")                                         \
 	X(proof_failures, "proofs of possession that were wrong")                                 \
@@ -73,6 +74,7 @@ struct control {
 	struct event *second; /* clock, keys, leases */
 	struct event *bell;   /* a worker rang */
 	struct reclaim *reclaim;
+	struct store store;
 	struct hasher *hasher;
 	/* of the rooms, each its own */
 	struct rooms *rooms;
@@ -86,6 +88,7 @@ struct control {
 	struct attempts *attempts;
 	struct peers *peers;
 	struct possession_queue *possession;
+	struct sweep *sweep;
 	struct reload *reload;
 	struct domain_usage usage[KEYRING_DOMAINS];
 	struct domain_slot slots[KEYRING_DOMAINS];

@@ -123,6 +123,14 @@ void blob_commit(struct slab *s, uint32_t no)
 	atomic_store_explicit(&b->state, BLOB_READY, memory_order_release);
 }
 
+void blob_leave(struct slab *s, uint32_t no)
+{
+	struct blob *b = slab_blob(s, no);
+
+	s->alloc->ready_bytes -= b->length;
+	atomic_store_explicit(&b->state, BLOB_LEAVING, memory_order_relaxed);
+}
+
 static void blob_return_extents(struct slab *s, const struct blob *b)
 {
 	struct number_pool *pool = &s->alloc->extents;

@@ -32,6 +32,7 @@ enum blob_state {
 	BLOB_FREE = 0,
 	BLOB_FILLING, /* an upload writes it; not in the index */
 	BLOB_READY,   /* verified; immutable until freed */
+	BLOB_LEAVING, /* removed: read by who found it before, until it is freed */
 };
 
 /* Two cache lines; the worker's half first. */
@@ -108,6 +109,8 @@ int blob_reserve(struct slab *s, uint32_t domain, const struct ident *id, uint8_
 int blob_grow(struct slab *s, uint32_t no, uint32_t chunks);
 /* FILLING -> READY: every chunk is written and the identifier was verified. */
 void blob_commit(struct slab *s, uint32_t no);
+/* READY -> LEAVING: it counts no more. */
+void blob_leave(struct slab *s, uint32_t no);
 /* Gives everything back. No reader or writer may be left (RCU grace period). */
 void blob_free(struct slab *s, uint32_t no);
 

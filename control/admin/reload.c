@@ -38,8 +38,8 @@ static struct keyring *keyring_make(struct control *ctl, const struct config *ne
 
 	if (ret == -ENOSPC)
 		fprintf(err,
-			"blobs of removed domains leave no place for the new ones; restart the "
-			"relay\n");
+			"removed domains, whose blobs are still here, leave no place for the new "
+			"ones; reload once without the new ones, then with them\n");
 	else if (ret < 0)
 		fprintf(err, "no memory for the domains' keys; free some, then reload again\n");
 	return k;
@@ -60,6 +60,7 @@ static bool config_replace(struct control *ctl, struct config *next, FILE *err)
 	/* workers take a peer's new key before anything is sent with it */
 	keyring_publish(ctl, k);
 	peers_update(ctl, next);
+	sweep_start(ctl);
 	config_free(ctl->reload->config);
 	*ctl->reload->config = *next;
 	sodium_memzero(next, sizeof(*next)); /* what it owned is the running one's now */

@@ -3,7 +3,7 @@
  * of it, request has its life, query asks central for it, upload and attempt take it
  * from its source. Between relays: peer knows who they are, serve answers central's
  * QUERYs, notice reports outcomes. possession checks proofs, hasher has the threads that
- * hash, consent the leases, keyring_build who may.
+ * hash, consent the leases, keyring_build who may, sweep removes what nobody may ask for.
  */
 #ifndef CONTROL_TRANSFER_TRANSFER_H
 #define CONTROL_TRANSFER_TRANSFER_H
@@ -16,6 +16,7 @@
 #include "control/transfer/possession.h"
 #include "control/transfer/query.h"
 #include "control/transfer/request.h"
+#include "control/transfer/sweep.h"
 #include "control/transfer/upload.h"
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "control/core.h"
 #include "control/net/router.h"
+#include "control/transfer/sweep.h"
 #include "control/transfer/upload.h"
 
 #define LIVELY_US 3000000u /* a source repeats its SEND every second */
@@ -177,14 +178,13 @@ static const struct blob *upload_commit(struct attempt *a, enum refuse_reason *r
 {
 	const struct ask *ask = &a->ask;
 	struct relay *r = a->ctl->relay;
-	struct index_key pad, key;
-	int ret;
+	const int ret = store_commit(&a->ctl->store, a->blob);
+	struct index_key pad;
 
-	index_pad(r->index, ask_domain(ask), ask->rule, &pad);
-	key = index_key_make(&pad, &ask->id);
-	blob_commit(&r->slab, a->blob);
-	ret = index_insert(r->index, &key, a->blob);
 	a->committed = ret == 0;
+	if (keyring_domain(relay_keyring(r), ask_domain(ask)) == NULL)
+		sweep_start(a->ctl); /* its domain went while it was brought */
+	index_pad(r->index, ask_domain(ask), ask->rule, &pad);
 	*reason = ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL;
 	return ret == 0 || ret == -EEXIST ? control_blob(a->ctl, &pad, ask) : NULL;
 }

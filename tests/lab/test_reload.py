@@ -128,13 +128,15 @@ def test_restart_needed(members):
 
 
 def test_domain_comes_and_goes(members, make_blob, out):
-    """Its members are served from the reload on, and do not hit what others have."""
+    """Its members are served from the reload on, and do not hit what others have. With it,
+    its blobs go, and theirs alone."""
     lab, config = members, members.state / "private.conf"
     text, key, blob = config.read_text(), members.state / "other.key", make_blob(20_000)
     keygen(lab, "domain", key, "--id", 77)
     owned(lab, key)
     lab.deliver(blob, "private", out)
     assert send_as(lab, key, blob, out, timeout=2).code != 0
+    before = lab.status("private")
     config.write_text(text + f"[domain other]\nkey_file = {key}\n")
     try:
         assert reload(lab, "private")["ok"] is True
@@ -147,6 +149,20 @@ def test_domain_comes_and_goes(members, make_blob, out):
     assert reload(lab, "private")["ok"] is True
     assert list(lab.status("private")["domains"]) == ["lab"]
     assert send_as(lab, key, blob, out, timeout=2).code != 0
+    wait_until(lambda: lab.status("private")["blobs"] == before["blobs"], 10)
+    after = lab.status("private")
+    assert after["slab_bytes_free"] == before["slab_bytes_free"]
+    assert after["blobs_removed"] == before["blobs_removed"] + 1
+    assert "removed 1 blob (20000 bytes) of domains" in (lab.state / "private.log").read_text()
+    assert lab.deliver(blob, "private", out)[0].outcome == "private-hit"  # the other domain's
+    config.write_text(text + f"[domain other]\nkey_file = {key}\n")
+    try:  # it begins anew
+        assert reload(lab, "private")["ok"] is True
+        assert lab.status("private")["domains"]["other"]["blobs"] == 0
+        assert send_as(lab, key, blob, out).outcome == "uploaded-private"
+    finally:
+        config.write_text(text)
+        reload(lab, "private")
 
 
 def test_transfer_survives(members, make_blob, out):

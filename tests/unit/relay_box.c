@@ -410,7 +410,6 @@ int box_store(struct box *b, uint32_t domain, uint8_t rule, const void *bytes, s
 {
 	const uint8_t *from = bytes;
 	struct slab *s = &b->relay.slab;
-	struct index_key pad, key;
 	uint32_t no;
 	int ret;
 
@@ -424,10 +423,7 @@ int box_store(struct box *b, uint32_t domain, uint8_t rule, const void *bytes, s
 	for (uint32_t i = 0; i < chunk_count(len); i++)
 		chunk_store(s, slab_blob(s, no), i, from + (size_t)i * CHUNK_SIZE,
 			    chunk_length(len, i));
-	blob_commit(s, no);
-	index_pad(b->relay.index, domain, rule, &pad);
-	key = index_key_make(&pad, id);
-	ret = index_insert(b->relay.index, &key, no);
+	ret = store_commit(&b->control.store, no);
 	if (ret == 0)
 		return 0;
 fail:

@@ -22,6 +22,7 @@
 static struct control ctl; /* large, as are the next two */
 static struct peers peers;
 static struct reload reload;
+static struct sweep sweep;
 static struct config config;
 static struct relay relay;
 static char folder[] = "test_reload.XXXXXX";
@@ -75,8 +76,10 @@ static int set_up(void **state)
 	memset(&relay, 0, sizeof(relay));
 	memset(&peers, 0, sizeof(peers));
 	memset(&reload, 0, sizeof(reload));
+	memset(&sweep, 0, sizeof(sweep));
 	ctl.peers = &peers;
 	ctl.reload = &reload;
+	ctl.sweep = &sweep;
 	file_write("master", HEX);
 	file_write("d1", "1.1 " HEX "\n");
 	file_write("p1", "1.1 " HEX "\n");
@@ -95,6 +98,7 @@ static int set_up(void **state)
 	ctl.unix_us = ctl.wall_us = NOW_US;
 	ctl.now_us = 1;
 	ctl.base = event_base_new();
+	assert_int_equal(sweep_init(&ctl), 0);
 	assert_int_equal(keyring_build(&ctl, &config, &k), 0);
 	keyring_publish(&ctl, k);
 	peers_update(&ctl, &config);
@@ -108,6 +112,7 @@ static int tear_down(void **state)
 
 	(void)state;
 	reload_close(&ctl);
+	sweep_fini(&ctl);
 	event_base_free(ctl.base);
 	reclaim_destroy(ctl.reclaim);
 	keyring_free(relay.keyring);
