@@ -39,7 +39,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 static uint64_t eal_memory(const struct config *c)
 {
 	/* an rte_hash entry: 32 bytes of key store, 16 of bucket, rounded up twice */
-	uint64_t entries = (uint64_t)c->max_blobs + c->max_leases + ROUTE_SLOTS;
+	uint64_t entries = (uint64_t)c->max_blobs + c->max_leases + ROUTE_NEIGHBOURS;
 
 	return port_memory((uint16_t)c->workers, c->packet_buffers) + entries * 128 +
 	       c->workers * (sizeof(struct worker) +

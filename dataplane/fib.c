@@ -49,6 +49,13 @@ struct prefix prefix_make(uint8_t type, const uint8_t ip[16], uint8_t bits)
 	return p;
 }
 
+bool prefix_has(const struct prefix *p, uint8_t type, const uint8_t ip[16])
+{
+	const struct prefix own = prefix_make(type, ip, p->bits);
+
+	return type == p->type && memcmp(own.ip, p->ip, sizeof(own.ip)) == 0;
+}
+
 static uint32_t leaf_make(unsigned int bits, uint32_t value)
 {
 	return (uint32_t)bits << FIB_LENGTH_SHIFT | value;

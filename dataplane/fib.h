@@ -31,6 +31,9 @@ static inline uint8_t prefix_most(uint8_t type)
 /* The prefix of this length that the address lies in. */
 struct prefix prefix_make(uint8_t type, const uint8_t ip[16], uint8_t bits);
 
+/* Do these bits of an address begin with the prefix's? */
+bool prefix_has(const struct prefix *p, uint8_t type, const uint8_t ip[16]);
+
 struct fib;
 
 /* blocks: at most, of 1 KiB; a prefix takes up to 2 (IPv4) or 14 (IPv6) that it shares with

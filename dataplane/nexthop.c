@@ -62,8 +62,7 @@ struct nexthop_table {
 	/* control's own */
 	struct reclaim *reclaim;
 	struct numbers hops, slots;
-	struct slot_rest *rest; /* by slot */
-	uint32_t neighbours;
+	struct slot_rest *rest;	 /* by slot */
 	uint32_t deferred;	 /* with reclaim */
 	bool destroyed;		 /* the last of them frees the table */
 	struct retired *retired; /* not yet taken by reclaim: it had no memory */
@@ -371,7 +370,6 @@ int nexthop_neighbour_add(struct nexthop_table *t, uint32_t *slot)
 		return rc;
 	atomic_store_explicit(&t->slot[*slot].way, way_pack(&unknown), memory_order_relaxed);
 	atomic_store_explicit(&t->slot[*slot].used, 0, memory_order_relaxed);
-	t->neighbours++;
 	return 0;
 }
 
@@ -408,7 +406,6 @@ void nexthop_neighbour_remove(struct nexthop_table *t, uint32_t slot, const stru
 
 		rest->position = rte_hash_del_key_with_hash(t->hosts, &key, host_hash(t, &key));
 	}
-	t->neighbours--;
 	retire(t, &rest->retired, slot_free);
 }
 
@@ -418,11 +415,6 @@ bool nexthop_take_used(struct nexthop_table *t, uint32_t slot)
 
 	return atomic_load_explicit(used, memory_order_relaxed) &&
 	       atomic_exchange_explicit(used, 0, memory_order_relaxed);
-}
-
-uint32_t nexthop_neighbours(const struct nexthop_table *t)
-{
-	return t->neighbours;
 }
 
 struct fib *nexthop_fib(struct nexthop_table *t)

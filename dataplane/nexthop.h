@@ -29,7 +29,6 @@ struct nexthop {
 };
 
 #define NEXTHOP_LOOKUP 32 /* hosts at once */
-#define NEXTHOP_PATHS 64  /* of one hop */
 #define NEXTHOP_NONE 0	  /* the hop that leads nowhere */
 #define NEXTHOP_ON_LINK UINT32_MAX
 
@@ -79,7 +78,5 @@ int nexthop_neighbour_list(struct nexthop_table *t, uint32_t slot, const struct 
 void nexthop_neighbour_remove(struct nexthop_table *t, uint32_t slot, const struct addr *listed);
 /* Was the neighbour looked up since this was last asked? */
 bool nexthop_take_used(struct nexthop_table *t, uint32_t slot);
-/* Slots in use. */
-uint32_t nexthop_neighbours(const struct nexthop_table *t);
 
 #endif

@@ -19,19 +19,9 @@
 
 enum node_busy { NODE_IDLE, NODE_DIRTY, NODE_PARKED };
 
-static unsigned int version(uint8_t type)
-{
-	return type == ADDR_IP6;
-}
-
 static bool prefix_inside(const struct prefix *inner, const struct prefix *outer)
 {
-	struct prefix p;
-
-	if (inner->type != outer->type || inner->bits < outer->bits)
-		return false;
-	p = prefix_make(inner->type, inner->ip, outer->bits);
-	return memcmp(&p, outer, sizeof(p)) == 0;
+	return inner->bits >= outer->bits && prefix_has(outer, inner->type, inner->ip);
 }
 
 /* ---- prefixes ---- */
@@ -100,7 +90,7 @@ static struct prefix_node *node_cover(const struct router *r, const struct prefi
 		struct prefix key;
 		struct prefix_node *cover;
 
-		if (r->mirror.of_length[version(n->key.type)][bits] == 0)
+		if (r->mirror.of_length[route_version(n->key.type)][bits] == 0)
 			continue;
 		key = prefix_make(n->key.type, n->key.ip, (uint8_t)bits);
 		cover = node_find(r, &key);
@@ -112,28 +102,6 @@ static struct prefix_node *node_cover(const struct router *r, const struct prefi
 
 /* ---- what the rules find ---- */
 
-static struct table *table_find(const struct router *r, uint32_t id)
-{
-	struct table *t;
-
-	HASH_FIND(hh, r->mirror.tables, &id, sizeof(id), t);
-	return t;
-}
-
-static struct table *table_make(struct router *r, uint32_t id)
-{
-	struct table *t = table_find(r, id);
-
-	if (t != NULL)
-		return t;
-	t = calloc(1, sizeof(*t));
-	if (t == NULL)
-		return NULL;
-	t->id = id;
-	HASH_ADD(hh, r->mirror.tables, id, sizeof(t->id), t);
-	return t;
-}
-
 /* The table's route for all of a prefix: the longest around it. NULL: none. */
 static const struct route *table_lookup(const struct router *r, const struct table *t,
 					const struct prefix *p, uint8_t *bits)
@@ -142,7 +110,7 @@ static const struct route *table_lookup(const struct router *r, const struct tab
 		struct prefix key;
 		const struct prefix_node *n;
 
-		if (t->of_length[version(p->type)][b] == 0)
+		if (t->of_length[route_version(p->type)][b] == 0)
 			continue;
 		key = prefix_make(p->type, p->ip, (uint8_t)b);
 		n = node_find(r, &key);
@@ -166,7 +134,7 @@ static bool decides(const struct route *e, const struct step *s, uint8_t type, u
 /* Where frames to hosts of this prefix go. */
 static struct way *node_way(const struct router *r, const struct prefix_node *n)
 {
-	const struct chain *c = &r->mirror.chain[version(n->key.type)];
+	const struct chain *c = &r->mirror.chain[route_version(n->key.type)];
 
 	for (unsigned int i = 0; i < c->n; i++) {
 		const struct step *s = &c->step[i];
@@ -209,7 +177,7 @@ static void node_show(struct router *r, struct prefix_node *n, struct way *w)
 	left_out_set(r, n, rc < 0);
 	if (rc < 0)
 		return;
-	r->mirror.of_length[version(n->key.type)][n->key.bits] += old == NULL;
+	r->mirror.of_length[route_version(n->key.type)][n->key.bits] += old == NULL;
 	n->shown = way_keep(w);
 	if (old != NULL)
 		way_drop(r, old);
@@ -217,14 +185,15 @@ static void node_show(struct router *r, struct prefix_node *n, struct way *w)
 
 static void node_hide(struct router *r, struct prefix_node *n)
 {
-	struct prefix_node *cover = node_cover(r, n);
+	const struct prefix_node *cover;
 	struct way *old = n->shown;
 
 	if (old == NULL)
 		return;
+	cover = node_cover(r, n);
 	fib_unset(nexthop_fib(r->config.table), &n->key, cover ? &cover->key : NULL,
 		  cover ? cover->shown->hop : NEXTHOP_NONE);
-	r->mirror.of_length[version(n->key.type)][n->key.bits]--;
+	r->mirror.of_length[route_version(n->key.type)][n->key.bits]--;
 	n->shown = NULL;
 	way_drop(r, old);
 }
@@ -271,150 +240,6 @@ static void node_apply(struct router *r, struct prefix_node *n)
 		node_show(r, n, w);
 }
 
-/* ---- routes ---- */
-
-static void route_count(struct router *r, const struct prefix_node *n, const struct route *e,
-			int by)
-{
-	struct table *t = table_find(r, e->table);
-
-	t->of_length[version(n->key.type)][n->key.bits] += (uint32_t)by;
-	if (e->way->is_throw)
-		t->throws += (uint32_t)by;
-	r->mirror.routes += (uint32_t)by;
-}
-
-static void route_free(struct router *r, struct prefix_node *n, struct route **at)
-{
-	struct route *e = *at;
-
-	if (!e->gone)
-		route_count(r, n, e, -1);
-	*at = e->next;
-	way_drop(r, e->way);
-	free(e);
-}
-
-/* While routes are listed, the list may name it still: it is remembered as gone. */
-static void route_gone(struct router *r, struct prefix_node *n, struct route **at)
-{
-	struct route *e = *at;
-
-	if (!r->mirror.listing) {
-		route_free(r, n, at);
-		return;
-	}
-	if (!e->gone)
-		route_count(r, n, e, -1);
-	e->gone = true;
-	e->generation = r->mirror.generation;
-}
-
-/* What was not in the last list is gone, and what was remembered is not needed now. */
-static void node_sweep(struct router *r, struct prefix_node *n)
-{
-	struct route **at = &n->routes;
-
-	while (*at != NULL)
-		if ((*at)->gone || (*at)->generation != r->mirror.generation)
-			route_free(r, n, at);
-		else
-			at = &(*at)->next;
-}
-
-static bool same_rank(const struct route *e, const struct netlink_route *m)
-{
-	return e->table == m->table && e->metric == m->metric;
-}
-
-static struct route **route_find(struct prefix_node *n, const struct netlink_route *m,
-				 const struct way *w)
-{
-	struct route **at = &n->routes;
-
-	while (*at != NULL && !(same_rank(*at, m) && (*at)->way == w))
-		at = &(*at)->next;
-	return at;
-}
-
-/* Before (or behind) those of its table that have the same metric. */
-static bool route_add(struct router *r, struct prefix_node *n, const struct netlink_route *m,
-		      struct way *w, bool before)
-{
-	struct route *e = calloc(1, sizeof(*e)), **at = &n->routes;
-
-	if (e == NULL || table_make(r, m->table) == NULL) {
-		free(e);
-		return false;
-	}
-	e->table = m->table;
-	e->metric = m->metric;
-	e->generation = r->mirror.generation;
-	e->way = way_keep(w);
-	while (*at != NULL && ((*at)->table != e->table || (*at)->metric < e->metric ||
-			       (!before && (*at)->metric == e->metric)))
-		at = &(*at)->next;
-	e->next = *at;
-	*at = e;
-	route_count(r, n, e, 1);
-	return true;
-}
-
-static bool route_listed(struct router *r, struct prefix_node *n, const struct netlink_route *m,
-			 struct way *w)
-{
-	struct route **at = route_find(n, m, w);
-
-	if (*at != NULL && (*at)->gone) {
-		/* since this list was begun: that is newer */
-		if ((*at)->generation == r->mirror.generation)
-			return true;
-		route_free(r, n, at);
-	} else if (*at != NULL) {
-		(*at)->generation = r->mirror.generation;
-		return true;
-	}
-	return route_add(r, n, m, w, false);
-}
-
-/* IPv6 has one message for all paths of a metric: what is added to a route comes with all
- * that it had. */
-static bool route_new(struct router *r, struct prefix_node *n, const struct netlink_route *m,
-		      struct way *w)
-{
-	struct route **at = route_find(n, m, w);
-
-	if (*at != NULL) {
-		route_free(r, n, at);
-		return route_add(r, n, m, w, m->change != NETLINK_APPENDED);
-	}
-	for (at = &n->routes; *at != NULL;) {
-		struct route *e = *at;
-
-		if (!e->gone && same_rank(e, m) &&
-		    (m->change == NETLINK_REPLACED ||
-		     (m->change == NETLINK_APPENDED && m->to.type == ADDR_IP6 &&
-		      way_has(w, e->way)))) {
-			route_gone(r, n, at);
-			break;
-		}
-		at = &e->next;
-	}
-	return route_add(r, n, m, w, m->change != NETLINK_APPENDED);
-}
-
-/* False: it is not known which one that was. IPv6 names just the path of a route that went. */
-static bool route_deleted(struct router *r, struct prefix_node *n, const struct netlink_route *m,
-			  struct way *w)
-{
-	struct route **at = route_find(n, m, w);
-
-	if (*at == NULL)
-		return false;
-	route_gone(r, n, at);
-	return true;
-}
-
 /* ---- what a change means for other prefixes ---- */
 
 static bool table_longer(const struct table *t, unsigned int v, unsigned int bits)
@@ -429,7 +254,7 @@ static bool table_longer(const struct table *t, unsigned int v, unsigned int bit
  * Those of the tables behind it; and of tables before, where they leave it to the others. */
 static bool change_spreads(const struct router *r, const struct prefix *p, uint32_t table)
 {
-	const struct chain *c = &r->mirror.chain[version(p->type)];
+	const struct chain *c = &r->mirror.chain[route_version(p->type)];
 	bool behind = false;
 
 	for (unsigned int i = 0; i < c->n; i++) {
@@ -441,7 +266,7 @@ static bool change_spreads(const struct router *r, const struct prefix *p, uint3
 			continue;
 		}
 		if (t != NULL && (behind || t->throws > 0 || s->suppress > p->bits) &&
-		    table_longer(t, version(p->type), p->bits))
+		    table_longer(t, route_version(p->type), p->bits))
 			return true;
 	}
 	return false;
@@ -475,7 +300,7 @@ static void steps_dirty(struct router *r, const struct chain *c, int by)
 
 static void route_changed(struct router *r, struct prefix_node *n, uint32_t table)
 {
-	steps_dirty(r, &r->mirror.chain[version(n->key.type)], 0);
+	steps_dirty(r, &r->mirror.chain[route_version(n->key.type)], 0);
 	if (change_spreads(r, &n->key, table))
 		pass_start(r);
 	node_dirty(r, n);
@@ -485,7 +310,7 @@ static void route_changed(struct router *r, struct prefix_node *n, uint32_t tabl
 
 static bool wanted(const struct router *r, const struct netlink_route *m)
 {
-	unsigned int v = version(m->to.type);
+	unsigned int v = route_version(m->to.type);
 
 	return !m->special && (chain_wants(&r->mirror.chain[v], m->table) ||
 			       chain_wants(&r->mirror.next[v], m->table));
@@ -494,7 +319,9 @@ static bool wanted(const struct router *r, const struct netlink_route *m)
 /* Every interface has a route to those. */
 static bool link_local_elsewhere(const struct router *r, const struct netlink_route *m)
 {
-	if (m->to.type != ADDR_IP6 || m->to.ip[0] != 0xfe || (m->to.ip[1] & 0xc0) != 0x80)
+	static const struct prefix link_local = {ADDR_IP6, 10, {0xfe, 0x80}};
+
+	if (!prefix_inside(&m->to, &link_local))
 		return false;
 	return m->type == RTN_UNICAST && m->n > 0 && m->path[0].ifindex != r->config.ifindex;
 }
@@ -525,12 +352,7 @@ bool mirror_route(struct router *r, const struct netlink_route *m)
 			way_drop(r, w);
 		return false;
 	}
-	if (m->change == NETLINK_LISTED)
-		done = route_listed(r, n, m, w);
-	else if (m->change == NETLINK_GONE)
-		done = route_deleted(r, n, m, w);
-	else
-		done = route_new(r, n, m, w);
+	done = routes_take(r, n, m, w);
 	way_drop(r, w);
 	/* what is listed is looked at when the list has ended */
 	if (m->change != NETLINK_LISTED || n->routes == NULL)
@@ -556,7 +378,7 @@ bool mirror_pump(struct router *r)
 			}
 		}
 		if (!m->listing)
-			node_sweep(r, n);
+			routes_sweep(r, n);
 		node_apply(r, n);
 	}
 	return true;
@@ -592,21 +414,15 @@ void mirror_open(struct router *r)
 void mirror_close(struct router *r)
 {
 	struct prefix_node *n, *next;
-	struct table *t, *next_table;
 
 	HASH_ITER(hh, r->mirror.nodes, n, next)
 	{
 		node_rest(r, n);
-		while (n->routes != NULL)
-			route_free(r, n, &n->routes);
+		routes_free(r, n);
 		if (n->shown != NULL)
 			way_drop(r, n->shown);
 		HASH_DEL(r->mirror.nodes, n);
 		free(n);
 	}
-	HASH_ITER(hh, r->mirror.tables, t, next_table)
-	{
-		HASH_DEL(r->mirror.tables, t);
-		free(t);
-	}
+	tables_free(r);
 }

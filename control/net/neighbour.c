@@ -216,11 +216,19 @@ static bool view_ready(const struct netlink_neighbour *k)
 
 /* Tells the kernel that it is in use. Not of a static one: since Linux 5.16 NTF_USE makes
  * it an ordinary one, without an address. If the kernel refuses, asking ends at its limit. */
-static void neighbour_tell(struct router *r, struct neighbour *n)
+static void neighbour_tell(struct router *r, struct neighbour *n, const struct netlink_neighbour *k)
 {
-	if (!(kernel_view(r, n).state & (NUD_PERMANENT | NUD_NOARP)))
+	if (!(k->state & (NUD_PERMANENT | NUD_NOARP)))
 		netlink_neighbour_use(r->netlink, &n->addr, r->config.ifindex);
 	n->told = route_clock();
+}
+
+/* Likewise, after a look at what the kernel says of it. */
+static void neighbour_remind(struct router *r, struct neighbour *n)
+{
+	const struct netlink_neighbour k = kernel_view(r, n);
+
+	neighbour_tell(r, n, &k);
 }
 
 void neighbour_ask(struct router *r, struct neighbour *n)
@@ -237,7 +245,7 @@ void neighbour_ask(struct router *r, struct neighbour *n)
 	}
 	condition_set(r, n, CONDITION_ASKING);
 	r->stats.asks++;
-	neighbour_tell(r, n);
+	neighbour_tell(r, n, &k);
 }
 
 static bool neighbour_used(struct router *r, struct neighbour *n)
@@ -348,7 +356,7 @@ static void neighbour_visit(struct router *r)
 	TAILQ_INSERT_TAIL(&r->neighbours.visit, n, visit);
 	if (neighbour_stamp(r, n)) {
 		if (n->condition == CONDITION_READY && now - n->told >= VISIT_ROUND - ROUTE_TICK_MS)
-			neighbour_tell(r, n);
+			neighbour_remind(r, n);
 		/* frames go by another of its route's paths, and this one is to come back */
 		else if (n->condition == CONDITION_UNKNOWN && n->pins > 0)
 			neighbour_ask(r, n);
@@ -366,7 +374,7 @@ static void asking_check(struct router *r, uint64_t now)
 		if (now - n->since >= ASK_LIMIT)
 			neighbour_fail(r, n);
 		else if (now - n->told >= ASK_AGAIN)
-			neighbour_tell(r, n);
+			neighbour_remind(r, n);
 	}
 }
 

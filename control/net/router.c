@@ -12,6 +12,7 @@
 
 #include <sodium.h>
 
+#include "control/base/log.h"
 #include "control/net/router_part.h"
 
 /* milliseconds */
@@ -62,6 +63,9 @@ static void sync_end(struct router *r)
 	r->sync_took = route_clock() - r->sync_began;
 	r->stats.syncs++;
 	mirror_list_end(r);
+	if (r->sync_error < 0 && r->stats.syncs > 1)
+		log_line(LOG_NOTICE, "the kernel's routes can be read again");
+	r->sync_error = 0;
 	if (r->again)
 		resync_start(r);
 	r->again = false;
@@ -71,6 +75,11 @@ static void sync_failed(struct router *r, int rc)
 {
 	r->stage = SYNC_IDLE;
 	r->again = false;
+	if (r->stats.syncs > 0 && r->sync_error != rc)
+		log_line(LOG_WARNING,
+			 "warning: the kernel's routes cannot be read (%s); the relay goes on with "
+			 "those that it knows, and tries again each second",
+			 strerror(-rc));
 	r->sync_error = rc;
 	timer_start(r->resync, RETRY);
 }
@@ -87,7 +96,6 @@ static void stage_ask(struct router *r)
 		[SYNC_ROUTES4] = {NETLINK_ROUTES, ADDR_IP4},
 		[SYNC_ROUTES6] = {NETLINK_ROUTES, ADDR_IP6},
 	};
-
 	int rc = netlink_list(r->netlink, lists[r->stage].what, lists[r->stage].type);
 
 	if (rc < 0)
@@ -308,10 +316,7 @@ static bool ask_allowed(struct router *r, const struct addr *source)
 	struct prefix net =
 		prefix_make(source->type, source->ip, source->type == ADDR_IP4 ? 24 : 48);
 
-	if (budget_take(&r->asks, &net, sizeof(net), 1, route_clock() * 1000))
-		return true;
-	r->stats.over_budget++;
-	return false;
+	return budget_take(&r->asks, &net, sizeof(net), 1, route_clock() * 1000);
 }
 
 int router_resolve(struct router *r, const struct addr *host, const struct addr *source,

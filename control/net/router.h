@@ -42,9 +42,8 @@ struct router_config {
 };
 
 struct router_stats {
-	uint64_t syncs;	      /* times that all was read */
-	uint64_t asks;	      /* neighbours that the kernel was asked to probe */
-	uint64_t over_budget; /* frames whose source had too many of them asked for */
+	uint64_t syncs; /* times that all was read */
+	uint64_t asks;	/* neighbours that the kernel was asked to probe */
 };
 
 /* Reads all of the kernel's routes before it returns. On failure NULL with errno set. When

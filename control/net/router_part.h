@@ -2,7 +2,8 @@
  * Inside the router, each file the one below it:
  *
  *   router.c     the kernel's news and lists, timers; what the rest of control calls
- *   mirror.c     routes by prefix: which of them holds, and putting it into the FIB
+ *   mirror.c     prefixes: what the rules find for each, and putting it into the FIB
+ *   routes.c     the routes that the kernel has for a prefix
  *   rules.c      policy rules: the tables that our packets are looked up in, in order
  *   ways.c       what routes lead to: one way, one hop, however many routes have it
  *   neighbour.c  gateways and hosts on the link, and what the kernel knows of them
@@ -227,6 +228,12 @@ struct mirror {
 	uint32_t left_out; /* prefixes that the FIB has no room for */
 };
 
+/* In arrays of two: IPv4, IPv6. */
+static inline unsigned int route_version(uint8_t type)
+{
+	return type == ADDR_IP6;
+}
+
 void mirror_open(struct router *r);
 void mirror_close(struct router *r);
 /* A list of rules begins, or of routes. */
@@ -238,6 +245,19 @@ void mirror_list_end(struct router *r);
 bool mirror_route(struct router *r, const struct netlink_route *route);
 /* Puts some of what has changed into the FIB. True: there is more to do. */
 bool mirror_pump(struct router *r);
+
+/* ---- routes.c ---- */
+
+/* NULL: it has no route, and never had. */
+struct table *table_find(const struct router *r, uint32_t id);
+void tables_free(struct router *r);
+/* The prefix's route to this way was listed, or there is news of it. False: without memory,
+ * or it is not known which of its routes is meant. */
+bool routes_take(struct router *r, struct prefix_node *n, const struct netlink_route *m,
+		 struct way *w);
+/* What was not in the last list is gone, and what was remembered is not needed now. */
+void routes_sweep(struct router *r, struct prefix_node *n);
+void routes_free(struct router *r, struct prefix_node *n);
 
 /* ---- router.c ---- */
 

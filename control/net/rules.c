@@ -11,25 +11,14 @@
 
 enum applies { APPLIES_NEVER, APPLIES_ALWAYS, APPLIES_BY_TARGET, APPLIES_UNKNOWN };
 
-static bool prefix_has(const struct prefix *p, const struct addr *a)
-{
-	struct prefix own;
-
-	if (p->bits == 0)
-		return true;
-	if (a->type != p->type)
-		return false;
-	own = prefix_make(a->type, a->ip, p->bits);
-	return memcmp(&own, p, sizeof(own)) == 0;
-}
-
 /* Do the selectors say yes to our packets, as far as they are not about the target? */
 static bool selectors_match(const struct netlink_rule *rule, const struct addr *from)
 {
 	uint16_t port = get16(from->port);
 
-	return prefix_has(&rule->from, from) && (!rule->has_iif || rule->iif_lo) &&
-	       !rule->has_oif && rule->tos == 0 && (rule->mark & rule->mark_mask) == 0 &&
+	return (rule->from.bits == 0 || prefix_has(&rule->from, from->type, from->ip)) &&
+	       (!rule->has_iif || rule->iif_lo) && !rule->has_oif && rule->tos == 0 &&
+	       (rule->mark & rule->mark_mask) == 0 &&
 	       (rule->protocol == 0 || rule->protocol == IPPROTO_UDP) &&
 	       (rule->port_high == 0 || (port >= rule->port_low && port <= rule->port_high));
 }

@@ -553,13 +553,6 @@ static void step(struct router *r, uint8_t what)
 	}
 }
 
-static bool inside(const struct addr *a, const struct prefix *p)
-{
-	struct prefix own = prefix_make(a->type, a->ip, p->bits);
-
-	return a->type == p->type && memcmp(&own, p, sizeof(own)) == 0;
-}
-
 /* Every host is where the longest prefix around it leads. */
 static void tables_agree(const struct router *r)
 {
@@ -569,7 +562,7 @@ static void tables_agree(const struct router *r)
 
 		HASH_ITER(hh, r->mirror.nodes, n, next)
 		{
-			if (n->shown != NULL && inside(&a, &n->key) &&
+			if (n->shown != NULL && prefix_has(&n->key, a.type, a.ip) &&
 			    (best == NULL || n->key.bits > best->key.bits))
 				best = n;
 		}

@@ -151,7 +151,7 @@ def test_domain_comes_and_goes(members, make_blob, out):
     assert send_as(lab, key, blob, out, timeout=2).code != 0
     wait_until(lambda: lab.status("private")["blobs"] == before["blobs"], 10)
     after = lab.status("private")
-    assert after["slab_bytes_free"] == before["slab_bytes_free"]
+    assert after["slab_bytes_free"] >= before["slab_bytes_free"]
     assert after["blobs_removed"] == before["blobs_removed"] + 1
     assert "removed 1 blob (20000 bytes) of domains" in (lab.state / "private.log").read_text()
     assert lab.deliver(blob, "private", out)[0].outcome == "private-hit"  # the other domain's

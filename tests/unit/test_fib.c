@@ -197,13 +197,6 @@ struct known {
 
 static struct known known[PREFIXES];
 
-static bool inside(const struct prefix *p, const uint8_t *ip)
-{
-	struct prefix own = prefix_make(p->type, ip, p->bits);
-
-	return memcmp(own.ip, p->ip, sizeof(p->ip)) == 0;
-}
-
 /* The longest one around these bits, shorter than `below`. */
 static const struct known *search(uint8_t type, const uint8_t *ip, unsigned int below)
 {
@@ -212,7 +205,7 @@ static const struct known *search(uint8_t type, const uint8_t *ip, unsigned int 
 	for (unsigned int i = 0; i < PREFIXES; i++) {
 		const struct known *k = &known[i];
 
-		if (k->value != 0 && k->p.type == type && k->p.bits < below && inside(&k->p, ip) &&
+		if (k->value != 0 && k->p.bits < below && prefix_has(&k->p, type, ip) &&
 		    (best == NULL || k->p.bits > best->p.bits))
 			best = k;
 	}

@@ -229,6 +229,44 @@ static void test_list_beside_news(void **state)
 	assert_true(is("10.77.0.2", NEXTHOP_NO_ROUTE, 0));
 }
 
+int __real_netlink_list(struct netlink *nl, enum netlink_list what, uint8_t type);
+int __wrap_netlink_list(struct netlink *nl, enum netlink_list what, uint8_t type);
+
+static unsigned int lists_fail; /* so many from now on */
+
+int __wrap_netlink_list(struct netlink *nl, enum netlink_list what, uint8_t type)
+{
+	if (lists_fail == 0)
+		return __real_netlink_list(nl, what, type);
+	lists_fail--;
+	return -ENOBUFS;
+}
+
+/* Lists that cannot be had: what is known holds, news is followed, and it is tried again. */
+static void test_list_fails(void **state)
+{
+	(void)state;
+	run("ip neigh add 10.77.0.3 lladdr 02:00:00:00:00:03 dev v0");
+	run("ip route add 198.51.100.0/24 via 10.77.0.2");
+	must_resolve("198.51.100.7", NEXTHOP_READY, 2);
+	lists_fail = 2;
+	run("ip route add 192.0.2.0/24 via 10.77.0.3 table 77");
+	run("ip rule add from 10.77.0.1 lookup 77");
+	for (uint64_t end = clock_ms() + 20000; clock_ms() < end && lists_fail > 0; turn_for(5))
+		assert_true(is("198.51.100.7", NEXTHOP_READY, 2));
+	assert_int_equal(lists_fail, 0);
+	run("ip route replace 198.51.100.0/24 via 10.77.0.3");
+	wait_is("198.51.100.7", NEXTHOP_READY, 3, 10000);
+	wait_is("192.0.2.7", NEXTHOP_READY, 3, 10000);
+	/* at the start it is an error */
+	router_destroy(net.router);
+	net.router = NULL;
+	lists_fail = 1;
+	assert_null(router_create(&net.config));
+	assert_int_equal(errno, ENOBUFS);
+	assert_int_equal(lists_fail, 0);
+}
+
 static bool neighbour_is(const char *addr, const char *state)
 {
 	char command[128];
@@ -261,7 +299,7 @@ static void test_use_is_told(void **state)
 	assert_true(neighbour_is("10.77.0.3", "stale"));
 	/* what was set by hand stays so, used or not */
 	assert_true(neighbour_is("10.77.0.4", "permanent"));
-	assert_int_equal(nexthop_neighbours(net.table), 3);
+	assert_int_equal(router_size(net.router).neighbours, 3);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, net_make, net_free)
@@ -271,7 +309,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_neighbour_changes), TEST(test_route_changes),	   TEST(test_metrics),
 		TEST(test_same_metric),	      TEST(test_no_frame_is_lost), TEST(test_news_lost),
-		TEST(test_list_beside_news),  TEST(test_use_is_told),
+		TEST(test_list_beside_news),  TEST(test_list_fails),	   TEST(test_use_is_told),
 	};
 
 	return net_main(tests, sizeof(tests) / sizeof(tests[0]));
