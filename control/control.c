@@ -341,7 +341,10 @@ static int tables_create(struct control *ctl)
 	ctl->reclaim = reclaim_create(r->qsbr);
 	if (ctl->reclaim == NULL)
 		return -ENOMEM;
-	store_init(&ctl->store, &r->slab, r->index, ctl->reclaim);
+	ret = store_init(&ctl->store, &r->slab, r->index, ctl->reclaim, r->port.workers);
+	if (ret < 0)
+		return ret;
+	r->cache = ctl->store.cache;
 	ret = flow_table_open(&r->flows, &r->port, &r->strangers,
 			      token_epoch(control_seconds(ctl)));
 	if (ret < 0)

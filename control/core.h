@@ -48,10 +48,8 @@ struct counters {
  * 1, 4, 16, 65 ms, and longer. */
 #define CONTROL_LATENCIES 8
 
-/* What a domain uses of this relay, by its slot. */
+/* What a domain does here, by its slot. What it keeps: store_usage(). */
 struct domain_usage {
-	uint64_t bytes;	   /* of its blobs, and of what is being uploaded */
-	uint64_t blobs;	   /* likewise */
 	uint64_t uploads;  /* under way */
 	uint64_t requests; /* waiting */
 	uint64_t hits;	   /* SENDs and QUERYs served by control */
@@ -131,10 +129,8 @@ static inline void control_drop(struct control *ctl, enum drop reason)
 	ctl->stats.drops[reason]++;
 }
 
-/* The blob that is asked for, if it is here whole; NULL otherwise. pad: of the source's
- * domain and the ask's rule. */
-const struct blob *control_blob(struct control *ctl, const struct index_key *pad,
-				const struct ask *a);
+/* The head of the blob that is asked for, if it is here whole; NULL otherwise. */
+const struct piece *control_blob(const struct control *ctl, const struct ask *a);
 
 /* ---- outbox.c: frames that control wants sent ---- */
 
@@ -155,10 +151,10 @@ void outbox_challenge(struct control *ctl, const struct ask *a);
 void outbox_busy(struct control *ctl, const struct ask *a);
 /* STATUS: this relay serves it. And the OFFER. */
 void outbox_serve(struct control *ctl, const struct ask *a, const struct ask_extras *e,
-		  const struct blob *b);
+		  const struct piece *b);
 /* The OFFER of a blob that is here, to the target of an ask. */
 void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_extras *e,
-		  const struct blob *b);
+		  const struct piece *b);
 /* Rings the bells of the workers that were sent something. */
 void outbox_flush(struct control *ctl);
 

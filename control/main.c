@@ -51,8 +51,7 @@ static struct slab_config slab_config(const struct config *c)
 {
 	return (struct slab_config){
 		.bytes = c->slab_size,
-		.blobs = c->max_blobs,
-		.max_blob = c->max_blob,
+		.pieces = c->max_blobs,
 		.hugepages = c->hugepages,
 	};
 }
@@ -113,6 +112,7 @@ static void relay_configure(const struct config *c, struct relay *r)
 	r->spin = c->idle == IDLE_SPIN;
 	r->unfinished_checksums = c->unfinished_checksums;
 	r->rules = c->rules;
+	r->max_blob = c->max_blob;
 	r->offers_per_target = c->offers_per_target;
 	r->rate_per_target = c->rate_per_target;
 	r->strangers.source = c->strangers_per_source;

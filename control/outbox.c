@@ -93,7 +93,7 @@ void outbox_busy(struct control *ctl, const struct ask *a)
 }
 
 void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_extras *e,
-		  const struct blob *b)
+		  const struct piece *b)
 {
 	const struct lease *lease;
 	struct rte_mbuf *m;
@@ -110,7 +110,7 @@ void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_ext
 }
 
 void outbox_serve(struct control *ctl, const struct ask *a, const struct ask_extras *e,
-		  const struct blob *b)
+		  const struct piece *b)
 {
 	struct status s = {.code = ctl->relay->central ? STATUS_SERVING_CENTRAL
 						       : STATUS_SERVING_PRIVATE};

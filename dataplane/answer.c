@@ -30,7 +30,7 @@ size_t answer_busy(const struct ask *a, uint8_t *buf)
 
 /* ---- OFFER ---- */
 
-void answer_ticket(const struct relay *r, const struct ask *a, const struct blob *b,
+void answer_ticket(const struct relay *r, const struct ask *a, const struct piece *b,
 		   uint64_t unix_seconds, struct ticket *out)
 {
 	/* field by field, as in ask_of_send() */
@@ -54,7 +54,7 @@ static uint64_t stranger_conn(const struct ask *a)
 	return get64(head);
 }
 
-static size_t inline_size(const struct ask_extras *e, const struct blob *b)
+static size_t inline_size(const struct ask_extras *e, const struct piece *b)
 {
 	size_t ext = (e->meta_len ? (2u + e->meta_len + 3u) & ~3u : 0) +
 		     (e->sealed_key ? (2u + SEALED_KEY_SIZE + 3u) & ~3u : 0);
@@ -62,10 +62,10 @@ static size_t inline_size(const struct ask_extras *e, const struct blob *b)
 	return OFFER_SIZE + ext + b->length + TRAILER_SIZE;
 }
 
-static void blob_copy(const struct relay *r, const struct blob *b, uint8_t *to)
+static void blob_copy(const struct relay *r, const struct piece *b, uint8_t *to)
 {
 	for (uint32_t i = 0; i < chunk_count(b->length); i++)
-		memcpy(to + (size_t)i * CHUNK_SIZE, blob_chunk(&r->slab, b, i),
+		memcpy(to + (size_t)i * CHUNK_SIZE, piece_chunk(&r->slab, b, i),
 		       chunk_length(b->length, i));
 }
 
@@ -84,7 +84,7 @@ static size_t stranger_offer(const struct ask *a, const struct offer *o, uint8_t
 }
 
 size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask_extras *e,
-		    const struct blob *b, const struct lease *lease, uint64_t unix_seconds,
+		    const struct piece *b, const struct lease *lease, uint64_t unix_seconds,
 		    uint8_t *buf, struct stats *stats)
 {
 	struct ticket ticket;

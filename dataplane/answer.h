@@ -25,10 +25,10 @@ size_t answer_busy(const struct ask *a, uint8_t *buf);
  * Without one it is padded to, and never larger than, the SEND that caused it; 0,
  * counted, if it cannot be that small. */
 size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask_extras *e,
-		    const struct blob *b, const struct lease *lease, uint64_t unix_seconds,
+		    const struct piece *b, const struct lease *lease, uint64_t unix_seconds,
 		    uint8_t *buf, struct stats *stats);
 /* The right to pull it. */
-void answer_ticket(const struct relay *r, const struct ask *a, const struct blob *b,
+void answer_ticket(const struct relay *r, const struct ask *a, const struct piece *b,
 		   uint64_t unix_seconds, struct ticket *out);
 
 #endif

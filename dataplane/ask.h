@@ -7,6 +7,7 @@
 #define DATAPLANE_ASK_H
 
 #include "dataplane/packet.h"
+#include "store/slab.h"
 
 /* Which transfer of whose: a SEND's repeats have the same. Compared as bytes. */
 struct ask_key {
@@ -110,6 +111,13 @@ static inline struct ask_carried *ask_carried(const struct rte_mbuf *m)
 static inline uint32_t ask_domain(const struct ask *a)
 {
 	return a->field >> 8;
+}
+
+/* The blob that it is for. */
+static inline struct blob_name ask_blob(const struct ask *a)
+{
+	return (struct blob_name){
+		.id = a->id, .length = a->length, .domain = ask_domain(a), .rule = a->rule};
 }
 
 /* Seconds that are left, at least 1. */

@@ -4,7 +4,7 @@
 #include "dataplane/worker.h"
 
 static void offer_send(struct worker *w, const struct item *it, const struct ask *a,
-		       const struct blob *b)
+		       const struct piece *b)
 {
 	const struct ask_extras extras = ask_extras_of_send(&it->send);
 	const struct lease *lease;
@@ -41,7 +41,7 @@ static bool send_within_rate(struct worker *w, struct item *it)
 }
 
 /* The blob is here: does this source get it at once? */
-static void send_hit(struct worker *w, struct item *it, const struct ask *a, const struct blob *b)
+static void send_hit(struct worker *w, struct item *it, const struct ask *a, const struct piece *b)
 {
 	const struct relay *r = w->relay;
 	struct status serving = {.code = r->central ? STATUS_SERVING_CENTRAL
@@ -54,6 +54,7 @@ static void send_hit(struct worker *w, struct item *it, const struct ask *a, con
 			reply_challenge(w, it, a);
 		return;
 	}
+	cache_touch(w->touched, it->piece);
 	w->stats.hits++;
 	w->domain[it->domain->slot].hits++;
 	reply_status(w, it, a, &serving);
@@ -65,7 +66,7 @@ void handle_send(struct worker *w, struct item *it)
 	const struct relay *r = w->relay;
 	struct domain_stats *ds = it->domain != NULL ? &w->domain[it->domain->slot] : NULL;
 	const enum refuse_reason refusal = send_refusal(w, it);
-	const struct blob *b;
+	const struct piece *b;
 	struct ask a;
 
 	ask_of_send(&a, &it->send, it->packet, &it->frame, relay_self(r, &it->packet->peer), w->id,
@@ -86,8 +87,8 @@ void handle_send(struct worker *w, struct item *it)
 			    &(struct error){.code = ERROR_BUSY, .retry_after = BUSY_RETRY_MS});
 		return;
 	}
-	b = it->blob != BLOB_NONE ? slab_blob(&r->slab, it->blob) : NULL;
-	if (b == NULL || !blob_match(b, it->domain->id, &a.id, a.rule, a.length) ||
+	b = it->piece != PIECE_NONE ? slab_piece(&r->slab, it->piece) : NULL;
+	if (b == NULL || !piece_match(b, it->domain->id, &a.id, a.rule, a.length, 0) ||
 	    relay_hides(r, a.length))
 		item_ask_control(w, it, &a);
 	else
@@ -96,12 +97,12 @@ void handle_send(struct worker *w, struct item *it)
 
 /* One DATA frame: the head is written, the chunk copied, its sum known. */
 static void data_fill(const struct worker *w, struct rte_mbuf *m, const struct item *it,
-		      const struct blob *b, uint32_t chunk, const struct echo *echo)
+		      const struct piece *p, uint32_t chunk, const struct echo *echo)
 {
-	uint32_t len = chunk_length(b->length, chunk);
-	const uint8_t *from = blob_chunk(&w->relay->slab, b, chunk);
+	const uint32_t len = chunk_length(p->length, chunk), i = chunk % PIECE_CHUNKS;
+	const uint8_t *from = piece_chunk(&w->relay->slab, p, i);
 	uint8_t *to = egress_payload(m);
-	struct packet *p = packet_of(m);
+	struct packet *packet = packet_of(m);
 	struct data d = {
 		.echo = echo,
 		.stream = it->pull.stream,
@@ -113,16 +114,21 @@ static void data_fill(const struct worker *w, struct rte_mbuf *m, const struct i
 
 	data_encode(to, WIRE_MAX_FRAME, it->frame.key, it->frame.conn, &d);
 	memcpy(to + DATA_HEAD, from, len);
-	sum = (uint32_t)bytes_sum(to, DATA_HEAD) + *blob_sum(&w->relay->slab, b, chunk, from);
-	p->peer = it->packet->peer;
-	p->sum = (uint16_t)((sum & 0xffff) + (sum >> 16));
-	p->has_sum = true;
-	p->asked = false;
+	sum = (uint32_t)bytes_sum(to, DATA_HEAD) + *piece_sum(p, i, from);
+	packet->peer = it->packet->peer;
+	packet->sum = (uint16_t)((sum & 0xffff) + (sum >> 16));
+	packet->has_sum = true;
+	packet->asked = false;
 	m->data_len = (uint16_t)(DATA_HEAD + len);
 	m->pkt_len = m->data_len;
 }
 
-static void data_send(struct worker *w, const struct item *it, const struct blob *b)
+/* What a PULL asks for: its chunks lie in one piece, or in two that follow. */
+struct pulled {
+	const struct piece *piece[2];
+};
+
+static void data_send(struct worker *w, const struct item *it, const struct pulled *from)
 {
 	const struct pull *p = &it->pull;
 	unsigned int n = (unsigned int)__builtin_popcount(p->mask);
@@ -144,16 +150,49 @@ static void data_send(struct worker *w, const struct item *it, const struct blob
 		uint32_t chunk = p->first + (uint32_t)__builtin_ctz(mask);
 
 		mask &= mask - 1;
-		data_fill(w, m[i], it, b, chunk, &echo);
+		data_fill(w, m[i], it, from->piece[chunk / PIECE_CHUNKS - p->first / PIECE_CHUNKS],
+			  chunk, &echo);
 		egress_reply(w, m[i], it);
 	}
 	w->stats.pulls++;
 	w->stats.data_chunks += n;
 }
 
+/* NULL: it is not the one that the PULL wants. */
+static const struct piece *pull_match(const struct worker *w, const struct item *it, uint32_t no,
+				      uint32_t number)
+{
+	const struct pull *p = &it->pull;
+	const struct piece *piece;
+
+	if (no == PIECE_NONE)
+		return NULL;
+	piece = slab_piece(&w->relay->slab, no);
+	return piece_match(piece, it->domain->id, p->id, p->rule, p->length, number) ? piece : NULL;
+}
+
+/* False: not all of it is here. */
+static bool pull_find(const struct worker *w, const struct item *it, struct pulled *out)
+{
+	const struct pull *p = &it->pull;
+	const uint32_t number = p->first / PIECE_CHUNKS;
+	const uint32_t last = p->first + 31u - (uint32_t)__builtin_clz(p->mask);
+	struct index_key key;
+
+	out->piece[0] = pull_match(w, it, it->piece, number);
+	if (out->piece[0] == NULL)
+		return false;
+	if (last / PIECE_CHUNKS == number)
+		return true;
+	key = index_key_make(&it->domain->pad[p->rule], p->id, number + 1);
+	out->piece[1] = pull_match(w, it, index_lookup(w->relay->index, &key), number + 1);
+	return out->piece[1] != NULL;
+}
+
 void handle_pull(struct worker *w, struct item *it)
 {
 	const struct pull *p = &it->pull;
+	struct pulled from;
 	enum drop reason;
 	enum error_code code;
 
@@ -168,9 +207,7 @@ void handle_pull(struct worker *w, struct item *it)
 				      worker_seconds(w));
 		code = ERROR_TICKET;
 	}
-	if (reason == DROP_NONE &&
-	    (it->blob == BLOB_NONE || !blob_match(slab_blob(&w->relay->slab, it->blob),
-						  it->domain->id, p->id, p->rule, p->length))) {
+	if (reason == DROP_NONE && !pull_find(w, it, &from)) {
 		reason = DROP_UNKNOWN_BLOB;
 		code = ERROR_GONE;
 	}
@@ -184,5 +221,5 @@ void handle_pull(struct worker *w, struct item *it)
 			    });
 		return;
 	}
-	data_send(w, it, slab_blob(&w->relay->slab, it->blob));
+	data_send(w, it, &from);
 }

@@ -35,7 +35,7 @@ static void welcome_send(struct worker *w, const struct item *it, const struct h
 		.echo = &echo,
 		.seen = peer,
 		.self = relay_self(w->relay, peer),
-		.longest = welcome_longest(w->relay->slab.max_blob),
+		.longest = welcome_longest(w->relay->max_blob),
 		.lifetime = TOKEN_EPOCH_SECONDS,
 		.central = w->relay->central,
 		.both_ip = w->relay->self.ip4.type != ADDR_NONE &&
@@ -108,6 +108,7 @@ static enum drop chunk_accept(struct worker *w, struct upload_slot *s, const str
 		.stream_low = (uint32_t)(d->stream >> UPLOAD_SLOT_BITS),
 		.came_us = w->now_us,
 	};
+	const struct slab *slab = &w->relay->slab;
 	uint64_t bit = UINT64_C(1) << (d->first % 64);
 
 	/* below `limit`, memory is there; acquire pairs with control's raise */
@@ -119,8 +120,8 @@ static enum drop chunk_accept(struct worker *w, struct upload_slot *s, const str
 		return DROP_DUPLICATE_DATA;
 	if (rte_ring_full(w->to_control))
 		return DROP_CONTROL_BUSY;
-	chunk_store(&w->relay->slab, slab_blob(&w->relay->slab, s->blob), d->first, d->bytes,
-		    d->len);
+	chunk_store(slab, slab_piece(slab, s->piece[d->first / PIECE_CHUNKS]),
+		    d->first % PIECE_CHUNKS, d->bytes, d->len);
 	s->filled[d->first / 64] |= bit;
 	/* single producer and not full: this cannot fail. The ring's release
 	 * makes the chunk visible before the note. */

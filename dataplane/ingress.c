@@ -192,12 +192,13 @@ static bool item_key(struct worker *w, struct item *it, struct index_key *key)
 	if (it->frame.verb == VERB_PULL && !it->pull.upload) {
 		it->domain = keyring_domain(w->keyring, get32(it->pull.ticket->key) >> 8);
 		if (it->domain != NULL)
-			*key = index_key_make(&it->domain->pad[it->pull.rule], it->pull.id);
+			*key = index_key_make(&it->domain->pad[it->pull.rule], it->pull.id,
+					      it->pull.first / PIECE_CHUNKS);
 		return it->domain != NULL;
 	}
 	if (it->frame.verb != VERB_SEND || it->domain == NULL)
 		return false;
-	*key = index_key_make(&it->domain->pad[it->send.rule], it->send.id);
+	*key = index_key_make(&it->domain->pad[it->send.rule], it->send.id, 0);
 	return true;
 }
 
@@ -214,7 +215,7 @@ static void burst_lookup(struct worker *w, struct item *items, uint16_t n)
 	for (uint16_t i = 0; i < n; i++) {
 		struct item *it = &items[i];
 
-		it->blob = BLOB_NONE;
+		it->piece = PIECE_NONE;
 		if (!item_key(w, it, &keys[count]))
 			continue;
 		wants[count++] = it;
@@ -225,8 +226,8 @@ static void burst_lookup(struct worker *w, struct item *items, uint16_t n)
 	for (unsigned int i = 0; i < count; i++) {
 		if ((hits & (UINT64_C(1) << i)) == 0)
 			continue;
-		wants[i]->blob = found[i];
-		rte_prefetch0(slab_blob(&w->relay->slab, found[i]));
+		wants[i]->piece = found[i];
+		rte_prefetch0(slab_piece(&w->relay->slab, found[i]));
 	}
 }
 

@@ -21,7 +21,7 @@ struct domain {
 	uint32_t key_count;
 	uint32_t field[KEY_SET_GENERATIONS]; /* header's key: id << 8 | generation */
 	struct domain_keys keys[KEY_SET_GENERATIONS];
-	struct index_key pad[RULE_COUNT];
+	struct index_pad pad[RULE_COUNT];
 	struct rate sends; /* of all its members; a bucket in struct relay has the state */
 	struct policy targets;
 	/* control's: what of the relay it may use; 0: no limit */

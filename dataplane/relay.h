@@ -17,6 +17,7 @@
 #include "dataplane/port.h"
 #include "dataplane/shed.h"
 #include "dataplane/upload_slot.h"
+#include "store/cache.h"
 
 /* Token keys: two slots, swapped when an epoch begins. A slot is rewritten an
  * epoch after it was last current. */
@@ -64,6 +65,8 @@ struct relay {
 	struct port port;
 	struct slab slab;
 	struct index *index;
+	struct cache *cache; /* each worker is the reader of its number */
+	uint64_t max_blob;   /* bytes */
 	struct lease_table *leases;
 	struct nexthop_table *nexthops;
 	struct rte_rcu_qsbr *qsbr;

@@ -26,9 +26,9 @@ struct upload_slot {
 	bool member; /* its frames are signed: */
 	struct session session;
 	uint64_t length;
-	uint64_t *filled;	/* owner worker: rw; a bit a chunk */
-	_Atomic uint32_t limit; /* chunks below it have memory; control raises it */
-	uint32_t blob;
+	uint64_t *filled;	 /* owner worker: rw; a bit a chunk */
+	_Atomic uint32_t limit;	 /* chunks below it have memory; control raises it */
+	const uint32_t *piece;	 /* their descriptors, of chunks below `limit` */
 	uint16_t worker;	 /* the owner */
 	struct attempt *attempt; /* control's alone */
 } __rte_cache_aligned;

@@ -34,6 +34,7 @@ struct worker *worker_create(struct relay *relay, uint16_t id, int socket)
 	w->relay = relay;
 	w->id = id;
 	w->pool = relay->port.pool[id];
+	w->touched = cache_reader(relay->cache, id);
 	w->bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->to_control = ring_create("to-control", id, RING_TO_CONTROL, socket);
 	w->from_control = ring_create("from-control", id, RING_TO_WORKER, socket);

@@ -21,7 +21,8 @@ struct worker {
 	uint64_t now_us; /* Unix time of this burst */
 	const struct token_ring *keys;
 	const struct keyring *keyring;
-	bool told_control; /* since the bell was last rung */
+	cache_map *touched; /* what was asked for */
+	bool told_control;  /* since the bell was last rung */
 	uint16_t tx_count;
 	struct rte_mbuf *tx[WORKER_TX_BURST];
 	struct stats stats;	/* control: ro */
@@ -54,7 +55,7 @@ struct item {
 	const struct domain *domain; /* of the sender; NULL: of none, and the relay has some */
 	bool member;		     /* it signs, and so do we: */
 	struct session session;
-	uint32_t blob; /* SEND, PULL: from the index; BLOB_NONE: not there */
+	uint32_t piece; /* SEND: the head, PULL: that of the first chunk; PIECE_NONE: not there */
 	union {
 		struct send send;
 		struct pull pull;

@@ -36,13 +36,13 @@ uint32_t number_left(const struct number_pool *p)
 	return p->limit - p->fresh + p->returned_count;
 }
 
-struct slab_alloc *slab_alloc_create(uint32_t blobs, uint32_t extents)
+struct slab_alloc *slab_alloc_create(uint32_t pieces, uint32_t extents)
 {
 	struct slab_alloc *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return NULL;
-	if (number_pool_init(&a->blobs, blobs) < 0 || number_pool_init(&a->extents, extents) < 0)
+	if (number_pool_init(&a->pieces, pieces) < 0 || number_pool_init(&a->extents, extents) < 0)
 		goto fail;
 	a->cut = calloc(extents, sizeof(*a->cut));
 	if (!a->cut)
@@ -61,7 +61,7 @@ void slab_alloc_destroy(struct slab_alloc *a)
 		return;
 	free(a->cut);
 	free(a->extents.returned);
-	free(a->blobs.returned);
+	free(a->pieces.returned);
 	free(a);
 }
 
@@ -99,6 +99,7 @@ static int extent_cut(struct slab_alloc *a, unsigned size_class)
 		return -ENOSPC;
 	x = &a->cut[no];
 	x->used = 0;
+	a->vacant[size_class] += slots;
 	for (unsigned i = 0; i < SLOT_WORDS; i++) {
 		uint32_t n = slots < 64 ? slots : 64;
 
@@ -123,6 +124,7 @@ int slot_take(struct slab_alloc *a, unsigned size_class, uint32_t *extent, uint1
 	bit = (unsigned)__builtin_ctzll(x->vacant[i]);
 	x->vacant[i] &= ~(UINT64_C(1) << bit);
 	*slot = (uint16_t)(i * 64 + bit);
+	a->vacant[size_class]--;
 	if (++x->used == slab_classes[size_class].per_extent)
 		room_remove(a, size_class, *extent);
 	return 0;
@@ -135,9 +137,11 @@ void slot_return(struct slab_alloc *a, unsigned size_class, uint32_t extent, uin
 
 	assert(!(x->vacant[slot / 64] & bit));
 	x->vacant[slot / 64] |= bit;
+	a->vacant[size_class]++;
 	if (x->used-- == slab_classes[size_class].per_extent)
 		room_push(a, size_class, extent);
 	if (x->used == 0) {
+		a->vacant[size_class] -= slab_classes[size_class].per_extent;
 		room_remove(a, size_class, extent);
 		number_return(&a->extents, extent);
 	}

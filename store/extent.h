@@ -29,15 +29,16 @@ struct cut_extent {
 };
 
 struct slab_alloc {
-	struct number_pool blobs;
+	struct number_pool pieces;
 	struct number_pool extents;
-	struct cut_extent *cut;	     /* by extent number; only those of a class mean anything */
-	uint32_t room[SLAB_CLASSES]; /* first extent that has a free slot, or EXTENT_NONE */
+	struct cut_extent *cut;	       /* by extent number; only those of a class mean anything */
+	uint32_t vacant[SLAB_CLASSES]; /* slots in extents that are cut for the class */
+	uint32_t room[SLAB_CLASSES];   /* first extent that has a free slot, or EXTENT_NONE */
 	uint64_t ready_bytes;
 };
 
 /* NULL without memory. */
-struct slab_alloc *slab_alloc_create(uint32_t blobs, uint32_t extents);
+struct slab_alloc *slab_alloc_create(uint32_t pieces, uint32_t extents);
 void slab_alloc_destroy(struct slab_alloc *a);
 
 /* False: none left. */

@@ -24,13 +24,18 @@ struct index {
 	uint32_t count;	  /* control's */
 	uint8_t key[crypto_kdf_KEYBYTES];
 };
-_Static_assert(sizeof(struct index_key) >= crypto_kdf_BYTES_MIN, "a pad is one subkey");
+_Static_assert(sizeof(struct index_pad) >= crypto_kdf_BYTES_MIN, "a pad is one subkey");
 _Static_assert(sizeof(hash_sig_t) == sizeof(uint32_t), "the low half of XXH3");
 
 /* Of the process, because rte_hash passes its hash function nothing wider than
  * 32 bits. Written before the first index exists. */
 static uint64_t hash_seed;
 static bool hash_seeded;
+
+uint64_t index_hash(const struct index_key *key)
+{
+	return XXH3_64bits_withSeed(key, sizeof(*key), hash_seed);
+}
 
 static inline hash_sig_t key_hash(const void *key)
 {
@@ -70,10 +75,11 @@ static uint32_t table_entries(uint32_t entries)
 	return entries < TABLE_MIN ? TABLE_MIN : entries;
 }
 
-void index_pad(const struct index *ix, uint32_t domain, uint8_t rule, struct index_key *pad)
+void index_pad(const struct index *ix, uint32_t domain, uint8_t rule, struct index_pad *pad)
 {
 	crypto_kdf_derive_from_key((uint8_t *)pad, sizeof(*pad), (uint64_t)domain << 8 | rule,
 				   PAD_CONTEXT, ix->key);
+	pad->step |= 1;
 }
 
 int index_create(struct index **out, const char *name, uint32_t entries, int socket)
@@ -150,7 +156,7 @@ uint32_t index_lookup(const struct index *ix, const struct index_key *key)
 	void *value;
 
 	if (rte_hash_lookup_with_hash_data(ix->table, key, key_hash(key), &value) < 0)
-		return BLOB_NONE;
+		return PIECE_NONE;
 	return (uint32_t)(uintptr_t)value;
 }
 

@@ -18,7 +18,7 @@
 #include "store/extent.h"
 
 #define SLAB_MAGIC UINT64_C(0x42414c5357434e4f) /* "ONCWSLAB" */
-#define SLAB_VERSION 1
+#define SLAB_VERSION 2
 #define SLAB_MIN_BYTES (1u << 20)
 #define HEADER_SIZE 4096u
 #define PAGE_ORDINARY 4096u
@@ -30,12 +30,11 @@ struct slab_header {
 	uint32_t version;
 	uint32_t clean; /* 1: closed in order */
 	uint64_t class_hash;
-	uint32_t blob_size; /* of a descriptor */
-	uint32_t blob_count;
+	uint32_t piece_size; /* of a descriptor */
+	uint32_t piece_count;
 	uint32_t extent_size;
 	uint32_t extent_count;
 	uint64_t data_offset;
-	uint64_t max_blob;
 };
 _Static_assert(sizeof(struct slab_header) <= HEADER_SIZE, "one page");
 
@@ -116,25 +115,24 @@ static void header_write(const struct slab *s)
 		.magic = SLAB_MAGIC,
 		.version = SLAB_VERSION,
 		.class_hash = XXH3_64bits(slab_classes, sizeof(slab_classes)),
-		.blob_size = sizeof(struct blob),
-		.blob_count = s->blob_count,
+		.piece_size = sizeof(struct piece),
+		.piece_count = s->piece_count,
 		.extent_size = EXTENT_SIZE,
 		.extent_count = s->extent_count,
 		.data_offset = (uint64_t)(s->data - s->base),
-		.max_blob = s->max_blob,
 	};
 }
 
 static bool config_valid(const struct slab_config *c)
 {
-	return c->bytes >= SLAB_MIN_BYTES && c->bytes / EXTENT_SIZE < EXTENT_NONE && c->blobs > 0 &&
-	       c->blobs < BLOB_NONE && c->max_blob <= SLAB_MAX_BLOB;
+	return c->bytes >= SLAB_MIN_BYTES && c->bytes / EXTENT_SIZE < EXTENT_NONE &&
+	       c->pieces > 0 && c->pieces < PIECE_NONE;
 }
 
 /* Where extent 0 begins. */
 static uint64_t data_offset(const struct slab_config *c)
 {
-	return round_up(HEADER_SIZE + (uint64_t)c->blobs * sizeof(struct blob), EXTENT_SIZE);
+	return round_up(HEADER_SIZE + (uint64_t)c->pieces * sizeof(struct piece), EXTENT_SIZE);
 }
 
 uint64_t slab_bytes(const struct slab_config *c)
@@ -151,10 +149,9 @@ int slab_open(struct slab *s, const struct slab_config *c)
 	s->fd = -1;
 	if (!config_valid(c))
 		return -EINVAL;
-	s->blob_count = c->blobs;
+	s->piece_count = c->pieces;
 	s->extent_count = (uint32_t)(c->bytes / EXTENT_SIZE);
-	s->max_blob = c->max_blob;
-	s->alloc = slab_alloc_create(s->blob_count, s->extent_count);
+	s->alloc = slab_alloc_create(s->piece_count, s->extent_count);
 	if (!s->alloc)
 		return -ENOMEM;
 
@@ -167,7 +164,7 @@ int slab_open(struct slab *s, const struct slab_config *c)
 		s->alloc = NULL;
 		return rc;
 	}
-	s->blobs = (struct blob *)(s->base + HEADER_SIZE);
+	s->pieces = (struct piece *)(s->base + HEADER_SIZE);
 	s->data = s->base + data_offset(c);
 	header_write(s);
 	return 0;
@@ -187,7 +184,7 @@ void slab_close(struct slab *s)
 
 void slab_usage(const struct slab *s, struct slab_usage *u)
 {
-	u->blobs = s->blob_count - number_left(&s->alloc->blobs);
+	u->pieces = s->piece_count - number_left(&s->alloc->pieces);
 	u->extents_total = s->extent_count;
 	u->extents_free = number_left(&s->alloc->extents);
 	u->bytes = s->alloc->ready_bytes;

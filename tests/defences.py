@@ -133,7 +133,7 @@ ROWS = [
         "dataplane/hit.c", "||\n\t    relay_hides(r, a.length))", ")"),
     Row("existence: domains", SECURITY + "test_existence_oracle",
         "store/index.c", "(uint64_t)domain << 8 | rule", "(domain & 0) | rule",
-        ("store/index.h", "b->domain == domain && ", "")),
+        ("store/index.h", "p->domain == domain && ", "")),
     Row("poisoning: store", SECURITY + "test_poisoning_by_collision",
         "control/transfer/upload.c", "if (!ident_equal(&a->computed, &u->key.id)) {", "if (false) {"),
     Row("poisoning: target", SECURITY + "test_poisoning_by_collision",

@@ -41,7 +41,7 @@ static uint64_t read_uptime(const struct control *ctl, unsigned int i)
 static uint64_t read_blobs(const struct control *ctl, unsigned int i)
 {
 	(void)i;
-	return index_count(ctl->relay->index);
+	return ctl->store.blobs;
 }
 
 static struct slab_usage usage(const struct control *ctl)
@@ -171,6 +171,17 @@ static uint64_t read_to_worker(const struct control *ctl, unsigned int i)
 		.name = "xdp_" #field_, .help = (help_), .where = METRIC_XDP, \
 		.offset = offsetof(struct port_xdp_stats, field_)             \
 	}
+#define OF_STORE(name_, field_, help_)                                     \
+	{                                                                  \
+		.name = (name_), .help = (help_), .where = METRIC_CONTROL, \
+		.offset = offsetof(struct control, store.field_)           \
+	}
+#define DOMAIN_KEEPS(field_, help_)                                               \
+	{                                                                         \
+		.name = "domain_" #field_, .help = (help_), .type = METRIC_GAUGE, \
+		.where = METRIC_DOMAIN_STORE, .label = "domain",                  \
+		.offset = offsetof(struct store_usage, field_)                    \
+	}
 #define OF_DOMAIN(name_, field_, help_)                                         \
 	{                                                                       \
 		.name = "domain_" name_, .help = (help_), .type = METRIC_GAUGE, \
@@ -185,6 +196,8 @@ const struct metric metrics[] = {
 	GAUGE("blob_bytes", read_blob_bytes, "the sum of their lengths"),
 	GAUGE("slab_bytes", read_slab_bytes, "memory for blobs"),
 	GAUGE("slab_bytes_free", read_slab_free, "of this, in extents that are free"),
+	OF_STORE("blobs_evicted", counters.evicted, "blobs that made room for others"),
+	OF_STORE("blob_bytes_evicted", counters.evicted_bytes, "the sum of their lengths"),
 #define X(field, help_)           \
 	{.name = #field,          \
 	 .help = (help_),         \
@@ -215,8 +228,8 @@ const struct metric metrics[] = {
 	OF_XDP(passed, "packets that the XDP program gave to the kernel"),
 	OF_XDP(shed_source, "strangers' packets dropped by XDP, over their source's rate"),
 	OF_XDP(shed_total, "strangers' packets dropped by XDP, over the rate for all"),
-	OF_DOMAIN("bytes", bytes, "of its blobs, and of what is being uploaded"),
-	OF_DOMAIN("blobs", blobs, "its blobs, and those being uploaded"),
+	DOMAIN_KEEPS(bytes, "of its blobs, and of what is being uploaded"),
+	DOMAIN_KEEPS(blobs, "its blobs, and those being uploaded"),
 	OF_DOMAIN("uploads", uploads, "uploads under way"),
 	OF_DOMAIN("waiting", requests, "requests that wait"),
 #define X(field, help_)                  \
@@ -329,7 +342,10 @@ static uint64_t domain_value(const struct control *ctl, const struct metric *m, 
 	const struct domain *d = domain_at(ctl, i);
 	const struct domain_usage *u = &ctl->usage[d->slot];
 	struct domain_stats sum = {.hits = u->hits, .refused = u->refused};
+	const struct store_usage keeps = store_usage(&ctl->store, d->id);
 
+	if (m->where == METRIC_DOMAIN_STORE)
+		return word_at(&keeps, m->offset, 0);
 	if (m->where == METRIC_DOMAIN)
 		return word_at(u, m->offset, 0);
 	for (uint16_t w = 0; w < ctl->relay->port.workers; w++)

@@ -21,6 +21,7 @@ enum metric_where {
 	METRIC_XDP,	       /* in the XDP program's map (struct port_xdp_stats) */
 	METRIC_DOMAIN_THREADS, /* in struct domain_stats of each worker: their sum */
 	METRIC_DOMAIN,	       /* in struct domain_usage */
+	METRIC_DOMAIN_STORE,   /* in struct store_usage */
 	METRIC_READ,	       /* by a function */
 };
 

@@ -38,8 +38,8 @@ static struct keyring *keyring_make(struct control *ctl, const struct config *ne
 
 	if (ret == -ENOSPC)
 		fprintf(err,
-			"removed domains, whose blobs are still here, leave no place for the new "
-			"ones; reload once without the new ones, then with them\n");
+			"removed domains, of which transfers are under way, leave no place for the "
+			"new ones; reload again when these are over\n");
 	else if (ret < 0)
 		fprintf(err, "no memory for the domains' keys; free some, then reload again\n");
 	return k;

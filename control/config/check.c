@@ -61,15 +61,14 @@ static void relay_check(struct reader *r)
 			cpus, c->workers, cpus);
 }
 
-/* Bytes of the longest blob that `slab` bytes hold: whole extents, and list
- * extents once their numbers leave the descriptor. */
-static uint64_t longest_blob(uint64_t slab)
+/* Bytes of the longest blob that so much slab holds: whole extents, less their sums, and
+ * so many pieces. */
+static uint64_t longest_blob(const struct config *c)
 {
-	uint64_t extents = slab / EXTENT_SIZE, lists = 0;
+	const uint64_t room = c->slab_size / EXTENT_SIZE * EXTENT_SUMS;
+	const uint64_t longest = RTE_MIN((uint64_t)c->max_blobs * PIECE_SIZE, BLOB_MAX_LENGTH);
 
-	if (extents > BLOB_DIRECT)
-		lists = (extents + LIST_ENTRIES) / (LIST_ENTRIES + 1);
-	return (extents - lists) * EXTENT_SUMS;
+	return RTE_MIN(room, longest);
 }
 
 /* In whole MiB; without an answer from the kernel 1 GiB. */
@@ -91,7 +90,7 @@ static void store_choose(struct config *c)
 		c->max_blobs = (uint32_t)RTE_MIN(RTE_MAX(c->slab_size / BLOB_SHARE, BLOBS_LEAST),
 						 (uint64_t)INDEX_MAX_ENTRIES);
 	if (c->max_blob == 0)
-		c->max_blob = RTE_MIN(c->slab_size, SLAB_MAX_BLOB);
+		c->max_blob = longest_blob(c);
 }
 
 static void store_check(struct reader *r)
@@ -102,7 +101,7 @@ static void store_check(struct reader *r)
 	char max[24], slab[24];
 
 	store_choose(c);
-	longest = longest_blob(c->slab_size);
+	longest = longest_blob(c);
 	if (line && c->max_blob > c->slab_size)
 		problem(&r->problems, line, "store", "max_blob",
 			"%s does not fit in slab_size, %s; lower it or raise slab_size",

@@ -99,13 +99,14 @@ const struct config_key config_keys[] = {
 		 "behind the number. auto: a quarter of the host's memory without its hugepages, "
 		 "or of the cgroup's. The start says what that is."},
 	{KEY(STORE, BYTES, "max_blob"), FIELD(max_blob), .automatic = true, .value = "auto",
-	 .min = 1, .max = SLAB_MAX_BLOB,
+	 .min = 1, .max = BLOB_MAX_LENGTH,
 	 .help = "The longest blob that is taken. auto: what fits in slab_size, of which 1.6 "
 		 "percent goes to checksums."},
 	{KEY(STORE, COUNT, "max_blobs"), FIELD(max_blobs), .automatic = true, .value = "auto",
 	 .min = 1, .max = INDEX_MAX_ENTRIES,
-	 .help = "How many blobs at once; about 200 bytes of memory each. auto: one for each 8 "
-		 "KiB of slab_size, and 65536 at least."},
+	 .help = "How many blobs at once, a longer one counting for each 756 KiB of it; about "
+		 "250 bytes of memory each. auto: one for each 8 KiB of slab_size, and 65536 at "
+		 "least."},
 	{KEY(STORE, RULES, "rules"), FIELD(rules), .value = "sha256",
 	 .help = "The rules by which identifiers may be computed: sha256, xxh3, or both, as "
 		 "sha256,xxh3. xxh3 is faster and anyone can forge it: closed networks only."},
@@ -115,7 +116,7 @@ const struct config_key config_keys[] = {
 		 "round trip and a few reads. off: who knows the identifier may have the blob "
 		 "sent."},
 	{KEY(STORE, BYTES, "hide_hits"), FIELD(hide_hits), .value = "0", .min = 0,
-	 .max = SLAB_MAX_BLOB,
+	 .max = BLOB_MAX_LENGTH,
 	 .help = "A blob of up to so many bytes is uploaded each time, so that nobody learns "
 		 "from a hit that somebody has it."},
 

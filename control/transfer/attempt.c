@@ -12,9 +12,10 @@
 #define GROW_STEP 224u	  /* chunks: memory is taken four extents at a time */
 #define WINDOW_MAX 1024u  /* chunks in flight, one upload */
 #define WINDOW_MIN 8u
-#define BITS_SHORT 65536u  /* bytes: of blobs up to about a megabyte */
-#define STALL_US 5000000u  /* without a new chunk: others go first */
-#define GROW_WAIT_US 50000 /* until what was reclaimed is free */
+#define BITS_SHORT 65536u     /* bytes: of blobs up to about a megabyte */
+#define STALL_US 5000000u     /* without a new chunk: others go first */
+#define ROOM_WAIT_US 500      /* until what made room is free */
+#define RECLAIM_WAIT_US 50000 /* likewise, other uploads' */
 
 void attempts_init(struct control *ctl)
 {
@@ -194,30 +195,13 @@ static void attempt_memory_free(struct attempt *a)
 	free(a);
 }
 
-/* What the blob takes of its domain's share. */
-static void usage_add(struct control *ctl, uint16_t slot, uint64_t length)
-{
-	ctl->usage[slot].bytes += length;
-	ctl->usage[slot].blobs++;
-}
-
-static void usage_sub(struct control *ctl, uint16_t slot, uint64_t length)
-{
-	ctl->usage[slot].bytes -= length;
-	ctl->usage[slot].blobs--;
-}
-
 static void attempt_free(void *ctx, uint64_t arg)
 {
 	struct attempt *a = (struct attempt *)(uintptr_t)arg;
 	struct control *ctl = ctx;
 
-	if (!a->committed)
-		usage_sub(ctl, a->domain_slot, slab_blob(&ctl->relay->slab, a->blob)->length);
-
 	ctl->attempts->free[ctl->attempts->free_count++] = a->slot;
-	if (!a->committed)
-		blob_free(&ctl->relay->slab, a->blob);
+	store_put_end(&a->put);
 	attempt_memory_free(a);
 }
 
@@ -268,10 +252,13 @@ static void attempt_hash_run(struct hash_job *job)
 {
 	struct attempt *a = attempt_of(job);
 	const struct slab *s = &a->ctl->relay->slab;
-	const struct blob *b = slab_blob(s, a->blob);
 
-	for (uint32_t i = a->hashed; i < a->hash_to; i++)
-		ident_update(a->hash, blob_chunk(s, b, i), chunk_length(b->length, i));
+	for (uint32_t i = a->hashed; i < a->hash_to; i++) {
+		const struct piece *p = slab_piece(s, a->put.piece[i / PIECE_CHUNKS]);
+
+		ident_update(a->hash, piece_chunk(s, p, i % PIECE_CHUNKS),
+			     chunk_length(p->length, i));
+	}
 }
 
 static void attempt_hashed(struct hash_job *job)
@@ -306,38 +293,39 @@ static void attempt_hash(struct attempt *a)
 	hasher_submit(a->ctl->hasher, &a->job);
 }
 
-/* Takes memory for what may be pulled next. False: there is none. */
-static bool attempt_grow(struct attempt *a)
+/* Takes memory for what may be pulled next: see store_put_grow(). */
+static int attempt_grow(struct attempt *a)
 {
 	/* a hole must not hold up the path for the round trips that its repair takes */
 	uint32_t reach = RTE_MAX(2 * WINDOW_MAX, 2 * pullwin_window(&a->window));
 	uint32_t want = a->hashed + RTE_MAX(HASH_WINDOW, reach);
 	/* as chunks arrive, not as a length is claimed: start-up grows no faster */
 	uint32_t earned = GROW_STEP + 2 * a->window.pulls.have;
+	int ret;
 
 	want = RTE_MIN(want, a->contiguous + RTE_MIN(reach, earned));
 	want = want / GROW_STEP * GROW_STEP;
 	if (want > a->window.pulls.chunks)
 		want = a->window.pulls.chunks;
-	if (want <= a->limit)
-		return true;
-	if (blob_grow(&a->ctl->relay->slab, a->blob, want) < 0)
-		return false;
+	if (want <= a->limit && a->put.begun > 0)
+		return 0;
+	ret = store_put_grow(&a->put, want);
+	if (ret < 0)
+		return ret;
 	a->limit = want;
 	a->window.pulls.limit = want;
 	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].limit, want, memory_order_release);
-	return true;
+	return 0;
 }
 
 static void attempt_pull(struct attempt *a)
 {
 	const struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
-	const struct blob *b = slab_blob(&a->ctl->relay->slab, a->blob);
 	struct pull p = {
 		.upload = true,
-		.id = &b->id,
-		.rule = b->rule,
-		.length = b->length,
+		.id = &a->put.name.id,
+		.rule = a->put.name.rule,
+		.length = a->put.name.length,
 		.stream = atomic_load_explicit(&s->stream, memory_order_relaxed),
 	};
 	uint32_t credit = a->ctl->config->upload_credit / a->ctl->attempts->active;
@@ -374,15 +362,24 @@ static void attempt_rearm(struct attempt *a)
 	event_add(a->timer, &tv);
 }
 
+/* No memory, or not yet. */
+static void attempt_wait(struct attempt *a, int ret)
+{
+	const bool soon = ret == -EAGAIN;
+	const struct timeval at = {.tv_usec = soon ? ROOM_WAIT_US : RECLAIM_WAIT_US};
+
+	if (!soon && (attempt_stalled(a) || !attempts_reclaim(a->ctl, NULL)))
+		attempt_fail(a, ret == -ENOMEM ? REFUSE_BUSY : REFUSE_STORE_FULL);
+	else
+		event_add(a->timer, &at);
+}
+
 void attempt_go_on(struct attempt *a)
 {
-	static const struct timeval grow_wait = {.tv_usec = GROW_WAIT_US};
+	const int ret = attempt_grow(a);
 
-	if (!attempt_grow(a)) {
-		if (attempt_stalled(a) || !attempts_reclaim(a->ctl, NULL))
-			attempt_fail(a, REFUSE_STORE_FULL);
-		else
-			event_add(a->timer, &grow_wait);
+	if (ret < 0) {
+		attempt_wait(a, ret);
 		return;
 	}
 	attempt_pull(a);
@@ -448,7 +445,7 @@ static void slot_open(struct attempt *a, const struct domain_keys *keys)
 		session_derive(keys, ask->conn, &ask->key.source, &s->session);
 	s->length = ask->length;
 	s->filled = (uint64_t *)(a->bits + pullwin_memory(ask->length));
-	s->blob = a->blob;
+	s->piece = a->put.piece;
 	s->worker = ask->worker;
 	s->attempt = a;
 	atomic_store_explicit(&s->limit, a->limit, memory_order_relaxed);
@@ -519,12 +516,12 @@ static struct attempt *attempt_alloc(struct control *ctl, const struct ask *ask)
 /* Is there room for the blob in its domain's share? */
 static enum refuse_reason quota_check(struct control *ctl, const struct domain *d, uint64_t length)
 {
-	const struct domain_usage *u = &ctl->usage[d->slot];
+	const struct store_usage u = store_usage(&ctl->store, d->id);
 
-	if (d->max_uploads > 0 && u->uploads >= d->max_uploads)
+	if (d->max_uploads > 0 && ctl->usage[d->slot].uploads >= d->max_uploads)
 		return REFUSE_BUSY;
-	if ((d->max_bytes > 0 && (length > d->max_bytes || u->bytes > d->max_bytes - length)) ||
-	    (d->max_blobs > 0 && u->blobs >= d->max_blobs))
+	if ((d->max_bytes > 0 && (length > d->max_bytes || u.bytes > d->max_bytes - length)) ||
+	    (d->max_blobs > 0 && u.blobs >= d->max_blobs))
 		return REFUSE_QUOTA;
 	return REFUSE_NONE;
 }
@@ -547,6 +544,7 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 {
 	const struct domain_keys *keys;
 	const struct domain *d = keyring_find(relay_keyring(ctl->relay), ask->field, &keys);
+	const struct blob_name name = ask_blob(ask);
 	enum refuse_reason reason;
 	struct attempt *a;
 	int ret;
@@ -563,13 +561,11 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 	a = attempt_alloc(ctl, ask);
 	if (a == NULL)
 		return REFUSE_BUSY;
-	ret = blob_reserve(&ctl->relay->slab, d->id, &ask->id, ask->rule, ask->length, &a->blob);
+	ret = store_put_begin(&ctl->store, &name, &a->put);
 	if (ret < 0) {
 		host_leave(a);
 		attempt_memory_free(a);
-		if (ret == -EFBIG)
-			return REFUSE_TOO_LARGE;
-		return attempts_reclaim(ctl, NULL) ? REFUSE_BUSY : REFUSE_STORE_FULL;
+		return ret == -EFBIG ? REFUSE_TOO_LARGE : REFUSE_BUSY;
 	}
 	a->owner = owner;
 	a->judged = ctl->now_us;
@@ -584,7 +580,6 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 	ctl->attempts->active++;
 	TAILQ_INSERT_TAIL(&ctl->attempts->open, a, open_link);
 	ctl->usage[d->slot].uploads++;
-	usage_add(ctl, d->slot, ask->length);
 	attempt_mark(a);
 	*out = a;
 	return REFUSE_NONE;

@@ -15,6 +15,7 @@
 #include "dataplane/ask.h"
 #include "dataplane/message.h"
 #include "dataplane/upload_slot.h"
+#include "store/store.h"
 #include "wire/pullwin.h"
 
 #define ATTEMPT_PARK_US 120000000u /* without a new chunk: given up, even if nobody waits */
@@ -46,9 +47,8 @@ struct attempt {
 	uint32_t stream, before;
 	bool moving; /* the slot is closed until no worker uses it any more */
 	uint16_t slot;
-	uint32_t blob;
-	bool committed; /* the blob belongs to the index now */
-	bool hashing;	/* the job is with the hash threads */
+	struct store_put put;
+	bool hashing; /* the job is with the hash threads */
 	bool dirty;
 	bool goes;	     /* for lack of progress, to make room */
 	uint32_t contiguous; /* chunks received without a gap */

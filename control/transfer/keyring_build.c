@@ -57,19 +57,11 @@ static struct domain_slot *slot_of(struct control *ctl, uint32_t id)
 	return NULL;
 }
 
-struct domain_usage *domain_usage_of(struct control *ctl, uint32_t id)
-{
-	struct domain_slot *s = slot_of(ctl, id);
-
-	return s != NULL ? &ctl->usage[s - ctl->slots] : NULL;
-}
-
 static bool slot_used(const struct control *ctl, const struct keyring *k, uint32_t i)
 {
 	const struct domain_usage *u = &ctl->usage[i];
 
-	return u->blobs > 0 || u->uploads > 0 || u->requests > 0 ||
-	       keyring_domain(k, ctl->slots[i].id) != NULL;
+	return u->uploads > 0 || u->requests > 0 || keyring_domain(k, ctl->slots[i].id) != NULL;
 }
 
 /* One that was never taken; else one whose domain is gone and left nothing. */

@@ -17,7 +17,4 @@ int keyring_build(struct control *ctl, const struct config *c, struct keyring **
  * of them looks at it any more. */
 void keyring_publish(struct control *ctl, struct keyring *k);
 
-/* What a domain uses, configured or not. NULL: it has no slot (any more). */
-struct domain_usage *domain_usage_of(struct control *ctl, uint32_t id);
-
 #endif

@@ -39,21 +39,22 @@ static void proof_done(struct hash_job *job)
 }
 
 /* Copied, because the blob may go while it is hashed. */
-static void chunks_copy(struct possession_job *j, const struct slab *s, const struct blob *b)
+static void chunks_copy(struct possession_job *j, const struct store *s)
 {
+	const struct blob_name name = ask_blob(&j->asked.ask);
 	uint32_t chunk[PROOF_CHUNKS];
-	uint32_t n = proof_pick(&j->asked.cold.proof.challenge, b->length, chunk);
+	uint32_t n = proof_pick(&j->asked.cold.proof.challenge, name.length, chunk);
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t len = chunk_length(b->length, chunk[i]);
+		const struct piece *p = store_find_piece(s, &name, chunk[i] / PIECE_CHUNKS);
+		uint32_t len = chunk_length(name.length, chunk[i]);
 
-		memcpy(j->chunks + j->size, blob_chunk(s, b, chunk[i]), len);
+		memcpy(j->chunks + j->size, piece_chunk(s->slab, p, chunk[i] % PIECE_CHUNKS), len);
 		j->size += len;
 	}
 }
 
-bool possession_verify(struct control *ctl, const struct ask_carried *c, const struct blob *b,
-		       possession_fn *again)
+bool possession_verify(struct control *ctl, const struct ask_carried *c, possession_fn *again)
 {
 	struct possession_job *j;
 
@@ -66,7 +67,7 @@ bool possession_verify(struct control *ctl, const struct ask_carried *c, const s
 	j->asked = *c;
 	j->right = false;
 	j->size = 0;
-	chunks_copy(j, &ctl->relay->slab, b);
+	chunks_copy(j, &ctl->store);
 	LIST_INSERT_HEAD(&ctl->possession->jobs, j, link);
 	ctl->possession->count++;
 	hasher_submit(ctl->hasher, &j->job);

@@ -10,7 +10,6 @@
 
 #include "control/transfer/hasher.h"
 #include "dataplane/ask.h"
-#include "store/slab.h"
 
 #define POSSESSION_JOBS 256 /* proofs being verified at once */
 
@@ -34,10 +33,9 @@ struct possession_queue {
 	uint32_t count;
 };
 
-/* Has the ask's proof verified against the blob, then calls `again`. False: too
- * many are under way, or no memory. */
-bool possession_verify(struct control *ctl, const struct ask_carried *c, const struct blob *b,
-		       possession_fn *again);
+/* Has the ask's proof verified against the blob, which is here, then calls `again`. False:
+ * too many are under way, or no memory. */
+bool possession_verify(struct control *ctl, const struct ask_carried *c, possession_fn *again);
 /* The hash threads have stopped. */
 void possession_fini(struct control *ctl);
 

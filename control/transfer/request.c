@@ -107,7 +107,7 @@ static void status_wait(struct request *rq)
 
 /* The blob is here: OFFER to the target, STATUS to the source, or a challenge, if it has
  * to prove something first. Ends the request. */
-static void request_serve(struct request *rq, const struct blob *b)
+static void request_serve(struct request *rq, const struct piece *b)
 {
 	const struct ask_extras extras = ask_extras_of(&rq->cold);
 	const struct relay *r = rq->ctl->relay;
@@ -186,15 +186,13 @@ static void waiting_stored(struct request *rq)
  * was, and is uploaded again. */
 static void kept_repeated(struct request *rq)
 {
-	struct index_key pad;
-	const struct blob *b;
+	const struct piece *b;
 
 	if (!rq->uploaded) {
 		state_change(rq, REQUEST_ASKING);
 		return;
 	}
-	index_pad(rq->ctl->relay->index, ask_domain(&rq->ask), rq->ask.rule, &pad);
-	b = control_blob(rq->ctl, &pad, &rq->ask);
+	b = control_blob(rq->ctl, &rq->ask);
 	if (b != NULL)
 		request_serve(rq, b);
 	else

@@ -17,7 +17,7 @@ static possession_fn send_handle;
 
 /* The blob is here. Has the source shown that it holds it, if it must? */
 static void send_hit(struct control *ctl, const struct ask_carried *c, const struct domain *d,
-		     const struct blob *b, enum possession outcome)
+		     const struct piece *b, enum possession outcome)
 {
 	const struct ask_extras extras = ask_extras_of(&c->cold);
 	const struct ask *a = &c->ask;
@@ -31,7 +31,7 @@ static void send_hit(struct control *ctl, const struct ask_carried *c, const str
 	} else if (!c->cold.has_proof ||
 		   !ask_challenged(a, relay_keys(ctl->relay), &c->cold.proof.challenge)) {
 		outbox_challenge(ctl, a);
-	} else if (!possession_verify(ctl, c, b, send_handle)) {
+	} else if (!possession_verify(ctl, c, send_handle)) {
 		outbox_busy(ctl, a);
 	}
 }
@@ -40,7 +40,7 @@ static void send_miss(struct control *ctl, const struct ask_carried *c, const st
 {
 	const struct ask *a = &c->ask;
 
-	if (a->length > ctl->relay->slab.max_blob)
+	if (a->length > ctl->relay->max_blob)
 		answer_refuse(ctl, a, REFUSE_TOO_LARGE);
 	else if (request_room(ctl, d, &a->key.source) && request_begin(ctl, d, c))
 		ctl->counters.misses++;
@@ -76,7 +76,7 @@ static void send_handle(struct control *ctl, const struct ask_carried *c, enum p
 	const struct domain_keys *keys;
 	const struct domain *d = keyring_find(relay_keyring(ctl->relay), a->field, &keys);
 	struct request *rq;
-	const struct blob *b;
+	const struct piece *b;
 
 	if (d == NULL) { /* retired since the worker looked */
 		control_drop(ctl, DROP_KEY_UNKNOWN);
@@ -93,7 +93,7 @@ static void send_handle(struct control *ctl, const struct ask_carried *c, enum p
 		request_repeat(rq, c);
 		return;
 	}
-	b = relay_hides(ctl->relay, a->length) ? NULL : control_blob(ctl, &d->pad[a->rule], a);
+	b = relay_hides(ctl->relay, a->length) ? NULL : control_blob(ctl, a);
 	if (b != NULL)
 		send_hit(ctl, c, d, b, outcome);
 	else if (rq == NULL)

@@ -8,20 +8,20 @@
 
 static possession_fn query_handle;
 
-static const struct blob *blob_asked(struct control *ctl, const struct domain *d,
-				     const struct ask *a)
+static const struct piece *blob_asked(struct control *ctl, const struct domain *d,
+				      const struct ask *a)
 {
 	const struct relay *r = ctl->relay;
 
 	if (d == NULL || (r->rules & (1u << a->rule)) == 0 || relay_hides(r, a->length))
 		return NULL;
-	return control_blob(ctl, &d->pad[a->rule], a);
+	return control_blob(ctl, a);
 }
 
 /* Decides about the source's proof. ANSWER_SERVING: there is nothing (more) to
  * prove. 0: it is being verified, or there is no room for that now. */
 static uint8_t query_possession(struct control *ctl, const struct ask_carried *c,
-				const struct blob *b, enum possession outcome)
+				enum possession outcome)
 {
 	const struct ask *a = &c->ask;
 
@@ -32,7 +32,7 @@ static uint8_t query_possession(struct control *ctl, const struct ask_carried *c
 	if (c->cold.has_proof &&
 	    ask_challenged(a, relay_keys(ctl->relay), &c->cold.proof.challenge)) {
 		/* if that fails the private relay asks again */
-		possession_verify(ctl, c, b, query_handle);
+		possession_verify(ctl, c, query_handle);
 		return 0;
 	}
 	return ANSWER_CHALLENGE;
@@ -40,7 +40,7 @@ static uint8_t query_possession(struct control *ctl, const struct ask_carried *c
 
 /* A hit: sends the OFFER, or makes the ticket for it. */
 static enum answer_code query_serve(struct control *ctl, const struct ask_carried *c,
-				    const struct domain *d, const struct blob *b,
+				    const struct domain *d, const struct piece *b,
 				    struct ticket *ticket, uint8_t *reason)
 {
 	const struct ask_extras extras = ask_extras_of(&c->cold);
@@ -82,7 +82,7 @@ static void query_handle(struct control *ctl, const struct ask_carried *c, enum 
 {
 	struct peer *peer = peer_find(ctl, c->query.pair >> 8);
 	const struct domain *d = keyring_domain(relay_keyring(ctl->relay), ask_domain(&c->ask));
-	const struct blob *b = blob_asked(ctl, d, &c->ask);
+	const struct piece *b = blob_asked(ctl, d, &c->ask);
 	struct answer a = {.code = ANSWER_FAILED};
 	struct challenge challenge;
 	struct ticket ticket;
@@ -94,7 +94,7 @@ static void query_handle(struct control *ctl, const struct ask_carried *c, enum 
 	if (b == NULL)
 		ctl->counters.misses++;
 	else
-		a.code = query_possession(ctl, c, b, outcome);
+		a.code = query_possession(ctl, c, outcome);
 	if (a.code == 0)
 		return;
 	if (a.code == ANSWER_SERVING)

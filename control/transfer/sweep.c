@@ -9,24 +9,16 @@
 
 #define SWEEP_BURST 8192 /* descriptors at once */
 
-static void blob_judge(void *ctx, uint32_t no)
+static void blob_judge(void *ctx, const struct piece *head)
 {
 	struct control *ctl = ctx;
-	const struct blob *b = slab_blob(&ctl->relay->slab, no);
-	const uint64_t length = b->length;
-	struct domain_usage *u;
+	const struct blob_name name = piece_name(head);
 
-	if (keyring_domain(relay_keyring(ctl->relay), b->domain) != NULL)
+	if (keyring_domain(relay_keyring(ctl->relay), name.domain) != NULL ||
+	    store_remove(&ctl->store, &name) < 0)
 		return;
-	u = domain_usage_of(ctl, b->domain);
-	if (store_remove(&ctl->store, no) < 0)
-		return;
-	if (u != NULL) {
-		u->bytes -= length;
-		u->blobs--;
-	}
 	ctl->sweep->blobs++;
-	ctl->sweep->bytes += length;
+	ctl->sweep->bytes += name.length;
 	ctl->counters.blobs_removed++;
 }
 

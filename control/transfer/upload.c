@@ -174,26 +174,23 @@ static void upload_failed(struct upload *u, struct attempt *a, enum refuse_reaso
 
 /* READY and in the index, or there already: what others sent meanwhile serves
  * as well. NULL with the reason if neither. */
-static const struct blob *upload_commit(struct attempt *a, enum refuse_reason *reason)
+static const struct piece *upload_commit(struct attempt *a, enum refuse_reason *reason)
 {
 	const struct ask *ask = &a->ask;
-	struct relay *r = a->ctl->relay;
-	const int ret = store_commit(&a->ctl->store, a->blob);
-	struct index_key pad;
+	const struct relay *r = a->ctl->relay;
+	const int ret = store_put_commit(&a->put);
 
-	a->committed = ret == 0;
 	if (keyring_domain(relay_keyring(r), ask_domain(ask)) == NULL)
 		sweep_start(a->ctl); /* its domain went while it was brought */
-	index_pad(r->index, ask_domain(ask), ask->rule, &pad);
 	*reason = ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL;
-	return ret == 0 || ret == -EEXIST ? control_blob(a->ctl, &pad, ask) : NULL;
+	return ret == 0 || ret == -EEXIST ? control_blob(a->ctl, ask) : NULL;
 }
 
 static void upload_hashed(struct upload *u, struct attempt *a)
 {
 	struct waiter *bringer = a->owner, *w;
 	enum refuse_reason reason;
-	const struct blob *b;
+	const struct piece *b;
 
 	if (!ident_equal(&a->computed, &u->key.id)) {
 		upload_failed(u, a, REFUSE_WRONG_IDENTIFIER);

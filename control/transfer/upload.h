@@ -12,7 +12,7 @@
 
 #include "control/transfer/attempt.h"
 
-struct blob;
+struct piece;
 
 enum waiter_news {
 	WAITER_QUIET,
@@ -31,7 +31,7 @@ struct waiter {
 	struct attempt *attempt; /* its source uploads; NULL: others do */
 	enum waiter_news news;
 	enum refuse_reason reason;
-	const struct blob *blob;       /* WAITER_STORED */
+	const struct piece *blob;      /* WAITER_STORED */
 	bool brought;		       /* that blob: its source was the one who uploaded it */
 	TAILQ_ENTRY(waiter) link;      /* in upload->waiters */
 	TAILQ_ENTRY(waiter) news_link; /* in uploads.news */

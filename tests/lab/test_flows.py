@@ -246,18 +246,22 @@ def test_too_large_is_refused_with_a_reason(make_lab, make_blob, tmp_path):
         lab.down()
 
 
-def test_store_evicts_or_refuses_when_full(make_lab, make_blob, out):
-    """More blobs than the slab holds: every send ends, whatever had to make room."""
+def test_full_store_makes_room(make_lab, make_blob, out):
+    """More than RAM holds: all are delivered, the first ones make room for the last."""
     lab = make_lab(LAB_SLAB="16M", LAB_HUGEPAGES=0)
     try:
-        with lab.receive(out, count=6, timeout=90) as receiver:
-            sent = [lab.send(make_blob(5_000_000), "central") for _ in range(6)]
-            delivered = [one for one in sent if one.code == 0]
-            refused = [one for one in sent if one.code == 5 and "full" in one.err]
-            assert len(delivered) >= 2 and len(delivered) + len(refused) == 6, sent
-            if len(delivered) == 6:
-                assert len(receiver.files()) == 6
-        assert lab.status("central")["blobs"] <= 3
+        blobs = [make_blob(5_000_000) for _ in range(6)]
+        with lab.receive(out, count=8, timeout=90) as receiver:
+            sent = [lab.send(blob, "central") for blob in blobs]
+            assert [one.code for one in sent] == [0] * 6, sent
+            status = lab.status("central")
+            assert status["blobs"] <= 3 and status["blobs_evicted"] >= 3, status
+            assert status["blob_bytes_evicted"] == 5_000_000 * status["blobs_evicted"]
+            last, first = lab.send(blobs[-1], "central"), lab.send(blobs[0], "central")
+            assert receiver.wait() == 0
+        assert (last.outcome, first.outcome) == ("direct-hit", "uploaded-central")
+        got = sorted(path.read_bytes() for path in out.iterdir())
+        assert got == sorted(blob.read_bytes() for blob in blobs + [blobs[-1], blobs[0]])
     finally:
         lab.down()
 

@@ -177,6 +177,7 @@ static void relay_configure(const struct config *c, struct relay *r)
 	r->self = c->listen;
 	r->central = c->role == ROLE_CENTRAL;
 	r->rules = c->rules;
+	r->max_blob = c->max_blob;
 	r->offers_per_target = c->offers_per_target;
 	r->rate_per_target = c->rate_per_target;
 	r->possession = c->possession;
@@ -207,8 +208,7 @@ static void relay_configure(const struct config *c, struct relay *r)
 
 static int store_open(const struct config *c, struct relay *r)
 {
-	const struct slab_config sc = {
-		.bytes = c->slab_size, .blobs = c->max_blobs, .max_blob = c->max_blob};
+	const struct slab_config sc = {.bytes = c->slab_size, .pieces = c->max_blobs};
 	int ret = slab_open(&r->slab, &sc);
 
 	if (ret == 0)
@@ -408,25 +408,23 @@ static void ident_of(uint8_t rule, const void *bytes, size_t len, struct ident *
 int box_store(struct box *b, uint32_t domain, uint8_t rule, const void *bytes, size_t len,
 	      struct ident *id)
 {
+	const struct slab *s = &b->relay.slab;
+	struct blob_name name = {.length = len, .domain = domain, .rule = rule};
 	const uint8_t *from = bytes;
-	struct slab *s = &b->relay.slab;
-	uint32_t no;
+	struct store_put put;
 	int ret;
 
-	ident_of(rule, bytes, len, id);
-	ret = blob_reserve(s, domain, id, rule, len, &no);
+	ident_of(rule, bytes, len, &name.id);
+	*id = name.id;
+	ret = store_put_begin(&b->control.store, &name, &put);
 	if (ret < 0)
 		return ret;
-	ret = blob_grow(s, no, chunk_count(len));
-	if (ret < 0)
-		goto fail;
-	for (uint32_t i = 0; i < chunk_count(len); i++)
-		chunk_store(s, slab_blob(s, no), i, from + (size_t)i * CHUNK_SIZE,
-			    chunk_length(len, i));
-	ret = store_commit(&b->control.store, no);
+	ret = store_put_grow(&put, chunk_count(len));
+	for (uint32_t i = 0; ret == 0 && i < chunk_count(len); i++)
+		chunk_store(s, slab_piece(s, put.piece[i / PIECE_CHUNKS]), i % PIECE_CHUNKS,
+			    from + (size_t)i * CHUNK_SIZE, chunk_length(len, i));
 	if (ret == 0)
-		return 0;
-fail:
-	blob_free(s, no);
+		ret = store_put_commit(&put);
+	store_put_end(&put);
 	return ret;
 }

@@ -375,7 +375,7 @@ static void test_bad_values(void **state)
 		{"store", "slab_size", "1GBit", "from 1M to 64T"},
 		{"store", "slab_size", "1 G G", "from 1M to 64T"},
 		{"store", "slab_size", "99999999999999999T", "from 1M to 64T"},
-		{"store", "max_blob", "12G", "from 1 to "},
+		{"store", "max_blob", "65G", "from 1 to "},
 		{"store", "rules", "md5", "not a rule"},
 		{"store", "rules", "sha256,", "not a rule"},
 		{"store", "possession", "on", "off|always"},
@@ -549,19 +549,18 @@ static void test_store_of_this_host(void **state)
 	must_refuse(RELAY "workers = auto\n", 6, "[relay] workers: ", "out of range");
 }
 
-/* The longest blob must fit as the slabs count: whole extents, list extents. */
+/* The longest blob must fit as the slabs count: whole extents, pieces. */
 static void test_max_blob_clipped(void **state)
 {
 	(void)state;
 	must_load(RELAY "[store]\nslab_size = 1M\n");
-	/* 16 extents: 15 of data, one of extent numbers */
-	assert_int_equal(config.max_blob, 15 * EXTENT_SUMS);
+	assert_int_equal(config.max_blob, 16 * EXTENT_SUMS);
 	must_load(RELAY "[store]\nslab_size = 1M\nmax_blob = 1M\n");
-	assert_int_equal(config.max_blob, 15 * EXTENT_SUMS);
+	assert_int_equal(config.max_blob, 16 * EXTENT_SUMS);
 	must_load(RELAY "[store]\nslab_size = 1M\nmax_blob = 1K\n");
 	assert_int_equal(config.max_blob, 1024);
 	must_load(RELAY "[store]\nslab_size = 2G\n");
-	assert_int_equal(config.max_blob, UINT64_C(32766) * EXTENT_SUMS);
+	assert_int_equal(config.max_blob, UINT64_C(32768) * EXTENT_SUMS);
 	assert_int_equal(config.max_blobs, 262144);
 	must_refuse(RELAY "[store]\nslab_size = 2G\nmax_blob = 2049M\n", 8,
 		    "[store] max_blob: ", "does not fit in slab_size, 2G");
@@ -569,11 +568,12 @@ static void test_max_blob_clipped(void **state)
 	assert_int_equal(config.max_blob, 1 << 30);
 	assert_int_equal(config.max_blobs, INDEX_MAX_ENTRIES);
 	must_load(RELAY "[store]\nslab_size = 64T\nmax_blobs = 77\n");
-	assert_int_equal(config.max_blob, SLAB_MAX_BLOB);
+	assert_int_equal(config.max_blob, 77 * (uint64_t)PIECE_SIZE);
 	assert_int_equal(config.max_blobs, 77);
-	/* 32768 extents, of which two hold numbers */
+	must_load(RELAY "[store]\nslab_size = 64T\n");
+	assert_int_equal(config.max_blob, BLOB_MAX_LENGTH);
 	must_load(RELAY "[store]\nslab_size = 2G\nmax_blob = 2G\n");
-	assert_int_equal(config.max_blob, UINT64_C(32766) * EXTENT_SUMS);
+	assert_int_equal(config.max_blob, UINT64_C(32768) * EXTENT_SUMS);
 }
 
 static void test_ranges(void **state)

@@ -30,10 +30,10 @@ static struct ident ident_of(uint64_t n)
 static struct index_key key_make(const struct index *ix, uint32_t domain, uint8_t rule,
 				 const struct ident *id)
 {
-	struct index_key pad;
+	struct index_pad pad;
 
 	index_pad(ix, domain, rule, &pad);
-	return index_key_make(&pad, id);
+	return index_key_make(&pad, id, 0);
 }
 
 static struct index_key key_of(const struct index *ix, uint64_t n)
@@ -77,13 +77,13 @@ static void test_life_of_a_key(void **state)
 	int position;
 
 	(void)state;
-	assert_int_equal(index_lookup(ix, &a), BLOB_NONE);
+	assert_int_equal(index_lookup(ix, &a), PIECE_NONE);
 	assert_int_equal(index_remove(ix, &a), -ENOENT);
 	assert_int_equal(index_insert(ix, &a, 0), 0);
-	assert_int_equal(index_insert(ix, &b, BLOB_NONE - 1), 0);
+	assert_int_equal(index_insert(ix, &b, PIECE_NONE - 1), 0);
 	assert_int_equal(index_count(ix), 2);
 	assert_int_equal(index_lookup(ix, &a), 0);
-	assert_int_equal(index_lookup(ix, &b), BLOB_NONE - 1);
+	assert_int_equal(index_lookup(ix, &b), PIECE_NONE - 1);
 
 	assert_int_equal(index_insert(ix, &a, 77), -EEXIST);
 	assert_int_equal(index_lookup(ix, &a), 0);
@@ -92,8 +92,8 @@ static void test_life_of_a_key(void **state)
 	position = index_remove(ix, &a);
 	assert_true(position >= 0);
 	assert_int_equal(index_count(ix), 1);
-	assert_int_equal(index_lookup(ix, &a), BLOB_NONE);
-	assert_int_equal(index_lookup(ix, &b), BLOB_NONE - 1);
+	assert_int_equal(index_lookup(ix, &a), PIECE_NONE);
+	assert_int_equal(index_lookup(ix, &b), PIECE_NONE - 1);
 	assert_int_equal(index_remove(ix, &a), -ENOENT);
 	/* The same key may be back before the old position is released. */
 	assert_int_equal(index_insert(ix, &a, 5), 0);
@@ -137,18 +137,39 @@ static void test_bursts(void **state)
 	index_destroy(ix);
 }
 
+/* No two pieces of a blob, and no piece and another blob, have one key. */
+static void test_keys_of_pieces(void **state)
+{
+	enum { PIECES = 1000 };
+	struct index *ix = create("pieces", 2 * PIECES);
+	struct index_pad pad;
+
+	(void)state;
+	index_pad(ix, 0, RULE_SHA256, &pad);
+	for (uint32_t i = 0; i < PIECES; i++) {
+		const struct ident one = ident_of(0), other = ident_of(i + 1);
+		struct index_key key = index_key_make(&pad, &one, i);
+
+		assert_int_equal(index_insert(ix, &key, i), 0);
+		key = index_key_make(&pad, &other, 0);
+		assert_int_equal(index_insert(ix, &key, PIECES + i), 0);
+	}
+	index_destroy(ix);
+}
+
 /* The key is the head only; the descriptor tells the rest. */
 static void test_same_head_other_tail(void **state)
 {
 	struct index *ix = create("heads", 10);
 	struct ident id = ident_of(3), twin = id;
 	struct index_key key, twin_key;
-	struct blob b = {
+	struct piece b = {
 		.id = id,
 		.domain = 5,
 		.rule = RULE_SHA256,
 		.length = 10,
-		.state = BLOB_READY,
+		.number = 2,
+		.state = PIECE_READY,
 	};
 
 	(void)state;
@@ -160,15 +181,16 @@ static void test_same_head_other_tail(void **state)
 	assert_int_equal(index_insert(ix, &twin_key, 9), -EEXIST);
 	assert_int_equal(index_lookup(ix, &twin_key), 8);
 
-	assert_true(blob_match(&b, 5, &id, RULE_SHA256, 10));
-	assert_false(blob_match(&b, 4, &id, RULE_SHA256, 10));
-	assert_false(blob_match(&b, 5, &twin, RULE_SHA256, 10));
-	assert_false(blob_match(&b, 5, &id, RULE_XXH3, 10));
-	assert_false(blob_match(&b, 5, &id, RULE_SHA256, 11));
-	atomic_store(&b.state, BLOB_FILLING);
-	assert_false(blob_match(&b, 5, &id, RULE_SHA256, 10));
-	atomic_store(&b.state, BLOB_FREE);
-	assert_false(blob_match(&b, 5, &id, RULE_SHA256, 10));
+	assert_true(piece_match(&b, 5, &id, RULE_SHA256, 10, 2));
+	assert_false(piece_match(&b, 4, &id, RULE_SHA256, 10, 2));
+	assert_false(piece_match(&b, 5, &twin, RULE_SHA256, 10, 2));
+	assert_false(piece_match(&b, 5, &id, RULE_XXH3, 10, 2));
+	assert_false(piece_match(&b, 5, &id, RULE_SHA256, 11, 2));
+	assert_false(piece_match(&b, 5, &id, RULE_SHA256, 10, 1));
+	atomic_store(&b.state, PIECE_FILLING);
+	assert_false(piece_match(&b, 5, &id, RULE_SHA256, 10, 2));
+	atomic_store(&b.state, PIECE_FREE);
+	assert_false(piece_match(&b, 5, &id, RULE_SHA256, 10, 2));
 	index_destroy(ix);
 }
 
@@ -213,7 +235,7 @@ static void fill_to_the_last(uint32_t entries)
 	}
 	assert_int_equal(index_count(ix), entries);
 	assert_int_equal(index_insert(ix, &extra, 1), -ENOSPC);
-	assert_int_equal(index_lookup(ix, &extra), BLOB_NONE);
+	assert_int_equal(index_lookup(ix, &extra), PIECE_NONE);
 	key = key_of(ix, entries / 2);
 	assert_int_equal(index_insert(ix, &key, 1), -EEXIST);
 	position = index_remove(ix, &key);
@@ -225,7 +247,7 @@ static void fill_to_the_last(uint32_t entries)
 	assert_int_equal(index_count(ix), entries);
 	for (uint32_t i = 0; i < entries; i++) {
 		key = key_of(ix, i);
-		assert_int_equal(index_lookup(ix, &key), i == entries / 2 ? BLOB_NONE : i);
+		assert_int_equal(index_lookup(ix, &key), i == entries / 2 ? PIECE_NONE : i);
 	}
 	index_destroy(ix);
 }
@@ -347,7 +369,7 @@ static void record_remove(struct race *race, struct reclaim *r, uint64_t n)
 	struct index_key key = key_of(race->ix, n);
 	uint32_t no = index_lookup(race->ix, &key);
 
-	assert_true(no != BLOB_NONE);
+	assert_true(no != PIECE_NONE);
 	race->position[no] = index_remove(race->ix, &key);
 	assert_true(race->position[no] >= 0);
 	assert_int_equal(reclaim_defer(r, record_release, race, no), 0);
@@ -432,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_life_of_a_key),
 		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_same_head_other_tail),
+		cmocka_unit_test(test_keys_of_pieces),
 		cmocka_unit_test(test_rules_and_domains_never_meet),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_a_million),

@@ -97,7 +97,7 @@ static void test_domains(void **state)
 {
 	const struct domain_keys *keys;
 	struct domain_keys derived;
-	struct index_key pad;
+	struct index_pad pad;
 	struct keyring *k;
 	const struct domain *d;
 
@@ -238,11 +238,11 @@ static void test_slots_run_out(void **state)
 		domain_add(id);
 	k = build();
 	for (uint32_t i = 0; i < KEYRING_DOMAINS; i++)
-		ctl.usage[i].blobs = 1;
-	ctl.usage[slot_of(k, 77)].blobs = 0;
+		ctl.usage[i].requests = 1;
+	ctl.usage[slot_of(k, 77)].requests = 0;
 	keyring_free(k);
 
-	/* 77 is gone and left nothing; 78 is gone and left a blob */
+	/* 77 is gone and left nothing; 78 is gone and one waits */
 	config.domain_count = 0;
 	domain_add(5000);
 	k = build();
@@ -250,7 +250,7 @@ static void test_slots_run_out(void **state)
 	keyring_free(k);
 	domain_add(5001);
 	assert_int_equal(keyring_build(&ctl, &config, &k), -ENOSPC);
-	ctl.usage[10].blobs = 0;
+	ctl.usage[10].requests = 0;
 	ctl.usage[10].uploads = 1;
 	assert_int_equal(keyring_build(&ctl, &config, &k), -ENOSPC);
 	ctl.usage[10].uploads = 0;

@@ -9,11 +9,12 @@
 #include <rte_rcu_qsbr.h>
 
 #include "store/store.h"
-#include "tests/unit/slab_blobs.h"
+#include "tests/unit/slab_pieces.h"
 #include "tests/unit/unit_eal.h"
 
-#define BLOBS 64
-#define LENGTH 100000
+#define PIECES 64
+#define LENGTH 100000			    /* one piece, two extents */
+#define LONG (2 * (uint64_t)PIECE_SIZE + 5) /* three */
 
 static struct rte_rcu_qsbr *qsbr;
 static struct slab slab;
@@ -29,10 +30,10 @@ static int set_up(void **state)
 	(void)state;
 	snprintf(name, sizeof(name), "store_%u", number++);
 	rte_rcu_qsbr_init(qsbr, 1);
-	open_slab(&slab, 16 * MIB, BLOBS, 4 * MIB);
-	assert_int_equal(index_create(&ix, name, BLOBS, SOCKET_ID_ANY), 0);
+	open_slab(&slab, 16 * MIB, PIECES);
+	assert_int_equal(index_create(&ix, name, PIECES, SOCKET_ID_ANY), 0);
 	reclaim = reclaim_create(qsbr);
-	store_init(&store, &slab, ix, reclaim);
+	assert_int_equal(store_init(&store, &slab, ix, reclaim, 1), 0);
 	return 0;
 }
 
@@ -46,23 +47,83 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Of the open domain. */
-static const struct blob *get(uint64_t seed)
+static struct blob_name name_of(uint64_t seed, uint64_t length)
 {
-	const struct ident id = ident_of(seed);
-	struct index_key pad;
-
-	index_pad(ix, 0, slab_blob(&slab, 0)->rule, &pad);
-	return store_get(&store, &pad, 0, &id, slab_blob(&slab, 0)->rule, LENGTH);
+	return (struct blob_name){
+		.id = ident_of(seed), .length = length, .rule = RULE_SHA256, .domain = seed % 2};
 }
 
-static uint32_t put(uint64_t seed)
+static const struct piece *get(uint64_t seed, uint64_t length)
 {
-	uint32_t no;
+	const struct blob_name name = name_of(seed, length);
 
-	make_blob(&slab, seed, LENGTH, &no);
-	assert_int_equal(store_commit(&store, no), 0);
-	return no;
+	return store_find(&store, &name);
+}
+
+static int take_away(uint64_t seed, uint64_t length)
+{
+	const struct blob_name name = name_of(seed, length);
+
+	return store_remove(&store, &name);
+}
+
+static void put_write(const struct store_put *put, uint64_t seed)
+{
+	for (uint32_t i = 0; i < put->begun; i++) {
+		const struct piece *p = slab_piece(&slab, put->piece[i]);
+
+		for (uint32_t k = chunk_count(piece_length(p->length, i)); k-- > 0;)
+			write_chunk(&slab, put->piece[i], seed, k);
+	}
+}
+
+/* All but the commit; what store_put_grow() says. */
+static int put_make(uint64_t seed, uint64_t length, struct store_put *put)
+{
+	const struct blob_name name = name_of(seed, length);
+	int ret;
+
+	ret = store_put_begin(&store, &name, put);
+	if (ret < 0)
+		return ret;
+	ret = store_put_grow(put, chunk_count(length));
+	if (ret == 0)
+		put_write(put, seed);
+	else
+		store_put_end(put);
+	return ret;
+}
+
+static int put_done(struct store_put *put)
+{
+	int ret = store_put_commit(put);
+
+	store_put_end(put);
+	return ret;
+}
+
+static void put(uint64_t seed, uint64_t length)
+{
+	struct store_put p;
+	int ret;
+
+	while ((ret = put_make(seed, length, &p)) == -EAGAIN)
+		reclaim_poll(reclaim);
+	assert_int_equal(ret, 0);
+	assert_int_equal(put_done(&p), 0);
+}
+
+static void check(uint64_t seed, uint64_t length)
+{
+	const struct blob_name name = name_of(seed, length);
+
+	for (uint32_t i = 0; i < piece_count(length); i++) {
+		const struct piece *p = store_find_piece(&store, &name, i);
+
+		assert_non_null(p);
+		for (uint32_t k = 0; k < chunk_count(piece_length(length, i)); k++)
+			check_chunk(&slab, (uint32_t)(p - slab.pieces), seed, k);
+	}
 }
 
 static uint64_t ready_bytes(void)
@@ -75,43 +136,49 @@ static uint64_t ready_bytes(void)
 
 static void test_comes_and_goes(void **state)
 {
-	uint32_t one = put(1), two = put(2), free_after;
+	uint32_t free_after;
 
 	(void)state;
-	assert_ptr_equal(get(1), slab_blob(&slab, one));
-	assert_ptr_equal(get(2), slab_blob(&slab, two));
-	assert_null(get(3));
-	assert_int_equal(ready_bytes(), 2 * LENGTH);
+	put(1, LENGTH);
+	put(2, LONG);
+	assert_non_null(get(1, LENGTH));
+	assert_null(get(1, LENGTH + 1));
+	assert_null(get(3, LENGTH));
+	check(2, LONG);
+	assert_int_equal(ready_bytes(), LENGTH + LONG);
+	assert_int_equal(store.blobs, 2);
 	free_after = extents_free(&slab);
-	assert_int_equal(store_remove(&store, one), 0);
-	assert_null(get(1));
-	assert_non_null(get(2));
+	assert_int_equal(take_away(2, LONG), 0);
+	assert_int_equal(take_away(2, LONG), -ENOENT);
+	assert_null(get(2, LONG));
 	assert_int_equal(ready_bytes(), LENGTH);
 	assert_int_equal(index_count(ix), 1);
 	reclaim_poll(reclaim);
 	assert_true(extents_free(&slab) > free_after);
 	/* and it may come again */
-	one = put(1);
-	assert_ptr_equal(get(1), slab_blob(&slab, one));
-	check_blob(&slab, one, 1);
-	check_blob(&slab, two, 2);
+	put(2, LONG);
+	check(2, LONG);
+	check(1, LENGTH);
 }
 
 /* Whoever found it before reads it to the end. */
 static void test_read_while_it_goes(void **state)
 {
-	uint32_t no = put(1), other;
+	const struct piece *p;
 	uint32_t before;
 
 	(void)state;
+	put(1, LENGTH);
+	p = get(1, LENGTH);
 	assert_int_equal(rte_rcu_qsbr_thread_register(qsbr, 0), 0);
 	rte_rcu_qsbr_thread_online(qsbr, 0);
-	assert_int_equal(store_remove(&store, no), 0);
+	assert_int_equal(take_away(1, LENGTH), 0);
 	assert_true(reclaim_poll(reclaim));
 	before = extents_free(&slab);
-	other = put(2);
-	assert_int_not_equal(other, no);
-	check_blob(&slab, no, 1);
+	put(2, LENGTH);
+	assert_ptr_not_equal(get(2, LENGTH), p);
+	for (uint32_t k = 0; k < chunk_count(LENGTH); k++)
+		check_chunk(&slab, (uint32_t)(p - slab.pieces), 1, k);
 	rte_rcu_qsbr_quiescent(qsbr, 0);
 	assert_false(reclaim_poll(reclaim));
 	assert_int_equal(extents_free(&slab), before);
@@ -119,65 +186,174 @@ static void test_read_while_it_goes(void **state)
 	rte_rcu_qsbr_thread_unregister(qsbr, 0);
 }
 
-/* Two uploads of one blob: the first stays, and removing the second does not take it. */
 static void test_came_second(void **state)
 {
-	uint32_t first = put(1), second;
+	struct store_put first, second;
 
 	(void)state;
-	make_blob(&slab, 1, LENGTH, &second);
-	assert_int_equal(store_commit(&store, second), -EEXIST);
-	assert_int_equal(store_remove(&store, second), -ENOENT);
-	blob_free(&slab, second);
-	assert_ptr_equal(get(1), slab_blob(&slab, first));
-	assert_int_equal(ready_bytes(), LENGTH);
-	assert_int_equal(store_remove(&store, first), 0);
+	assert_int_equal(put_make(1, LONG, &first), 0);
+	assert_int_equal(put_make(1, LONG, &second), 0);
+	assert_int_equal(store_usage(&store, 1).blobs, 2);
+	assert_int_equal(put_done(&first), 0);
+	assert_int_equal(put_done(&second), -EEXIST);
+	assert_int_equal(store_usage(&store, 1).blobs, 1);
+	assert_int_equal(store_usage(&store, 1).bytes, LONG);
+	check(1, LONG);
+	assert_int_equal(ready_bytes(), LONG);
+	assert_int_equal(take_away(1, LONG), 0);
 	assert_int_equal(ready_bytes(), 0);
+	reclaim_poll(reclaim);
+	assert_all_free(&slab);
+}
+
+/* A key in the way of its second piece: nothing of it is found, nothing is lost. */
+static void test_commit_fails_halfway(void **state)
+{
+	const struct blob_name name = name_of(1, LONG);
+	struct index_key key;
+	struct index_pad pad;
+	struct store_put p;
+
+	(void)state;
+	index_pad(ix, name.domain, name.rule, &pad);
+	key = index_key_make(&pad, &name.id, 1);
+	assert_int_equal(put_make(1, LONG, &p), 0);
+	assert_int_equal(index_insert(ix, &key, 0), 0);
+	assert_int_equal(put_done(&p), -EEXIST);
+	assert_null(get(1, LONG));
+	assert_int_equal(index_count(ix), 1);
+	reclaim_poll(reclaim);
+	assert_all_free(&slab);
+	assert_int_equal(store_usage(&store, 1).blobs, 0);
+	index_release(ix, index_remove(ix, &key));
+	put(1, LONG);
+	check(1, LONG);
 }
 
 /* Filled and emptied many times over: neither memory nor a key's slot is lost. */
 static void test_many_times(void **state)
 {
-	uint32_t no[BLOBS];
+	enum { MOST = 50 };
 
 	(void)state;
 	for (unsigned int round = 0; round < 50; round++) {
-		for (unsigned int i = 0; i < BLOBS; i++)
-			no[i] = put(round * 1000 + i);
-		for (unsigned int i = 0; i < BLOBS; i++)
-			assert_int_equal(store_remove(&store, no[i]), 0);
+		for (unsigned int i = 0; i < MOST; i++)
+			put(round * 1000 + i, LENGTH);
+		assert_int_equal(store_usage(&store, 0).blobs, MOST / 2);
+		assert_int_equal(store_usage(&store, 1).bytes, MOST / 2 * LENGTH);
+		for (unsigned int i = 0; i < MOST; i++)
+			assert_int_equal(take_away(round * 1000 + i, LENGTH), 0);
 		reclaim_poll(reclaim);
 		assert_all_free(&slab);
 		assert_int_equal(index_count(ix), 0);
 	}
+	assert_int_equal(store.counters.evicted, 0);
+}
+
+/* More than there is room for: the ones that came last are here, whole, and those that
+ * were asked for. Of every size: what goes makes room for other sizes as well. */
+static void test_full(void **state)
+{
+	static const uint64_t lengths[] = {0, 200, 5000, LENGTH, LONG};
+	enum { BLOBS = 2000, HOT = 500 };
+	uint64_t last = 0;
+
+	(void)state;
+	put(HOT, 200);
+	for (uint64_t seed = HOT + 1; seed < HOT + BLOBS; seed++) {
+		const struct piece *hot = get(HOT, 200);
+
+		assert_non_null(hot);
+		cache_touch(cache_reader(store.cache, 0), (uint32_t)(hot - slab.pieces));
+		put(seed, lengths[seed / 100 % 5]);
+		last = seed;
+	}
+	check(HOT, 200);
+	check(last, lengths[last / 100 % 5]);
+	assert_true(store.counters.evicted > BLOBS / 2);
+	assert_true(store.counters.evicted + store.blobs == BLOBS);
+	assert_int_equal(store_usage(&store, 0).blobs + store_usage(&store, 1).blobs, store.blobs);
+	assert_int_equal(store_usage(&store, 0).bytes + store_usage(&store, 1).bytes,
+			 ready_bytes());
+}
+
+/* What is being uploaded does not go, nor is it in anybody's way for ever. */
+static void test_full_of_uploads(void **state)
+{
+	struct store_put p[16], one;
+	unsigned int n = 0;
+	int ret;
+
+	(void)state;
+	put(100, LONG);
+	while ((ret = put_make(n, LONG, &p[n])) == 0 || ret == -EAGAIN) {
+		n += ret == 0;
+		reclaim_poll(reclaim);
+	}
+	assert_int_equal(ret, -ENOSPC);
+	assert_null(get(100, LONG));
+	assert_true(n >= 5);
+	assert_int_equal(put_done(&p[0]), 0);
+	/* it may go now: */
+	assert_int_equal(put_make(200, LONG, &one), -EAGAIN);
+	reclaim_poll(reclaim);
+	assert_int_equal(put_make(200, LONG, &one), 0);
+	assert_int_equal(put_done(&one), 0);
+	check(200, LONG);
+	for (unsigned int i = 1; i < n; i++)
+		store_put_end(&p[i]);
+}
+
+static void test_never_fits(void **state)
+{
+	const struct blob_name one = name_of(1, 16 * MIB);
+	struct blob_name other = name_of(1, 0);
+	struct store_put p;
+
+	(void)state;
+	assert_int_equal(store_put_begin(&store, &one, &p), -EFBIG);
+	other.length = 256 * (uint64_t)EXTENT_SUMS;
+	assert_int_equal(store_put_begin(&store, &other, &p), 0);
+	assert_int_equal(p.begun, 0);
+	store_put_end(&p);
+	assert_all_free(&slab);
+	other.length = 0;
+	assert_int_equal(store_put_begin(&store, &other, &p), 0);
+	assert_int_equal(put_done(&p), 0); /* there is nothing to write */
+	assert_non_null(get(1, 0));
 }
 
 static unsigned int met;
 
-static void remove_every_other(void *ctx, uint32_t no)
+static void remove_every_other(void *ctx, const struct piece *head)
 {
+	const struct blob_name name = piece_name(head);
+
 	(void)ctx;
 	if (met++ % 2)
-		assert_int_equal(store_remove(&store, no), 0);
+		assert_int_equal(store_remove(&store, &name), 0);
 }
 
 static void test_walk(void **state)
 {
-	uint32_t cursor = 0, steps = 1, no;
+	uint32_t cursor = 0, steps = 1;
+	struct store_put filling;
 
 	(void)state;
-	for (unsigned int i = 0; i < 10; i++)
-		put(i);
-	make_blob(&slab, 99, LENGTH, &no); /* not yet there */
+	for (unsigned int i = 0; i < 9; i++)
+		put(i, LENGTH);
+	put(9, LONG);
+	assert_int_equal(put_make(99, LENGTH, &filling), 0); /* not yet there */
 	met = 0;
 	while (store_walk(&store, &cursor, 7, remove_every_other, NULL))
 		steps++;
-	assert_int_equal(steps, (BLOBS + 6) / 7);
+	assert_int_equal(steps, (PIECES + 6) / 7);
 	assert_int_equal(met, 10);
-	assert_int_equal(index_count(ix), 5);
+	assert_int_equal(store.blobs, 5);
 	cursor = met = 0;
 	assert_false(store_walk(&store, &cursor, UINT32_MAX, remove_every_other, NULL));
 	assert_int_equal(met, 5); /* those that leave are met no more */
+	store_put_end(&filling);
 }
 
 static int group_set_up(void **state)
@@ -199,8 +375,14 @@ static int group_tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_comes_and_goes), TEST(test_read_while_it_goes),
-		TEST(test_came_second),	   TEST(test_many_times),
+		TEST(test_comes_and_goes),
+		TEST(test_read_while_it_goes),
+		TEST(test_came_second),
+		TEST(test_commit_fails_halfway),
+		TEST(test_many_times),
+		TEST(test_full),
+		TEST(test_full_of_uploads),
+		TEST(test_never_fits),
 		TEST(test_walk),
 	};
 

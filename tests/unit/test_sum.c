@@ -9,7 +9,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
-#include "slab_blobs.h"
+#include "slab_pieces.h"
 
 static void test_sum_equals_references(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Blobs of every length keep their bytes and sums, beside neighbours, whatever
+ * Pieces of every length keep their bytes and sums, beside neighbours, whatever
  * was freed and reused before.
  */
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "slab_blobs.h"
+#include "slab_pieces.h"
 
 static void test_classes_keep_data_and_sums_apart(void **state)
 {
@@ -27,23 +27,23 @@ static void test_classes_keep_data_and_sums_apart(void **state)
 	assert_int_equal(slab_classes[slab_class_count - 1].capacity, 28 * CHUNK_SIZE);
 }
 
-/* A blob of this length between two neighbours of the same: all keep their bytes. */
+/* A piece of this length between two neighbours of the same: all keep their bytes. */
 static void length_round_trip(struct slab *s, uint64_t length)
 {
 	uint32_t no[3];
 
 	for (uint64_t i = 0; i < 3; i++) {
 		assert_int_equal(reserve(s, length + i, length, &no[i]), 0);
-		assert_int_equal(blob_grow(s, no[i], chunk_count(length)), 0);
+		assert_int_equal(piece_grow(s, no[i], chunk_count(length)), 0);
 	}
 	for (uint64_t i = 0; i < 3; i++)
-		write_blob(s, no[i], length + i);
+		write_piece(s, no[i], length + i);
 	for (uint64_t i = 0; i < 3; i++) {
-		check_blob(s, no[i], length + i);
-		blob_commit(s, no[i]);
+		check_piece(s, no[i], length + i);
+		piece_commit(s, no[i]);
 	}
 	for (uint64_t i = 0; i < 3; i++)
-		blob_free(s, no[i]);
+		piece_free(s, no[i]);
 	assert_all_free(s);
 }
 
@@ -56,16 +56,14 @@ static void test_lengths(void **state)
 		28 * CHUNK_SIZE,
 		29 * CHUNK_SIZE,
 		EXTENT_BYTES,
-		BLOB_DIRECT * EXTENT_BYTES - CHUNK_SIZE,
-		BLOB_DIRECT * EXTENT_BYTES,
-		BLOB_DIRECT * EXTENT_BYTES + CHUNK_SIZE,
-		(BLOB_DIRECT + 1) * EXTENT_BYTES,
-		40 * EXTENT_BYTES,
+		2 * EXTENT_BYTES,
+		PIECE_SIZE - CHUNK_SIZE,
+		PIECE_SIZE - 1,
 	};
 	struct slab s;
 
 	(void)state;
-	open_slab(&s, 16 * MIB, 16, 16 * MIB);
+	open_slab(&s, 16 * MIB, 16);
 	for (unsigned i = 0; i < sizeof(edges) / sizeof(edges[0]); i++)
 		for (uint64_t length = edges[i] - 1; length <= edges[i] + 1; length++)
 			length_round_trip(&s, length);
@@ -82,43 +80,15 @@ static void test_zero_length_takes_a_descriptor_only(void **state)
 	uint32_t no;
 
 	(void)state;
-	open_slab(&s, MIB, 2, MIB);
+	open_slab(&s, MIB, 2);
 	assert_int_equal(reserve(&s, 7, 0, &no), 0);
-	assert_int_equal(blob_grow(&s, no, 0), 0);
-	blob_commit(&s, no);
+	assert_int_equal(piece_grow(&s, no, 0), 0);
+	piece_commit(&s, no);
 	slab_usage(&s, &u);
 	assert_int_equal(u.extents_free, u.extents_total);
-	assert_int_equal(u.blobs, 1);
-	assert_int_equal(slab_blob(&s, no)->state, BLOB_READY);
-	blob_free(&s, no);
-	assert_all_free(&s);
-	slab_close(&s);
-}
-
-/* More extents than one list holds; the memory between the chunks that are
- * touched stays untouched. */
-static void test_several_lists(void **state)
-{
-	const uint32_t extents = LIST_ENTRIES + 5;
-	const uint64_t length = extents * EXTENT_BYTES - 1;
-	const uint32_t edge = LIST_ENTRIES * EXTENT_CHUNKS, last = chunk_count(length) - 1;
-	const uint32_t touch[] = {0, EXTENT_CHUNKS - 1, EXTENT_CHUNKS, edge - 1, edge, last};
-	struct slab s;
-	uint32_t no;
-
-	(void)state;
-	open_slab(&s, (uint64_t)(extents + 2) * EXTENT_SIZE, 4, SLAB_MAX_BLOB);
-	assert_int_equal(reserve(&s, 9, length, &no), 0);
-	/* The list and its first extent come together, or not at all. */
-	assert_int_equal(blob_grow(&s, no, edge), 0);
-	assert_int_equal(extents_free(&s), extents + 2 - (LIST_ENTRIES + 1));
-	assert_int_equal(blob_grow(&s, no, last + 1), 0);
-	assert_int_equal(extents_free(&s), 0);
-	for (unsigned i = 0; i < sizeof(touch) / sizeof(touch[0]); i++)
-		write_chunk(&s, no, 9, touch[i]);
-	for (unsigned i = 0; i < sizeof(touch) / sizeof(touch[0]); i++)
-		check_chunk(&s, no, 9, touch[i]);
-	blob_free(&s, no);
+	assert_int_equal(u.pieces, 1);
+	assert_int_equal(slab_piece(&s, no)->state, PIECE_READY);
+	piece_free(&s, no);
 	assert_all_free(&s);
 	slab_close(&s);
 }
@@ -140,14 +110,14 @@ static uint64_t random_length(void)
 	case 2:
 		return random_next() % (2 * EXTENT_BYTES);
 	default:
-		return random_next() % (20 * EXTENT_BYTES);
+		return random_next() % (12 * EXTENT_BYTES);
 	}
 }
 
 static void model_drop(struct slab *s, struct model *m, unsigned *n, unsigned at)
 {
-	check_blob(s, m[at].no, m[at].seed);
-	blob_free(s, m[at].no);
+	check_piece(s, m[at].no, m[at].seed);
+	piece_free(s, m[at].no);
 	m[at] = m[--*n];
 }
 
@@ -157,12 +127,14 @@ static bool model_add(struct slab *s, struct model *m, uint64_t seed)
 	m->length = random_length();
 	if (reserve(s, seed, m->length, &m->no) < 0)
 		return false;
-	/* Room was there a moment ago, and nobody else takes any. */
-	assert_int_equal(blob_grow(s, m->no, chunk_count(m->length)), 0);
-	write_blob(s, m->no, seed);
+	if (piece_grow(s, m->no, chunk_count(m->length)) < 0) {
+		piece_free(s, m->no);
+		return false;
+	}
+	write_piece(s, m->no, seed);
 	m->ready = random_next() % 2;
 	if (m->ready)
-		blob_commit(s, m->no);
+		piece_commit(s, m->no);
 	return true;
 }
 
@@ -175,7 +147,7 @@ static void test_random_against_model(void **state)
 	struct slab s;
 
 	(void)state;
-	open_slab(&s, 16 * MIB, BLOBS, MIB * 16);
+	open_slab(&s, 16 * MIB, BLOBS);
 	for (uint64_t step = 0; step < STEPS; step++) {
 		uint64_t bytes = 0;
 
@@ -190,7 +162,7 @@ static void test_random_against_model(void **state)
 		for (unsigned i = 0; i < n; i++)
 			bytes += m[i].ready ? m[i].length : 0;
 		slab_usage(&s, &u);
-		assert_int_equal(u.blobs, n);
+		assert_int_equal(u.pieces, n);
 		assert_int_equal(u.bytes, bytes);
 	}
 	assert_true(refused > 0);
@@ -206,7 +178,6 @@ int main(void)
 		cmocka_unit_test(test_classes_keep_data_and_sums_apart),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_zero_length_takes_a_descriptor_only),
-		cmocka_unit_test(test_several_lists),
 		cmocka_unit_test(test_random_against_model),
 	};
 

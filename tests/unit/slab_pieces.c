@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "slab_blobs.h"
+#include "slab_pieces.h"
 
 static uint64_t random_state;
 
@@ -33,9 +33,9 @@ uint16_t sum_by_the_rfc(const uint8_t *bytes, size_t len)
 	return __builtin_bswap16((uint16_t)sum);
 }
 
-void open_slab(struct slab *s, uint64_t bytes, uint32_t blobs, uint64_t max_blob)
+void open_slab(struct slab *s, uint64_t bytes, uint32_t pieces)
 {
-	struct slab_config c = {.bytes = bytes, .blobs = blobs, .max_blob = max_blob};
+	struct slab_config c = {.bytes = bytes, .pieces = pieces};
 
 	assert_int_equal(slab_open(s, &c), 0);
 }
@@ -55,7 +55,7 @@ void assert_all_free(const struct slab *s)
 	slab_usage(s, &u);
 	assert_int_equal(u.extents_free, u.extents_total);
 	assert_int_equal(u.extents_total, s->extent_count);
-	assert_int_equal(u.blobs, 0);
+	assert_int_equal(u.pieces, 0);
 	assert_int_equal(u.bytes, 0);
 }
 
@@ -69,12 +69,12 @@ struct ident ident_of(uint64_t seed)
 
 int reserve(struct slab *s, uint64_t seed, uint64_t length, uint32_t *no)
 {
-	struct ident id = ident_of(seed);
+	const struct blob_name name = {.id = ident_of(seed), .length = length, .rule = RULE_SHA256};
 
-	return blob_reserve(s, 0, &id, RULE_SHA256, length, no);
+	return piece_reserve(s, &name, 0, no);
 }
 
-/* What chunk i of the blob `seed` holds. */
+/* What chunk i of the piece `seed` holds. */
 static uint32_t chunk_pattern(uint64_t seed, uint64_t length, uint32_t i, uint8_t *out)
 {
 	uint32_t len = chunk_length(length, i);
@@ -92,45 +92,47 @@ static uint32_t chunk_pattern(uint64_t seed, uint64_t length, uint32_t i, uint8_
 
 void write_chunk(struct slab *s, uint32_t no, uint64_t seed, uint32_t i)
 {
-	struct blob *b = slab_blob(s, no);
+	struct piece *b = slab_piece(s, no);
 	uint8_t bytes[CHUNK_SIZE];
-	uint32_t len = chunk_pattern(seed, b->length, i, bytes);
+	uint32_t len =
+		chunk_pattern(seed + b->number, piece_length(b->length, b->number), i, bytes);
 
 	chunk_store(s, b, i, bytes, len);
 }
 
 void check_chunk(const struct slab *s, uint32_t no, uint64_t seed, uint32_t i)
 {
-	const struct blob *b = slab_blob(s, no);
-	uint8_t *chunk = blob_chunk(s, b, i), bytes[CHUNK_SIZE];
-	uint32_t len = chunk_pattern(seed, b->length, i, bytes);
+	const struct piece *b = slab_piece(s, no);
+	uint8_t *chunk = piece_chunk(s, b, i), bytes[CHUNK_SIZE];
+	uint32_t len =
+		chunk_pattern(seed + b->number, piece_length(b->length, b->number), i, bytes);
 
 	assert_true(chunk >= s->data);
 	assert_true(chunk + len <= s->base + s->mapped);
 	assert_memory_equal(chunk, bytes, len);
-	assert_int_equal(*blob_sum(s, b, i, chunk), sum_by_the_rfc(bytes, len));
+	assert_int_equal(*piece_sum(b, i, chunk), sum_by_the_rfc(bytes, len));
 }
 
-void write_blob(struct slab *s, uint32_t no, uint64_t seed)
+void write_piece(struct slab *s, uint32_t no, uint64_t seed)
 {
-	uint32_t n = chunk_count(slab_blob(s, no)->length);
+	uint32_t n = chunk_count(slab_piece(s, no)->length);
 
 	/* Backwards: no chunk may lean on the order of storing. */
 	for (uint32_t i = n; i-- > 0;)
 		write_chunk(s, no, seed, i);
 }
 
-void check_blob(const struct slab *s, uint32_t no, uint64_t seed)
+void check_piece(const struct slab *s, uint32_t no, uint64_t seed)
 {
-	uint32_t n = chunk_count(slab_blob(s, no)->length);
+	uint32_t n = chunk_count(slab_piece(s, no)->length);
 
 	for (uint32_t i = 0; i < n; i++)
 		check_chunk(s, no, seed, i);
 }
 
-void make_blob(struct slab *s, uint64_t seed, uint64_t length, uint32_t *no)
+void make_piece(struct slab *s, uint64_t seed, uint64_t length, uint32_t *no)
 {
 	assert_int_equal(reserve(s, seed, length, no), 0);
-	assert_int_equal(blob_grow(s, *no, chunk_count(length)), 0);
-	write_blob(s, *no, seed);
+	assert_int_equal(piece_grow(s, *no, chunk_count(length)), 0);
+	write_piece(s, *no, seed);
 }
