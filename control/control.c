@@ -363,6 +363,13 @@ static int tables_create(struct control *ctl)
 	return r->leases && r->nexthops && r->uploads ? 0 : -ENOMEM;
 }
 
+static void jobs_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	jobs_collect(arg);
+}
+
 static int events_create(struct control *ctl, const cpu_set_t *affinity)
 {
 	const struct timeval second = {.tv_sec = 1};
@@ -383,8 +390,14 @@ static int events_create(struct control *ctl, const cpu_set_t *affinity)
 	if (ctl->second == NULL || ctl->bell == NULL || event_add(ctl->second, &second) < 0 ||
 	    event_add(ctl->bell, NULL) < 0)
 		return -ENOMEM;
-	ctl->hasher = hasher_start(ctl->base, ctl->config->hash_threads, affinity);
-	return ctl->hasher != NULL ? sweep_init(ctl) : -errno;
+	ctl->hasher = jobs_start(ctl->config->hash_threads, affinity);
+	if (ctl->hasher == NULL)
+		return -errno;
+	ctl->hashed = event_new(ctl->base, jobs_fd(ctl->hasher), EV_READ | EV_PERSIST, jobs_over,
+				ctl->hasher);
+	if (ctl->hashed == NULL || event_add(ctl->hashed, NULL) < 0)
+		return -ENOMEM;
+	return sweep_init(ctl);
 }
 
 static int router_open(struct control *ctl)
@@ -448,7 +461,9 @@ void control_fini(struct control *ctl)
 {
 	struct relay *r = ctl->relay;
 
-	hasher_stop(ctl->hasher);
+	if (ctl->hashed != NULL)
+		event_free(ctl->hashed);
+	jobs_stop(ctl->hasher);
 	rooms_close(ctl);
 	router_destroy(ctl->router);
 	if (ctl->reclaim != NULL)

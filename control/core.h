@@ -20,6 +20,7 @@
 #include "control/base/health.h"
 #include "control/config/config.h"
 #include "dataplane/worker.h"
+#include "store/jobs.h"
 #include "store/store.h"
 
 /* X(field, help): events since start */
@@ -73,7 +74,8 @@ struct control {
 	struct event *bell;   /* a worker rang */
 	struct reclaim *reclaim;
 	struct store store;
-	struct hasher *hasher;
+	struct jobs *hasher;
+	struct event *hashed; /* the hasher has something to collect */
 	/* of the rooms, each its own */
 	struct rooms *rooms;
 	struct router *router; /* NULL: the port has no kernel interface */

@@ -242,13 +242,13 @@ uint64_t attempt_rate(const struct attempt *a)
 	return us > 0 ? (uint64_t)(a->window.pulls.have - a->had) * CHUNK_SIZE * 1000000 / us : 0;
 }
 
-static struct attempt *attempt_of(struct hash_job *job)
+static struct attempt *attempt_of(struct job *job)
 {
 	return (struct attempt *)((char *)job - offsetof(struct attempt, job));
 }
 
 /* In a hash thread: the chunks do not change any more. */
-static void attempt_hash_run(struct hash_job *job)
+static void attempt_hash_run(struct job *job)
 {
 	struct attempt *a = attempt_of(job);
 	const struct slab *s = &a->ctl->relay->slab;
@@ -261,7 +261,7 @@ static void attempt_hash_run(struct hash_job *job)
 	}
 }
 
-static void attempt_hashed(struct hash_job *job)
+static void attempt_hashed(struct job *job)
 {
 	struct attempt *a = attempt_of(job);
 
@@ -290,7 +290,7 @@ static void attempt_hash(struct attempt *a)
 		return;
 	a->hash_to = a->contiguous;
 	a->hashing = true;
-	hasher_submit(a->ctl->hasher, &a->job);
+	jobs_submit(a->ctl->hasher, &a->job);
 }
 
 /* Takes memory for what may be pulled next: see store_put_grow(). */

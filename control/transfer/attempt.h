@@ -10,7 +10,7 @@
 
 #include <event2/event.h>
 
-#include "control/transfer/hasher.h"
+#include "store/jobs.h"
 #include "control/base/table.h"
 #include "dataplane/ask.h"
 #include "dataplane/message.h"
@@ -55,7 +55,7 @@ struct attempt {
 	uint32_t hashed;     /* chunks hashed */
 	uint32_t limit;	     /* chunks that have memory */
 	uint16_t domain_slot;
-	struct hash_job job;
+	struct job job;
 	struct ident_state *hash;
 	uint32_t hash_to; /* chunks that the job hashes up to */
 	struct pullwin window;

@@ -5,7 +5,7 @@
 #include "control/transfer/possession.h"
 
 struct possession_job {
-	struct hash_job job; /* first: a job is this */
+	struct job job; /* first: a job is this */
 	struct control *ctl;
 	possession_fn *again;
 	struct ask_carried asked;
@@ -22,14 +22,14 @@ static void job_free(struct possession_job *j)
 	free(j);
 }
 
-static void proof_run(struct hash_job *job)
+static void proof_run(struct job *job)
 {
 	struct possession_job *j = (struct possession_job *)job;
 
 	j->right = proof_check(&j->asked.cold.proof, &j->asked.ask.id, j->chunks, j->size);
 }
 
-static void proof_done(struct hash_job *job)
+static void proof_done(struct job *job)
 {
 	struct possession_job *j = (struct possession_job *)job;
 
@@ -70,7 +70,7 @@ bool possession_verify(struct control *ctl, const struct ask_carried *c, possess
 	chunks_copy(j, &ctl->store);
 	LIST_INSERT_HEAD(&ctl->possession->jobs, j, link);
 	ctl->possession->count++;
-	hasher_submit(ctl->hasher, &j->job);
+	jobs_submit(ctl->hasher, &j->job);
 	return true;
 }
 

@@ -8,7 +8,7 @@
 
 #include <sys/queue.h>
 
-#include "control/transfer/hasher.h"
+#include "store/jobs.h"
 #include "dataplane/ask.h"
 
 #define POSSESSION_JOBS 256 /* proofs being verified at once */

@@ -16,7 +16,7 @@
 #define RING 2048
 #define TURNS_MAX 100000 /* far more than any test needs: it turns for ever */
 
-void __wrap_hasher_submit(struct hasher *h, struct hash_job *job);
+void __wrap_jobs_submit(struct jobs *h, struct job *job);
 
 static struct box box; /* large */
 static const struct rte_ether_addr own_mac = {{2, 0, 0, 0, 0, 1}}, peer_mac = {{2, 0, 0, 0, 0, 2}};
@@ -60,13 +60,13 @@ static void wire_drain(struct rte_ring *r)
 /* ---- hash jobs: done in the test's own thread, from the loop as ever ---- */
 
 static struct {
-	struct hash_job *head, **tail;
+	struct job *head, **tail;
 	bool hold;
 } hashes;
 
 static void hashes_run(void)
 {
-	struct hash_job *job;
+	struct job *job;
 
 	while (!hashes.hold && (job = hashes.head) != NULL) {
 		hashes.head = job->next;
@@ -77,7 +77,7 @@ static void hashes_run(void)
 	}
 }
 
-void __wrap_hasher_submit(struct hasher *h, struct hash_job *job)
+void __wrap_jobs_submit(struct jobs *h, struct job *job)
 {
 	(void)h;
 	job->next = NULL;
@@ -301,7 +301,7 @@ void box_settle(struct box *b)
 
 	for (unsigned int i = 0; idle < 2; i++) {
 		unsigned int seen = worker_turn(ctl->worker[0]);
-		const struct hash_job *jobs = hashes.hold ? NULL : hashes.head;
+		const struct job *jobs = hashes.hold ? NULL : hashes.head;
 
 		seen += control_turn(ctl, false);
 		hashes_run();

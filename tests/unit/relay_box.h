@@ -3,7 +3,7 @@
  * software port, without threads. Frames go in and come out one by one; time
  * (unit_clock.h) and hash threads move only when they are told to. One box at
  * a time. The program is linked with --wrap=clock_gettime,
- * --wrap=hasher_submit and the static libevent_core.
+ * --wrap=jobs_submit and the static libevent_core.
  */
 #ifndef TESTS_UNIT_RELAY_BOX_H
 #define TESTS_UNIT_RELAY_BOX_H
