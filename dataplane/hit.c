@@ -115,10 +115,9 @@ static void data_fill(const struct worker *w, struct rte_mbuf *m, const struct i
 	data_encode(to, WIRE_MAX_FRAME, it->frame.key, it->frame.conn, &d);
 	memcpy(to + DATA_HEAD, from, len);
 	sum = (uint32_t)bytes_sum(to, DATA_HEAD) + *piece_sum(p, i, from);
-	packet->peer = it->packet->peer;
+	packet_init(m, &it->packet->peer);
 	packet->sum = (uint16_t)((sum & 0xffff) + (sum >> 16));
 	packet->has_sum = true;
-	packet->asked = false;
 	m->data_len = (uint16_t)(DATA_HEAD + len);
 	m->pkt_len = m->data_len;
 }

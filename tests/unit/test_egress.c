@@ -300,6 +300,64 @@ static void no_frame_without_an_address_of_its_version(void **state)
 	assert_int_equal(scene.frames, 0);
 }
 
+/* The kernel's tables say so: all hosts are on the link, and this one is known. */
+static void neighbour_known(const struct addr *host, const struct rte_ether_addr *mac)
+{
+	const struct path link = {.up_to = UINT32_MAX, .neighbour = NEXTHOP_ON_LINK};
+	const struct nexthop ready = {
+		.mac = *mac, .state = NEXTHOP_READY, .port = (uint8_t)scene.box->relay.port.id};
+	const struct prefix all = {.type = ADDR_IP4};
+	struct nexthop_table *t;
+	uint32_t hop, slot;
+
+	nexthop_table_destroy(scene.box->relay.nexthops);
+	t = nexthop_table_create(64, 64, scene.box->control.reclaim);
+	scene.box->relay.nexthops = t;
+	assert_int_equal(nexthop_hop_add(t, &hop), 0);
+	assert_int_equal(nexthop_hop_set(t, hop, &link, 1), 0);
+	assert_int_equal(fib_set(nexthop_fib(t), &all, hop), 0);
+	assert_int_equal(nexthop_neighbour_add(t, &slot), 0);
+	nexthop_neighbour_set(t, slot, &ready);
+	assert_int_equal(nexthop_neighbour_list(t, slot, host), 0);
+}
+
+/* What a frame before had in its buffer says nothing about where this one goes. */
+static void data_goes_to_its_target_in_a_used_buffer(void **state)
+{
+	const struct rte_ether_addr target = mac_of(TARGET);
+	struct rte_mempool *pool = scene.box->relay.port.pool[0];
+	struct rte_mbuf *used[512];
+	unsigned int seen = 0;
+	struct box_frame f;
+
+	(void)state;
+	while (rte_pktmbuf_alloc_bulk(pool, used, 512) == 0) {
+		for (unsigned int i = 0; i < 512; i++) {
+			packet_of(used[i])->mac = mac_of(OTHER);
+			packet_of(used[i])->has_mac = true;
+		}
+		/* the pool gives the last ones first */
+		rte_pktmbuf_free_bulk(used, 512);
+		if (seen++ == rte_mempool_avail_count(pool) / 512)
+			break;
+	}
+	seen = 0;
+	neighbour_known(&person(TARGET)->addr, &target);
+	scene.box->relay.port.ifindex = 7;
+	about_file(&present, sizeof(bytes), 1);
+	about_ticket(&scene, person(SOURCE), &scene.config.listen.ip4, 60);
+	about.echo = scene_echo(&scene, person(TARGET), 0);
+	say_well(TARGET, make_pull);
+	for (unsigned int i = 0; i < scene.frames; i++) {
+		f = scene.frame[i];
+		assert_int_equal(f.payload[1], VERB_DATA);
+		assert_went(&f, &target);
+		seen++;
+	}
+	assert_int_equal(seen, chunk_count(sizeof(bytes)));
+	scene.box->relay.port.ifindex = 0;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -314,6 +372,7 @@ int main(void)
 		TEST(upload_takes_memory_as_it_comes),
 		TEST(long_upload_takes_no_memory),
 		TEST(no_frame_without_an_address_of_its_version),
+		TEST(data_goes_to_its_target_in_a_used_buffer),
 	};
 
 	return cmocka_run_group_tests(tests, start, unit_eal_stop);
