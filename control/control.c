@@ -87,6 +87,22 @@ static void keys_update(struct control *ctl)
 	atomic_store_explicit(&k->current, !current, memory_order_release);
 }
 
+static void storage_review(struct control *ctl)
+{
+	const struct store *s = &ctl->store;
+
+	if (s->failed)
+		health_set(
+			&ctl->storage, ctl->now_us, true,
+			"the store in %s does not work: %s; it is opened again each second; what "
+			"is in memory is served, nothing is taken",
+			s->config.path, s->why);
+	else if (s->kept)
+		health_set(&ctl->storage, ctl->now_us, false, "the store in %s works",
+			   s->config.path);
+	health_review(&ctl->storage, ctl->now_us);
+}
+
 static void control_second(evutil_socket_t fd, short what, void *arg)
 {
 	struct control *ctl = arg;
@@ -100,6 +116,8 @@ static void control_second(evutil_socket_t fd, short what, void *arg)
 	flow_table_epoch(&ctl->relay->flows, token_epoch(control_seconds(ctl)));
 	peers_review(ctl);
 	uploads_review(ctl);
+	sweep_review(ctl);
+	storage_review(ctl);
 	watch_review(ctl);
 	health_review(&ctl->clock, ctl->now_us);
 	health_review(&ctl->upstream, ctl->now_us);
@@ -122,6 +140,9 @@ static void frame_dispatch(struct control *ctl, const struct packet *p, const st
 		break;
 	case VERB_STOP:
 		handle_stop(ctl, p, f);
+		break;
+	case VERB_PULL:
+		handle_pull_slow(ctl, p, f);
 		break;
 	case VERB_RECEIPT:
 		handle_foreign_receipt(ctl, p, f);
@@ -224,9 +245,11 @@ bool control_turn(struct control *ctl, bool may_wait)
 	control_clock(ctl);
 	seen = rings_drain(ctl);
 	requests_pump(ctl);
+	store_poll(&ctl->store, control_seconds(ctl));
+	requests_pump(ctl);
 	outbox_flush(ctl);
 	waiting = reclaim_poll(ctl->reclaim);
-	if (!may_wait || seen > 0 || waiting)
+	if (!may_wait || seen > 0 || waiting || store_waits(&ctl->store))
 		event_base_loop(ctl->base, EVLOOP_NONBLOCK);
 	else
 		control_wait(ctl);
@@ -279,6 +302,8 @@ struct rooms {
 	struct peers peers;
 	struct possession_queue possession;
 	struct sweep sweep;
+	struct fetches fetches;
+	struct lookups lookups;
 	struct reload reload;
 };
 
@@ -299,11 +324,15 @@ static int rooms_open(struct control *ctl)
 	ctl->peers = &r->peers;
 	ctl->possession = &r->possession;
 	ctl->sweep = &r->sweep;
+	ctl->fetches = &r->fetches;
+	ctl->lookups = &r->lookups;
 	ctl->reload = &r->reload;
 	requests_init(ctl);
 	queries_init(ctl);
 	uploads_init(ctl);
 	attempts_init(ctl);
+	fetches_init(ctl);
+	lookups_init(ctl);
 	return 0;
 }
 
@@ -311,7 +340,8 @@ static void rooms_close(struct control *ctl)
 {
 	if (ctl->rooms == NULL)
 		return;
-	sweep_fini(ctl);
+	fetches_fini(ctl);
+	lookups_fini(ctl);
 	possession_fini(ctl);
 	uploads_fini(ctl);
 	requests_fini(ctl);
@@ -363,6 +393,42 @@ static int tables_create(struct control *ctl)
 	return r->leases && r->nexthops && r->uploads ? 0 : -ENOMEM;
 }
 
+static void store_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *ctl = arg;
+
+	(void)fd;
+	(void)what;
+	control_clock(ctl);
+	store_poll(&ctl->store, control_seconds(ctl));
+}
+
+int control_attach(struct control *ctl, char *why, size_t why_size)
+{
+	const struct store_engine e = {
+		.open = engine_rocksdb_open,
+		.path = ctl->config->store_path,
+		.sync = (enum store_sync)ctl->config->sync,
+		.jobs = ctl->io,
+	};
+	int ret = ctl->io != NULL ? store_attach(&ctl->store, &e, why, why_size) : 0;
+
+	if (ret == 0)
+		sweep_start(ctl); /* domains may have gone while it was closed */
+	return ret;
+}
+
+static int store_threads(struct control *ctl, const cpu_set_t *affinity)
+{
+	if (ctl->config->engine == ENGINE_MEMORY)
+		return 0;
+	ctl->io = jobs_start(ctl->config->io_threads, affinity);
+	if (ctl->io == NULL)
+		return -errno;
+	ctl->stored = event_new(ctl->base, jobs_fd(ctl->io), EV_READ | EV_PERSIST, store_over, ctl);
+	return ctl->stored != NULL && event_add(ctl->stored, NULL) == 0 ? 0 : -ENOMEM;
+}
+
 static void jobs_over(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -397,7 +463,7 @@ static int events_create(struct control *ctl, const cpu_set_t *affinity)
 				ctl->hasher);
 	if (ctl->hashed == NULL || event_add(ctl->hashed, NULL) < 0)
 		return -ENOMEM;
-	return sweep_init(ctl);
+	return store_threads(ctl, affinity);
 }
 
 static int router_open(struct control *ctl)
@@ -464,10 +530,19 @@ void control_fini(struct control *ctl)
 	if (ctl->hashed != NULL)
 		event_free(ctl->hashed);
 	jobs_stop(ctl->hasher);
+	if (ctl->stored != NULL)
+		event_free(ctl->stored);
+	if (ctl->store.loads != NULL)
+		store_drain(&ctl->store);
 	rooms_close(ctl);
 	router_destroy(ctl->router);
-	if (ctl->reclaim != NULL)
-		reclaim_destroy(ctl->reclaim);
+	/* workers have stopped: nothing has to be waited for */
+	while (ctl->reclaim != NULL && reclaim_poll(ctl->reclaim))
+		continue;
+	if (ctl->store.loads != NULL)
+		store_drain(&ctl->store); /* what that ended */
+	reclaim_destroy(ctl->reclaim);
+	jobs_stop(ctl->io);
 	store_fini(&ctl->store);
 	nexthop_table_destroy(r->nexthops);
 	lease_table_destroy(r->leases);

@@ -23,4 +23,8 @@ void control_run(struct control *ctl);
  * workers had something to say. */
 bool control_turn(struct control *ctl, bool may_wait);
 
+/* Opens the store's engine, if the configuration has one, as the user that the relay runs as.
+ * 0, or -errno with a line in `why`. */
+int control_attach(struct control *ctl, char *why, size_t why_size);
+
 #endif

@@ -29,7 +29,6 @@
 	X(uploads, "uploads verified and stored")                                                 \
 	X(upload_failures, "uploads of a wrong identifier, or without room")                      \
 	X(uploads_put_off, "uploads given up for lack of progress; their sources may begin anew") \
-	X(blobs_removed, "blobs removed, as their domain is not configured any more")             \
 	X(sources_moved, "requests whose source went on from another address")                    \
 	X(proofs, "proofs of possession that were right")                                         \
 	X(proof_failures, "proofs of possession that were wrong")                                 \
@@ -76,6 +75,8 @@ struct control {
 	struct store store;
 	struct jobs *hasher;
 	struct event *hashed; /* the hasher has something to collect */
+	struct jobs *io;      /* threads of the store's engine; NULL: it has none */
+	struct event *stored; /* they have something to collect */
 	/* of the rooms, each its own */
 	struct rooms *rooms;
 	struct router *router; /* NULL: the port has no kernel interface */
@@ -89,6 +90,8 @@ struct control {
 	struct peers *peers;
 	struct possession_queue *possession;
 	struct sweep *sweep;
+	struct fetches *fetches;
+	struct lookups *lookups;
 	struct reload *reload;
 	struct domain_usage usage[KEYRING_DOMAINS];
 	struct domain_slot slots[KEYRING_DOMAINS];
@@ -104,6 +107,7 @@ struct control {
 	uint64_t unix_offset; /* from now_us, modulo 2^64 */
 	int64_t clock_behind; /* how far unix_us is behind wall_us */
 	struct health_item clock;
+	struct health_item storage;  /* does the engine work? */
 	struct health_item upstream; /* private: does central answer? */
 	uint64_t started_us;	     /* monotonic */
 	bool stop;

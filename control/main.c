@@ -189,6 +189,9 @@ static int relay_serve(struct config *c, const char *path, struct control *ctl, 
 	ret = privilege_drop(c, path, &ctl->relay->port, socket_give, admin, why, WHY_MAX);
 	if (ret < 0)
 		goto stop;
+	ret = control_attach(ctl, why, WHY_MAX);
+	if (ret < 0)
+		goto stop;
 	ret = port_steer(&ctl->relay->port, true);
 	if (ret < 0) {
 		snprintf(why, WHY_MAX, "packets cannot be steered to the relay: %s",

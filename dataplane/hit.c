@@ -171,21 +171,28 @@ static const struct piece *pull_match(const struct worker *w, const struct item 
 }
 
 /* False: not all of it is here. */
-static bool pull_find(const struct worker *w, const struct item *it, struct pulled *out)
+static bool pull_find(struct worker *w, const struct item *it, struct pulled *out)
 {
 	const struct pull *p = &it->pull;
 	const uint32_t number = p->first / PIECE_CHUNKS;
-	const uint32_t last = p->first + 31u - (uint32_t)__builtin_clz(p->mask);
 	struct index_key key;
+	uint32_t no;
 
 	out->piece[0] = pull_match(w, it, it->piece, number);
 	if (out->piece[0] == NULL)
 		return false;
-	if (last / PIECE_CHUNKS == number)
+	/* a piece counts as asked for when its first chunk is; the head when it is SENT */
+	if (number > 0 && p->first % PIECE_CHUNKS == 0)
+		cache_touch(w->touched, it->piece);
+	if (pull_last_piece(p) == number)
 		return true;
 	key = index_key_make(&it->domain->pad[p->rule], p->id, number + 1);
-	out->piece[1] = pull_match(w, it, index_lookup(w->relay->index, &key), number + 1);
-	return out->piece[1] != NULL;
+	no = index_lookup(w->relay->index, &key);
+	out->piece[1] = pull_match(w, it, no, number + 1);
+	if (out->piece[1] == NULL)
+		return false;
+	cache_touch(w->touched, no);
+	return true;
 }
 
 void handle_pull(struct worker *w, struct item *it)
@@ -207,8 +214,8 @@ void handle_pull(struct worker *w, struct item *it)
 		code = ERROR_TICKET;
 	}
 	if (reason == DROP_NONE && !pull_find(w, it, &from)) {
-		reason = DROP_UNKNOWN_BLOB;
-		code = ERROR_GONE;
+		item_ask_control(w, it, NULL); /* the store may have it */
+		return;
 	}
 	if (reason != DROP_NONE) {
 		w->stats.drops[reason]++;

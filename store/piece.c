@@ -116,3 +116,11 @@ void chunk_store(const struct slab *s, struct piece *p, uint32_t i, const uint8_
 	memcpy(chunk, bytes, len);
 	*piece_sum(p, i, chunk) = bytes_sum(chunk, len);
 }
+
+void chunk_sum(const struct slab *s, const struct piece *p, uint32_t i)
+{
+	uint8_t *chunk = piece_chunk(s, p, i);
+
+	*piece_sum(p, i, chunk) =
+		bytes_sum(chunk, chunk_length(piece_length(p->length, p->number), i));
+}

@@ -122,6 +122,12 @@ static inline uint32_t piece_length(uint64_t length, uint32_t number)
 	return rest < PIECE_SIZE ? (uint32_t)rest : PIECE_SIZE;
 }
 
+/* The piece of a PULL's last chunk: that of its first, or the one behind. */
+static inline uint32_t pull_last_piece(const struct pull *p)
+{
+	return (p->first + 31u - (uint32_t)__builtin_clz(p->mask)) / PIECE_CHUNKS;
+}
+
 /* A descriptor for a piece about to be filled. No data memory is taken yet unless it fits
  * a size class. Returns its number through `no`, or -ENOSPC: no descriptor, or no slot now. */
 int piece_reserve(struct slab *s, const struct blob_name *name, uint32_t number, uint32_t *no);
@@ -185,6 +191,9 @@ static inline uint16_t *piece_sum(const struct piece *p, uint32_t i, const uint8
 /* Copies the piece's chunk i in and stores its sum. */
 void chunk_store(const struct slab *s, struct piece *p, uint32_t i, const uint8_t *bytes,
 		 uint32_t len);
+
+/* Stores the sum of the piece's chunk i, which is there. */
+void chunk_sum(const struct slab *s, const struct piece *p, uint32_t i);
 
 /* RFC 1071 sum of len bytes, host order, folded to 16 bits, not inverted. An
  * odd last byte counts as if a zero followed it. */

@@ -1,20 +1,45 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * The store as control sees it: blobs come, are found, and go. Where they lie, and how
- * workers read them, is in slab.h and index.h.
+ * The store as control sees it: blobs come, are found, and go. Where they lie in RAM, and
+ * how workers read them, is in slab.h and index.h; where else, in engine.h.
  *
- * RAM is all there is: what nobody asks for goes when others need its place, and its
- * whole blob with it.
+ * With an engine, that is the truth, and RAM has some pieces of some blobs: what is not
+ * there is loaded when it is asked for, and may leave at any time. Without one RAM is all
+ * there is, and a blob is there whole or not at all.
  *
- * Threads: control's alone. What is removed can be read until a grace period is over, and
- * is found by nobody from then on; a piece that was given is there until control returns
- * to its loop.
+ * Durability: a put whose callback says 0 is there after a crash of the process, and after a
+ * loss of power unless `sync` is STORE_SYNC_OS. Nothing else is promised of a put.
+ *
+ * Errors of the engine: it is closed and opened again, each second until that works;
+ * meanwhile what RAM has is found, and all else answers STORE_FAILED.
+ *
+ * Threads: control's alone. Callbacks are called by store_poll(). A piece that is found is there
+ * until control returns to its loop; what is removed can be read by workers that found it until a
+ * grace period is over.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include <sys/queue.h>
+
 #include "store/cache.h"
+#include "store/engine.h"
 #include "store/index.h"
+#include "store/jobs.h"
 #include "store/reclaim.h"
+
+struct load;
+struct loads;
+struct dropping;
+struct usage_of;
+struct store_put;
+
+/* When a blob counts as stored. */
+enum store_sync {
+	STORE_SYNC_GROUP = 0, /* on disk; those that come together share one flush */
+	STORE_SYNC_ALWAYS,    /* on disk; each with a flush of its own */
+	STORE_SYNC_OS,	      /* with the kernel, which writes when it likes: a loss of power may
+			       * take the last half minute */
+};
 
 /* What a domain has here. */
 struct store_usage {
@@ -22,68 +47,188 @@ struct store_usage {
 	uint64_t blobs; /* likewise */
 };
 
-struct store_counters {
-	uint64_t evicted;	/* blobs that made room for others */
-	uint64_t evicted_bytes; /* of these */
+/* What the engine is to change, with others at a time. The store's own. */
+struct change {
+	struct engine_change c;
+	void (*done)(struct change *ch, int err);
+	TAILQ_ENTRY(change) link;
 };
 
-struct usage_of;
+struct store_counters {
+	uint64_t evicted;	/* without an engine: blobs, with one: pieces that made room */
+	uint64_t evicted_bytes; /* of these */
+	uint64_t loads;		/* pieces read from the engine */
+	uint64_t load_bytes;	/* of these */
+	uint64_t load_failures; /* pieces that could not be read */
+	uint64_t corrupt;	/* blobs found damaged */
+	uint64_t commits;	/* flushes of the engine for blobs that came or went */
+	uint64_t failures;	/* times that the engine failed */
+	uint64_t removed;	/* blobs of domains that are gone */
+	uint64_t removed_bytes;
+};
+
+/* How to get an engine. */
+struct store_engine {
+	int (*open)(struct engine **out, const char *path, char *why, size_t why_size);
+	const char *path;
+	enum store_sync sync;
+	struct jobs *jobs; /* threads for it, whose CPUs and rights its own threads inherit;
+			    * they stop before store_fini() */
+};
 
 struct store {
 	struct slab *slab;
 	struct index *index;
 	struct reclaim *reclaim;
 	struct cache *cache;
-	uint64_t blobs;				  /* that are here */
+	uint64_t blobs;				  /* that are there, wherever */
 	struct usage_of *usage;			  /* by domain */
 	struct leaving *leaving;		  /* by descriptor */
 	uint32_t leaving_first;			  /* of those that reclaim had no memory for */
 	uint64_t leaving_room[CLASS_EXTENTS + 1]; /* by size class, until it is free */
 	uint32_t leaving_pieces;
 	struct store_counters counters;
+	uint64_t unix_seconds; /* of the last store_poll() */
+	/* the engine */
+	bool kept;   /* there is one, or will be again */
+	bool failed; /* it is not to be used: `why` */
+	bool opening;
+	char why[ENGINE_WHY];
+	struct store_engine config;
+	struct engine *engine; /* NULL: there is none (now) */
+	uint32_t opened;       /* how often it was */
+	struct jobs *jobs;
+	uint32_t under_way; /* jobs that use it */
+	uint64_t retry;	    /* Unix seconds: when to open it again */
+	struct job reopening;
+	int reopened; /* what came of it */
+	struct commits *commits;
+	struct loads *loads;
+	struct dropping *drop; /* under way */
 };
 
 /* readers: threads that read beside control (cache_reader()). 0 or -ENOMEM; in both cases
  * store_fini() ends it. */
 int store_init(struct store *s, struct slab *slab, struct index *index, struct reclaim *reclaim,
 	       unsigned int readers);
-/* Workers must have stopped, and reclaim has run. */
+/* Opens the engine, and waits for that. 0, or -errno with a line in `why`. */
+int store_attach(struct store *s, const struct store_engine *c, char *why, size_t why_size);
+/* Waits until nothing is under way any more; callbacks are called. */
+void store_drain(struct store *s);
+/* Closes the engine. Nothing is under way, no put or get is left; workers have stopped, and
+ * reclaim has run. */
 void store_fini(struct store *s);
+/* Readable when store_poll() has something to do; -1: never. */
+int store_fd(const struct store *s);
+/* Does what there is to do, and calls what is to be called. */
+void store_poll(struct store *s, uint64_t unix_seconds);
+/* Has it something to do already, whatever store_fd() says? */
+bool store_waits(const struct store *s);
 
-/* The head of the blob if it is here whole; NULL if it is not. */
+/* The head of the blob if it is in RAM (without an engine: whole); NULL if it is not. */
 const struct piece *store_find(const struct store *s, const struct blob_name *name);
 /* One of its pieces, likewise. */
 const struct piece *store_find_piece(const struct store *s, const struct blob_name *name,
 				     uint32_t number);
-/* Removes a blob. 0, or -ENOENT: it is not here. */
-int store_remove(struct store *s, const struct blob_name *name);
-/* Calls fn for the heads of READY blobs among the next `max` descriptors from *cursor (0
- * at first) on; fn may remove the blob. False: that was the last of them. */
-bool store_walk(struct store *s, uint32_t *cursor, uint32_t max,
-		void (*fn)(void *ctx, const struct piece *head), void *ctx);
 struct store_usage store_usage(const struct store *s, uint32_t domain);
+/* Removes all blobs of the domains that `gone` says true for, in the background; counted in
+ * `removed`. 0; -ENOMEM; -EAGAIN: the one before has something under way. */
+int store_drop(struct store *s, bool (*gone)(void *ctx, uint32_t domain), void *ctx);
+
+/* Is that under way? */
+bool store_drops(const struct store *s);
+
+/* ---- a blob that is wanted ---- */
+
+enum store_answer {
+	STORE_HERE, /* in RAM; where only its presence is wanted, there */
+	STORE_ABSENT,
+	STORE_FAILED, /* it may be there, and cannot be had now */
+};
+
+enum store_want {
+	STORE_PRESENCE, /* is it there at all? */
+	STORE_PIECE,	/* piece `number`, in RAM */
+};
+
+struct store_get {
+	struct blob_name name;
+	uint32_t number;
+	enum store_want want;
+	void (*fn)(struct store_get *g, enum store_answer answer);
+	/* the store's */
+	struct store_gets *queue; /* that it waits in, or NULL */
+	enum store_answer answer;
+	TAILQ_ENTRY(store_get) link;
+};
+
+TAILQ_HEAD(store_gets, store_get);
+
+/* Calls fn with the answer; brings the piece into RAM where that is wanted. One load,
+ * however many ask for the piece. */
+void store_get(struct store *s, struct store_get *g);
+/* It is not wanted any more; nothing happens if it does not wait. */
+void store_get_cancel(struct store_get *g);
+/* Loads a piece for nobody in particular, if it is not here and there is time. */
+void store_get_ahead(struct store *s, const struct blob_name *name, uint32_t number);
+
+/* Chunks of a blob, wherever they are, copied one behind the other. */
+struct store_read {
+	struct blob_name name;
+	const uint32_t *chunk; /* their numbers */
+	uint32_t count;
+	uint8_t *to;
+	/* Called here and now where they are in RAM. 0; -ENOENT: there is no such blob; -EIO:
+	 * they cannot be had now */
+	void (*fn)(struct store_read *r, int result);
+	/* the store's */
+	struct job job;
+	struct store *store;
+	int result;
+};
+void store_read(struct store *s, struct store_read *r);
 
 /* ---- a blob on its way in ---- */
 
 struct store_put {
 	struct store *store;
 	struct blob_name name;
-	bool committed;
-	uint32_t begun;	 /* pieces that have a descriptor: the first ones */
-	uint32_t *piece; /* their numbers; a worker may read those below a limit it is given */
+	uint32_t begun;	 /* pieces that have had a descriptor: the first ones */
+	uint32_t *piece; /* their numbers; a worker may read those below a limit it is given, and
+			  * not below what store_put_ready() was told */
+	/* the store's */
+	bool committed;	  /* it is there */
+	uint32_t ready;	  /* chunks that will not change any more */
+	uint32_t written; /* pieces that the engine has */
+	uint64_t body;
+	uint32_t opened; /* s->opened, when it began */
+	bool writing;	 /* the job is under way, for piece `written` */
+	bool committing; /* the change is queued, or under way */
+	int error;	 /* the engine's */
+	struct job job;
+	struct iovec blocks[PIECE_EXTENTS];
+	uint32_t block_count;
+	struct change change;
+	void (*stored)(struct store_put *put, int result); /* a commit is wanted */
+	void (*ended)(struct store_put *put);
 };
 
 /* Its length counts for its domain from now on. 0; -EFBIG: it could never be here; -ENOMEM;
- * of an empty one also what store_put_grow() says, which it does not need any more. */
+ * -EIO: the engine does not work; of an empty one also what store_put_grow() says, which it
+ * does not need any more. */
 int store_put_begin(struct store *s, const struct blob_name *name, struct store_put *put);
 /* Takes memory so that chunks 0..chunks-1 of the blob have a place, for which others may
- * have to go. 0; -EAGAIN: their memory is on its way back, so try again soon; -ENOSPC:
- * nobody can go. What was taken before stays. */
+ * have to go. 0; -EAGAIN: memory is on its way back, or the engine has much to write, so try
+ * again soon; -ENOSPC: nobody can go. What was taken before stays. */
 int store_put_grow(struct store_put *put, uint32_t chunks);
-/* All chunks are written and were verified: the blob is here. 0; -EEXIST: one of its name
- * is here, and stays; -ENOSPC: no room in the index. */
-int store_put_commit(struct store_put *put);
-/* No worker uses it any more. Gives back what was not committed. */
-void store_put_end(struct store_put *put);
+/* Chunks 0..chunks-1 are written, read by whoever had to, and will not change any more:
+ * they may go to the engine, and from RAM. */
+void store_put_ready(struct store_put *put, uint32_t chunks);
+/* All chunks are ready, and were verified. Calls stored(): 0: the blob is there; -EEXIST:
+ * one of its name is, and stays; -ENOSPC: no room in the index, or on disk; -EIO. */
+void store_put_commit(struct store_put *put, void (*stored)(struct store_put *put, int result));
+/* No worker uses it any more. Gives back what was not committed. Calls ended(), here and now
+ * or when the engine is done with it; until then the put must stay. */
+void store_put_end(struct store_put *put, void (*ended)(struct store_put *put));
 
 #endif

@@ -196,8 +196,18 @@ const struct metric metrics[] = {
 	GAUGE("blob_bytes", read_blob_bytes, "the sum of their lengths"),
 	GAUGE("slab_bytes", read_slab_bytes, "memory for blobs"),
 	GAUGE("slab_bytes_free", read_slab_free, "of this, in extents that are free"),
-	OF_STORE("blobs_evicted", counters.evicted, "blobs that made room for others"),
-	OF_STORE("blob_bytes_evicted", counters.evicted_bytes, "the sum of their lengths"),
+	OF_STORE("blobs_removed", counters.removed,
+		 "blobs removed, as their domain is not configured any more"),
+	OF_STORE("evictions", counters.evicted,
+		 "pieces of blobs (engine = memory: blobs) that made room in memory for others"),
+	OF_STORE("evicted_bytes", counters.evicted_bytes, "what was in them"),
+	OF_STORE("loads", counters.loads, "pieces of blobs read from the store into memory"),
+	OF_STORE("load_bytes", counters.load_bytes, "what was in them"),
+	OF_STORE("load_failures", counters.load_failures, "pieces that could not be read"),
+	OF_STORE("blobs_corrupt", counters.corrupt, "blobs found damaged, and put aside"),
+	OF_STORE("store_commits", counters.commits,
+		 "times that the store was told of blobs that came or went, of several at once"),
+	OF_STORE("store_failures", counters.failures, "times that the store failed"),
 #define X(field, help_)           \
 	{.name = #field,          \
 	 .help = (help_),         \

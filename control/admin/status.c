@@ -93,6 +93,7 @@ static json_t *health_object(const struct control *ctl)
 	watch_status(ctl, o, problems);
 	json_object_set_new(o, "peers", peers_status(ctl, problems));
 	put_problem(problems, &ctl->upstream);
+	put_problem(problems, &ctl->storage);
 	put_problem(problems, &ctl->traffic->checksums);
 	if (ctl->traffic->packets_us != 0)
 		put(o, "last_packet_seconds", (ctl->now_us - ctl->traffic->packets_us) / 1000000);

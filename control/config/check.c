@@ -48,6 +48,8 @@ static void relay_check(struct reader *r)
 	if (c->admin_socket[0] == '\0')
 		snprintf(c->admin_socket, sizeof(c->admin_socket), "/run/oncewire/%s.sock",
 			 c->instance);
+	if (c->store_path[0] == '\0')
+		snprintf(c->store_path, sizeof(c->store_path), "/var/lib/oncewire/%s", c->instance);
 	if (strlen(c->admin_socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		problem(&r->problems, section_line(seen, SECTION_RELAY, "admin_socket"), "relay",
 			"admin_socket", "is too long for a socket; use a path below %zu characters",
@@ -61,14 +63,15 @@ static void relay_check(struct reader *r)
 			cpus, c->workers, cpus);
 }
 
-/* Bytes of the longest blob that so much slab holds: whole extents, less their sums, and
- * so many pieces. */
+/* Bytes of the longest blob that can be kept. In RAM alone: whole extents, less their sums,
+ * and so many pieces. */
 static uint64_t longest_blob(const struct config *c)
 {
 	const uint64_t room = c->slab_size / EXTENT_SIZE * EXTENT_SUMS;
 	const uint64_t longest = RTE_MIN((uint64_t)c->max_blobs * PIECE_SIZE, BLOB_MAX_LENGTH);
 
-	return RTE_MIN(room, longest);
+	/* with an engine it passes through the slab, by the piece */
+	return c->engine == ENGINE_MEMORY ? RTE_MIN(room, longest) : BLOB_MAX_LENGTH;
 }
 
 /* In whole MiB; without an answer from the kernel 1 GiB. */
@@ -102,7 +105,7 @@ static void store_check(struct reader *r)
 
 	store_choose(c);
 	longest = longest_blob(c);
-	if (line && c->max_blob > c->slab_size)
+	if (line && c->engine == ENGINE_MEMORY && c->max_blob > c->slab_size)
 		problem(&r->problems, line, "store", "max_blob",
 			"%s does not fit in slab_size, %s; lower it or raise slab_size",
 			config_bytes_text(c->max_blob, max), config_bytes_text(c->slab_size, slab));

@@ -24,6 +24,7 @@
 
 enum role { ROLE_PRIVATE = 1, ROLE_CENTRAL };
 enum idle { IDLE_ADAPTIVE = 0, IDLE_SPIN };
+enum engine_kind { ENGINE_ROCKSDB = 0, ENGINE_MEMORY };
 
 struct peer_config {
 	char name[CONFIG_NAME];
@@ -70,6 +71,10 @@ struct config {
 	char log_level[16];	 /* of EAL and drivers: error, warning, info, debug */
 
 	/* [store] */
+	enum engine_kind engine;
+	char store_path[PATH_MAX]; /* default: /var/lib/oncewire/INSTANCE */
+	uint32_t sync;		   /* enum store_sync */
+	uint32_t io_threads;
 	uint64_t slab_size; /* bytes */
 	uint64_t max_blob;  /* bytes; what fits at most */
 	uint32_t max_blobs;

@@ -3,6 +3,7 @@
 
 #include "control/config/options.h"
 #include "store/index.h"
+#include "store/store.h"
 
 #define KEY(s, t, n) .section = SECTION_##s, .type = TYPE_##t, .name = n
 #define FIELD(f) .offset = offsetof(struct config, f), .size = sizeof(((struct config *)0)->f)
@@ -93,6 +94,23 @@ const struct config_key config_keys[] = {
 	{KEY(RELAY, WORD, "log_level"), FIELD(log_level), .value = "warning",
 	 .words = "error|warning|info|debug", .help = "How much DPDK and its drivers log."},
 
+	{KEY(STORE, CHOICE, "engine"), FIELD(engine), .value = "rocksdb", .words = "rocksdb|memory",
+	 .min = ENGINE_ROCKSDB,
+	 .help = "Where blobs are kept. rocksdb: in the folder `path`, of which slab_size of "
+		 "memory holds what is asked for most. memory: there alone, so a restart empties "
+		 "the store."},
+	{KEY(STORE, PATH, "path"), FIELD(store_path), .example = "/var/lib/oncewire/private",
+	 .help = "engine = rocksdb: the folder, of this relay alone; it is made if it is not "
+		 "there. Default: /var/lib/oncewire/ and the instance."},
+	{KEY(STORE, CHOICE, "sync"), FIELD(sync), .value = "group", .words = "group|always|os",
+	 .min = STORE_SYNC_GROUP,
+	 .help = "engine = rocksdb: when a source is told that its blob is stored. group: once it "
+		 "is on disk; blobs that come together share one flush. always: likewise, each "
+		 "with a flush of its own. Neither loses what was reported. os: once the kernel "
+		 "has it; a crash of the relay loses nothing, a loss of power the last half "
+		 "minute."},
+	{KEY(STORE, COUNT, "io_threads"), FIELD(io_threads), .value = "4", .min = 1, .max = 64,
+	 .help = "engine = rocksdb: threads that read and write."},
 	{KEY(STORE, BYTES, "slab_size"), FIELD(slab_size), .automatic = true, .value = "auto",
 	 .min = UINT64_C(1) << 20, .max = UINT64_C(1) << 46,
 	 .help = "Memory for blobs: bytes, or with K, M, G or T (of 1024, also KiB and so on) "
@@ -100,11 +118,12 @@ const struct config_key config_keys[] = {
 		 "or of the cgroup's. The start says what that is."},
 	{KEY(STORE, BYTES, "max_blob"), FIELD(max_blob), .automatic = true, .value = "auto",
 	 .min = 1, .max = BLOB_MAX_LENGTH,
-	 .help = "The longest blob that is taken. auto: what fits in slab_size, of which 1.6 "
-		 "percent goes to checksums."},
+	 .help = "The longest blob that is taken. auto: 64G, or (engine = memory) what fits in "
+		 "slab_size, of which 1.6 percent goes to checksums."},
 	{KEY(STORE, COUNT, "max_blobs"), FIELD(max_blobs), .automatic = true, .value = "auto",
 	 .min = 1, .max = INDEX_MAX_ENTRIES,
-	 .help = "How many blobs at once, a longer one counting for each 756 KiB of it; about "
+	 .help = "How many blobs in memory at once, a longer one counting for each 756 KiB of it; "
+		 "about "
 		 "250 bytes of memory each. auto: one for each 8 KiB of slab_size, and 65536 at "
 		 "least."},
 	{KEY(STORE, RULES, "rules"), FIELD(rules), .value = "sha256",

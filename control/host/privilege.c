@@ -15,6 +15,7 @@
 #include "control/host/capability.h"
 #include "control/host/cleaner.h"
 #include "control/host/eal_files.h"
+#include "control/host/folder.h"
 #include "control/base/log.h"
 #include "control/host/syscalls.h"
 
@@ -163,6 +164,11 @@ static int files_give(const struct config *c, privilege_give *give, void *socket
 	char prefix[EAL_PREFIX];
 	int err;
 
+	if (c->engine != ENGINE_MEMORY) {
+		err = folder_prepare(c->store_path, self.uid, self.gid, why, size);
+		if (err)
+			return err;
+	}
 	err = give(socket, self.uid, self.admin_gid);
 	if (err)
 		return fail(why, size, err, "admin socket %s: cannot be given to %s%s%s: %s",

@@ -195,14 +195,25 @@ static void attempt_memory_free(struct attempt *a)
 	free(a);
 }
 
+static struct attempt *attempt_of_put(struct store_put *put)
+{
+	return (struct attempt *)((char *)put - offsetof(struct attempt, put));
+}
+
+static void attempt_put_ended(struct store_put *put)
+{
+	struct attempt *a = attempt_of_put(put);
+
+	a->ctl->attempts->free[a->ctl->attempts->free_count++] = a->slot;
+	attempt_memory_free(a);
+}
+
 static void attempt_free(void *ctx, uint64_t arg)
 {
 	struct attempt *a = (struct attempt *)(uintptr_t)arg;
-	struct control *ctl = ctx;
 
-	ctl->attempts->free[ctl->attempts->free_count++] = a->slot;
-	store_put_end(&a->put);
-	attempt_memory_free(a);
+	(void)ctx;
+	store_put_end(&a->put, attempt_put_ended);
 }
 
 /* No worker may start to use the slot any more; one that already does is
@@ -272,12 +283,27 @@ static void attempt_hashed(struct job *job)
 		return;
 	}
 	a->hashed = a->hash_to;
+	store_put_ready(&a->put, a->hashed);
 	if (a->hashed < a->window.pulls.chunks) {
 		attempt_mark(a);
 		return;
 	}
 	ident_final(a->hash, &a->computed);
 	attempt_tell(a, ATTEMPT_HASHED);
+}
+
+static void attempt_stored(struct store_put *put, int result)
+{
+	struct attempt *a = attempt_of_put(put);
+
+	a->result = result;
+	if (a->owner != NULL) /* else it has ended meanwhile */
+		attempt_tell(a, ATTEMPT_STORED);
+}
+
+void attempt_store(struct attempt *a)
+{
+	store_put_commit(&a->put, attempt_stored);
 }
 
 /* Hands what has arrived without a gap to the hash threads. */
@@ -365,11 +391,11 @@ static void attempt_rearm(struct attempt *a)
 /* No memory, or not yet. */
 static void attempt_wait(struct attempt *a, int ret)
 {
-	const bool soon = ret == -EAGAIN;
+	const bool soon = ret == -EAGAIN, full = ret == -ENOSPC;
 	const struct timeval at = {.tv_usec = soon ? ROOM_WAIT_US : RECLAIM_WAIT_US};
 
-	if (!soon && (attempt_stalled(a) || !attempts_reclaim(a->ctl, NULL)))
-		attempt_fail(a, ret == -ENOMEM ? REFUSE_BUSY : REFUSE_STORE_FULL);
+	if (!soon && (!full || attempt_stalled(a) || !attempts_reclaim(a->ctl, NULL)))
+		attempt_fail(a, full ? REFUSE_STORE_FULL : REFUSE_BUSY);
 	else
 		event_add(a->timer, &at);
 }

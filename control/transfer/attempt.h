@@ -27,6 +27,7 @@ enum attempt_news {
 	ATTEMPT_QUIET,
 	ATTEMPT_STALLED, /* nothing has come for a while: attempt_go_on() or attempt_end() */
 	ATTEMPT_HASHED,	 /* all chunks are here, and `computed` is their identifier */
+	ATTEMPT_STORED,	 /* attempt_store() is over: `result` */
 	ATTEMPT_FAILED,	 /* it cannot go on, for `reason` */
 };
 
@@ -68,6 +69,7 @@ struct attempt {
 	enum attempt_news news;
 	enum refuse_reason reason;
 	struct ident computed;
+	int result; /* of store_put_commit() */
 	struct attempt_host *host;
 	struct event *timer;
 	TAILQ_ENTRY(attempt) dirty_link;  /* in attempts.dirty */
@@ -109,6 +111,8 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 void attempt_move(struct attempt *a, const struct ask *ask);
 /* It is stalled, and may be so longer. */
 void attempt_go_on(struct attempt *a);
+/* The identifier was right: keeps it. */
+void attempt_store(struct attempt *a);
 /* Closes the slot; memory goes once nobody can touch it any more. */
 void attempt_end(struct attempt *a);
 /* It is looked at in the next pump. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "control/core.h"
@@ -10,6 +11,8 @@ struct possession_job {
 	possession_fn *again;
 	struct ask_carried asked;
 	bool right;
+	struct store_read read;
+	uint32_t chunk[PROOF_CHUNKS];
 	uint32_t size; /* bytes of chunks */
 	uint8_t chunks[PROOF_CHUNKS * CHUNK_SIZE];
 	LIST_ENTRY(possession_job) link;
@@ -38,20 +41,30 @@ static void proof_done(struct job *job)
 	job_free(j);
 }
 
-/* Copied, because the blob may go while it is hashed. */
-static void chunks_copy(struct possession_job *j, const struct store *s)
+/* The chunks are a copy: the blob may go while they are hashed. */
+static void proof_read(struct store_read *r, int result)
 {
-	const struct blob_name name = ask_blob(&j->asked.ask);
-	uint32_t chunk[PROOF_CHUNKS];
-	uint32_t n = proof_pick(&j->asked.cold.proof.challenge, name.length, chunk);
+	struct possession_job *j = container_of(r, struct possession_job, read);
 
-	for (uint32_t i = 0; i < n; i++) {
-		const struct piece *p = store_find_piece(s, &name, chunk[i] / PIECE_CHUNKS);
-		uint32_t len = chunk_length(name.length, chunk[i]);
-
-		memcpy(j->chunks + j->size, piece_chunk(s->slab, p, chunk[i] % PIECE_CHUNKS), len);
-		j->size += len;
+	if (result == 0) {
+		jobs_submit(j->ctl->hasher, &j->job);
+		return;
 	}
+	j->again(j->ctl, &j->asked, result == -ENOENT ? POSSESSION_ABSENT : POSSESSION_BUSY);
+	job_free(j);
+}
+
+static void read_prepare(struct possession_job *j)
+{
+	const uint64_t length = j->asked.ask.length;
+
+	j->read.name = ask_blob(&j->asked.ask);
+	j->read.chunk = j->chunk;
+	j->read.count = proof_pick(&j->asked.cold.proof.challenge, length, j->chunk);
+	j->read.to = j->chunks;
+	j->read.fn = proof_read;
+	for (uint32_t i = 0; i < j->read.count; i++)
+		j->size += chunk_length(length, j->chunk[i]);
 }
 
 bool possession_verify(struct control *ctl, const struct ask_carried *c, possession_fn *again)
@@ -67,10 +80,10 @@ bool possession_verify(struct control *ctl, const struct ask_carried *c, possess
 	j->asked = *c;
 	j->right = false;
 	j->size = 0;
-	chunks_copy(j, &ctl->store);
+	read_prepare(j);
 	LIST_INSERT_HEAD(&ctl->possession->jobs, j, link);
 	ctl->possession->count++;
-	jobs_submit(ctl->hasher, &j->job);
+	store_read(&ctl->store, &j->read);
 	return true;
 }
 

@@ -20,6 +20,8 @@ enum possession {
 	POSSESSION_UNKNOWN, /* the ask's proof has not been looked at */
 	POSSESSION_PROVEN,
 	POSSESSION_WRONG,
+	POSSESSION_ABSENT, /* the blob is not there (any more) */
+	POSSESSION_BUSY,   /* its chunks cannot be had now */
 };
 
 /* Handles the ask again, knowing how its proof turned out. */
@@ -33,8 +35,8 @@ struct possession_queue {
 	uint32_t count;
 };
 
-/* Has the ask's proof verified against the blob, which is here, then calls `again`. False:
- * too many are under way, or no memory. */
+/* Has the ask's proof verified against the blob, which the store may have to read, then calls
+ * `again`. False: too many are under way, or no memory. */
 bool possession_verify(struct control *ctl, const struct ask_carried *c, possession_fn *again);
 /* The hash threads have stopped. */
 void possession_fini(struct control *ctl);

@@ -9,6 +9,10 @@
 
 enum request_event {
 	REPEATED, /* the SEND */
+	/* the store */
+	FOUND,
+	ABSENT,
+	UNREADABLE,
 	/* central */
 	SERVED,
 	CHALLENGED,
@@ -50,6 +54,7 @@ static void deadline_set(struct request *rq)
 static void state_leave(struct request *rq)
 {
 	request_count(rq, -1);
+	store_get_cancel(&rq->get);
 	query_stop(&rq->query);
 	upload_leave(rq->ctl, &rq->waiter);
 	if (rq->state == REQUEST_KEPT)
@@ -65,6 +70,8 @@ static void request_free(struct request *rq)
 	free(rq);
 }
 
+static void request_look(struct request *rq);
+
 static void state_enter(struct request *rq, enum request_state state)
 {
 	rq->state = state;
@@ -75,7 +82,9 @@ static void state_enter(struct request *rq, enum request_state state)
 		return;
 	}
 	deadline_set(rq);
-	if (state == REQUEST_ASKING)
+	if (state == REQUEST_LOOKING)
+		request_look(rq);
+	else if (state == REQUEST_ASKING)
 		query_begin(&rq->query);
 	else
 		upload_join(rq->ctl, &rq->waiter);
@@ -105,21 +114,32 @@ static void status_wait(struct request *rq)
 	outbox_status(rq->ctl, &rq->ask, &s);
 }
 
-/* The blob is here: OFFER to the target, STATUS to the source, or a challenge, if it has
- * to prove something first. Ends the request. */
-static void request_serve(struct request *rq, const struct piece *b)
+/* Must its source show first that it holds the blob? Who waited for another's upload has
+ * shown nothing yet. */
+static bool request_owes(const struct request *rq)
+{
+	return rq->ctl->relay->possession && !rq->uploaded && !rq->proven && rq->ask.length > 0;
+}
+
+/* The blob is there: OFFER to the target, STATUS to the source, or a challenge, if it has
+ * to prove something first; or it has to be brought into RAM. Ends the request, or looks. */
+static void request_serve(struct request *rq)
 {
 	const struct ask_extras extras = ask_extras_of(&rq->cold);
-	const struct relay *r = rq->ctl->relay;
+	const struct piece *b;
 
-	/* who waited for another's upload has shown nothing yet */
-	if (r->possession && !rq->uploaded && rq->ask.length > 0) {
+	if (request_owes(rq)) {
 		outbox_challenge(rq->ctl, &rq->ask);
 		request_free(rq);
 		return;
 	}
+	b = control_blob(rq->ctl, &rq->ask);
+	if (b == NULL) {
+		state_change(rq, REQUEST_LOOKING);
+		return;
+	}
 	outbox_serve(rq->ctl, &rq->ask, &extras, b);
-	if (rq->uploaded && relay_hides(r, rq->ask.length))
+	if (rq->uploaded && relay_hides(rq->ctl->relay, rq->ask.length))
 		state_change(rq, REQUEST_KEPT); /* its next SEND must not ask for another upload */
 	else
 		request_free(rq);
@@ -127,9 +147,50 @@ static void request_serve(struct request *rq, const struct piece *b)
 
 /* ---- events ---- */
 
-static void asking_repeated(struct request *rq)
+/* Central is asked of what it may be asked, and before an upload. */
+static enum request_state state_of_miss(const struct control *ctl, const struct ask *a)
+{
+	const bool alone = ctl->relay->central || ctl->peers->count == 0;
+
+	return alone || relay_hides(ctl->relay, a->length) ? REQUEST_WAITING : REQUEST_ASKING;
+}
+
+static void still_working(struct request *rq)
 {
 	request_status(rq, STATUS_WORKING, REFUSE_NONE, 0);
+}
+
+static void looking_found(struct request *rq)
+{
+	if (!rq->uploaded && !request_owes(rq)) {
+		rq->ctl->stats.hits++;
+		rq->ctl->usage[rq->slot].hits++;
+	}
+	request_serve(rq);
+}
+
+/* It is not here: where it goes from there. */
+static enum request_state request_missed(struct request *rq)
+{
+	const enum request_state next = state_of_miss(rq->ctl, &rq->ask);
+
+	rq->ctl->counters.misses++;
+	if (next == REQUEST_ASKING) {
+		still_working(rq);
+		rq->ctl->counters.queries++;
+	}
+	return next;
+}
+
+static void looking_absent(struct request *rq)
+{
+	state_change(rq, request_missed(rq));
+}
+
+static void look_later(struct request *rq)
+{
+	outbox_busy(rq->ctl, &rq->ask);
+	request_free(rq);
 }
 
 static void asking_served(struct request *rq)
@@ -179,33 +240,33 @@ static void waiting_stored(struct request *rq)
 	rq->uploaded = rq->waiter.brought;
 	if (rq->uploaded)
 		request_status(rq, STATUS_STORED, REFUSE_NONE, rq->ask.length);
-	request_serve(rq, rq->waiter.blob);
+	request_serve(rq);
 }
 
-/* Central repeats its OFFER, which the target answers. What was uploaded is here; or it
- * was, and is uploaded again. */
+/* Central repeats its OFFER, which the target answers. What was uploaded is there. */
 static void kept_repeated(struct request *rq)
 {
-	const struct piece *b;
-
-	if (!rq->uploaded) {
-		state_change(rq, REQUEST_ASKING);
-		return;
-	}
-	b = control_blob(rq->ctl, &rq->ask);
-	if (b != NULL)
-		request_serve(rq, b);
+	if (rq->uploaded)
+		request_serve(rq);
 	else
-		state_change(rq, REQUEST_WAITING);
+		state_change(rq, REQUEST_ASKING);
 }
 
 typedef void request_fn(struct request *rq);
 
 /* What does not stand here cannot happen: news ends with the state it is for. */
 static request_fn *const table[REQUEST_STATES][REQUEST_EVENTS] = {
+	[REQUEST_LOOKING] =
+		{
+			[REPEATED] = still_working,
+			[FOUND] = looking_found,
+			[ABSENT] = looking_absent,
+			[UNREADABLE] = look_later,
+			[EXPIRED] = come_again,
+		},
 	[REQUEST_ASKING] =
 		{
-			[REPEATED] = asking_repeated,
+			[REPEATED] = still_working,
 			[SERVED] = asking_served,
 			[CHALLENGED] = asking_challenged,
 			[NOT_FOUND] = asking_not_found,
@@ -233,6 +294,25 @@ static void request_happens(struct request *rq, enum request_event event)
 
 	if (fn != NULL)
 		fn(rq);
+}
+
+static void request_answered(struct store_get *g, enum store_answer answer)
+{
+	static const enum request_event event[] = {
+		[STORE_HERE] = FOUND,
+		[STORE_ABSENT] = ABSENT,
+		[STORE_FAILED] = UNREADABLE,
+	};
+
+	request_happens(container_of(g, struct request, get), event[answer]);
+}
+
+static void request_look(struct request *rq)
+{
+	rq->get.name = ask_blob(&rq->ask);
+	rq->get.want = request_owes(rq) ? STORE_PRESENCE : STORE_PIECE;
+	rq->get.fn = request_answered;
+	store_get(&rq->ctl->store, &rq->get);
 }
 
 static void request_expired(evutil_socket_t fd, short what, void *arg)
@@ -324,15 +404,8 @@ bool request_room(struct control *ctl, const struct domain *d, const struct addr
 	return HASH_COUNT(rs->by_key) < ctl->config->max_waiters;
 }
 
-/* Central is asked of what it may be asked, and before an upload. */
-static enum request_state state_first(const struct control *ctl, const struct ask *a)
-{
-	const bool alone = ctl->relay->central || ctl->peers->count == 0;
-
-	return alone || relay_hides(ctl->relay, a->length) ? REQUEST_WAITING : REQUEST_ASKING;
-}
-
-bool request_begin(struct control *ctl, const struct domain *d, const struct ask_carried *c)
+bool request_begin(struct control *ctl, const struct domain *d, const struct ask_carried *c,
+		   bool proven)
 {
 	struct request *rq = calloc(1, sizeof(*rq));
 
@@ -342,6 +415,7 @@ bool request_begin(struct control *ctl, const struct domain *d, const struct ask
 	rq->ask = c->ask;
 	rq->cold = c->cold;
 	rq->slot = d->slot;
+	rq->proven = proven;
 	rq->waiter.ask = &rq->ask;
 	rq->waiter.heard = ctl->now_us;
 	rq->expiry = evtimer_new(ctl->base, request_expired, rq);
@@ -352,13 +426,11 @@ bool request_begin(struct control *ctl, const struct domain *d, const struct ask
 		return false;
 	}
 	HASH_ADD(hh, ctl->requests->by_key, ask.key, sizeof(rq->ask.key), rq);
-	if (state_first(ctl, &rq->ask) == REQUEST_ASKING) {
-		request_status(rq, STATUS_WORKING, REFUSE_NONE, 0);
-		ctl->counters.queries++;
-		state_enter(rq, REQUEST_ASKING);
-	} else {
-		state_enter(rq, REQUEST_WAITING);
-	}
+	/* a store that is more than RAM is looked into first */
+	if (ctl->store.kept && !relay_hides(ctl->relay, rq->ask.length))
+		state_enter(rq, REQUEST_LOOKING);
+	else
+		state_enter(rq, request_missed(rq));
 	return true;
 }
 

@@ -16,6 +16,7 @@
 struct domain;
 
 enum request_state {
+	REQUEST_LOOKING, /* for the blob in the store, which brings it into RAM */
 	REQUEST_ASKING,	 /* central */
 	REQUEST_WAITING, /* for an upload, its source's or another's */
 	REQUEST_KEPT,	 /* answered; its source may repeat its SEND */
@@ -29,6 +30,8 @@ struct request {
 	struct ask_cold cold;	   /* its proof is of the newest SEND */
 	uint16_t slot;		   /* the domain's */
 	bool uploaded;		   /* by this very source: what it asks for is no secret to it */
+	bool proven;		   /* nor here: it has shown that it holds it */
+	struct store_get get;	   /* while LOOKING */
 	struct inquiry query;	   /* while ASKING */
 	struct waiter waiter;	   /* while WAITING */
 	struct event *expiry;	   /* ends it */
@@ -53,8 +56,10 @@ void handle_send_slow(struct control *ctl, const struct ask_carried *c);
 
 /* Is there room for one more that waits: in all, of its source, of its domain? */
 bool request_room(struct control *ctl, const struct domain *d, const struct addr *source);
-/* A new one: central is asked, or an upload begins. False: no memory. */
-bool request_begin(struct control *ctl, const struct domain *d, const struct ask_carried *c);
+/* A new one, of a blob that is not in RAM: it is looked for, central is asked, or an upload
+ * begins. proven: its source has shown that it holds it. False: no memory. */
+bool request_begin(struct control *ctl, const struct domain *d, const struct ask_carried *c,
+		   bool proven);
 struct request *request_find(struct control *ctl, const struct ask_key *key);
 /* Its source repeats the SEND, perhaps from another address: takes over what may differ,
  * and tells where things stand. It may be gone after this. */

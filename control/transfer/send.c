@@ -15,7 +15,14 @@ static void answer_refuse(struct control *ctl, const struct ask *a, enum refuse_
 
 static possession_fn send_handle;
 
-/* The blob is here. Has the source shown that it holds it, if it must? */
+/* Does it bring what it was challenged to? */
+static bool proof_brought(const struct control *ctl, const struct ask_carried *c)
+{
+	return c->cold.has_proof &&
+	       ask_challenged(&c->ask, relay_keys(ctl->relay), &c->cold.proof.challenge);
+}
+
+/* The blob is in RAM. Has the source shown that it holds it, if it must? */
 static void send_hit(struct control *ctl, const struct ask_carried *c, const struct domain *d,
 		     const struct piece *b, enum possession outcome)
 {
@@ -26,25 +33,26 @@ static void send_hit(struct control *ctl, const struct ask_carried *c, const str
 		ctl->stats.hits++;
 		ctl->usage[d->slot].hits++;
 		outbox_serve(ctl, a, &extras, b);
-	} else if (outcome == POSSESSION_WRONG) {
-		answer_refuse(ctl, a, REFUSE_PROOF);
-	} else if (!c->cold.has_proof ||
-		   !ask_challenged(a, relay_keys(ctl->relay), &c->cold.proof.challenge)) {
+	} else if (!proof_brought(ctl, c)) {
 		outbox_challenge(ctl, a);
 	} else if (!possession_verify(ctl, c, send_handle)) {
 		outbox_busy(ctl, a);
 	}
 }
 
-static void send_miss(struct control *ctl, const struct ask_carried *c, const struct domain *d)
+/* It is not in RAM: elsewhere in the store perhaps, or a miss. */
+static void send_elsewhere(struct control *ctl, const struct ask_carried *c, const struct domain *d,
+			   enum possession outcome)
 {
 	const struct ask *a = &c->ask;
+	const bool proven = outcome == POSSESSION_PROVEN;
 
 	if (a->length > ctl->relay->max_blob)
 		answer_refuse(ctl, a, REFUSE_TOO_LARGE);
-	else if (request_room(ctl, d, &a->key.source) && request_begin(ctl, d, c))
-		ctl->counters.misses++;
-	else
+	else if (outcome == POSSESSION_UNKNOWN && ctl->relay->possession && ctl->store.kept &&
+		 proof_brought(ctl, c) && possession_verify(ctl, c, send_handle))
+		return;
+	else if (!request_room(ctl, d, &a->key.source) || !request_begin(ctl, d, c, proven))
 		outbox_busy(ctl, a);
 }
 
@@ -93,11 +101,19 @@ static void send_handle(struct control *ctl, const struct ask_carried *c, enum p
 		request_repeat(rq, c);
 		return;
 	}
+	if (outcome == POSSESSION_WRONG) {
+		answer_refuse(ctl, a, REFUSE_PROOF);
+		return;
+	}
+	if (outcome == POSSESSION_BUSY) {
+		outbox_busy(ctl, a);
+		return;
+	}
 	b = relay_hides(ctl->relay, a->length) ? NULL : control_blob(ctl, a);
 	if (b != NULL)
 		send_hit(ctl, c, d, b, outcome);
 	else if (rq == NULL)
-		send_miss(ctl, c, d);
+		send_elsewhere(ctl, c, d, outcome);
 	else
 		control_drop(ctl, DROP_CONFLICT);
 }

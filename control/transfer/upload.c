@@ -172,40 +172,42 @@ static void upload_failed(struct upload *u, struct attempt *a, enum refuse_reaso
 	upload_next(u);
 }
 
-/* READY and in the index, or there already: what others sent meanwhile serves
- * as well. NULL with the reason if neither. */
-static const struct piece *upload_commit(struct attempt *a, enum refuse_reason *reason)
-{
-	const struct ask *ask = &a->ask;
-	const struct relay *r = a->ctl->relay;
-	const int ret = store_put_commit(&a->put);
-
-	if (keyring_domain(relay_keyring(r), ask_domain(ask)) == NULL)
-		sweep_start(a->ctl); /* its domain went while it was brought */
-	*reason = ret == -ENOSPC ? REFUSE_STORE_FULL : REFUSE_INTERNAL;
-	return ret == 0 || ret == -EEXIST ? control_blob(a->ctl, ask) : NULL;
-}
-
 static void upload_hashed(struct upload *u, struct attempt *a)
 {
-	struct waiter *bringer = a->owner, *w;
-	enum refuse_reason reason;
-	const struct piece *b;
-
-	if (!ident_equal(&a->computed, &u->key.id)) {
+	if (ident_equal(&a->computed, &u->key.id))
+		attempt_store(a);
+	else
 		upload_failed(u, a, REFUSE_WRONG_IDENTIFIER);
+}
+
+static enum refuse_reason store_refusal(int result)
+{
+	switch (result) {
+	case -ENOSPC:
+		return REFUSE_STORE_FULL;
+	case -EIO:
+		return REFUSE_BUSY;
+	default:
+		return REFUSE_INTERNAL;
+	}
+}
+
+/* It is there, or was there already: what others sent meanwhile serves as well. */
+static void upload_stored(struct upload *u, struct attempt *a)
+{
+	const struct control *ctl = u->ctl;
+	struct waiter *bringer = a->owner, *w;
+
+	if (a->result < 0 && a->result != -EEXIST) {
+		upload_failed(u, a, store_refusal(a->result));
 		return;
 	}
-	b = upload_commit(a, &reason);
-	if (b == NULL) {
-		upload_failed(u, a, reason);
-		return;
-	}
+	if (keyring_domain(relay_keyring(ctl->relay), u->key.domain) == NULL)
+		sweep_start(u->ctl); /* its domain went while it was brought */
 	while ((a = TAILQ_FIRST(&u->attempts)) != NULL)
 		upload_end(u, a);
 	u->ctl->counters.uploads++;
 	while ((w = TAILQ_FIRST(&u->waiters)) != NULL) {
-		w->blob = b;
 		w->brought = w == bringer;
 		waiter_out(u, w, WAITER_STORED);
 	}
@@ -224,6 +226,8 @@ void uploads_pump(struct control *ctl)
 		a->news = ATTEMPT_QUIET;
 		if (news == ATTEMPT_HASHED)
 			upload_hashed(u, a);
+		else if (news == ATTEMPT_STORED)
+			upload_stored(u, a);
 		else if (news == ATTEMPT_FAILED)
 			upload_failed(u, a, a->reason);
 		else

@@ -12,15 +12,13 @@
 
 #include "control/transfer/attempt.h"
 
-struct piece;
-
 enum waiter_news {
 	WAITER_QUIET,
 	WAITER_CHANGED, /* upload_stands() says something else now */
 	/* It is out: */
 	WAITER_PUT_OFF, /* it may begin anew: its upload lacked progress */
 	WAITER_FAILED,	/* for `reason` */
-	WAITER_STORED,	/* the blob is here */
+	WAITER_STORED,	/* the blob is there */
 };
 
 /* One who waits for a blob, or uploads it. */
@@ -31,8 +29,7 @@ struct waiter {
 	struct attempt *attempt; /* its source uploads; NULL: others do */
 	enum waiter_news news;
 	enum refuse_reason reason;
-	const struct piece *blob;      /* WAITER_STORED */
-	bool brought;		       /* that blob: its source was the one who uploaded it */
+	bool brought;		       /* WAITER_STORED: its source was the one who uploaded it */
 	TAILQ_ENTRY(waiter) link;      /* in upload->waiters */
 	TAILQ_ENTRY(waiter) news_link; /* in uploads.news */
 };

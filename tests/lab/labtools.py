@@ -8,6 +8,7 @@ import filecmp
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
@@ -180,6 +181,7 @@ class Lab:
         self.env = dict(os.environ, LAB=name, BUILD=str(BUILD),
                         **{k: str(v) for k, v in options.items()})
         self.state = pathlib.Path("/run/oncewire-lab") / name
+        self.stores = pathlib.Path("/var/tmp/oncewire-lab") / name
         self.address = {}
         self.restarted = []
 
@@ -385,6 +387,10 @@ class Lab:
         os.kill(pid, how)
         wait_until(lambda: has_ended(pid), timeout, 0.02, "end of the relay")
         return time.monotonic() - start
+
+    def empty_store(self, role):
+        """What a relay that does not run had kept is gone."""
+        shutil.rmtree(self.stores / role)
 
     def start_relay(self, role):
         """Starts the relay again, as our own child, and waits until it answers."""

@@ -298,8 +298,9 @@ class Session:
                     break
                 if frame.verb == ERROR:
                     error = Error.of(frame)
-                    assert error.code == FRESH, error
-                    self.echo = error.echo
+                    assert error.code in (FRESH, ERROR_BUSY), error
+                    if error.code == FRESH:
+                        self.echo = error.echo
                     break
                 self.echo = frame.body[:8]
                 at = struct.unpack(">I", frame.body[20:24])[0]

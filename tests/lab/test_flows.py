@@ -104,6 +104,7 @@ def test_empty_blob(fresh_lab, make_blob, out):
             assert (sent.code, sent.outcome) == (0, outcome), sent
         received = receiver.files()
     fresh_lab.stop_relay("private")
+    fresh_lab.empty_store("private")
     fresh_lab.start_relay("private")
     sent, got = fresh_lab.deliver(path, "private", out)
     assert sent.outcome == "central-hit"
@@ -240,6 +241,14 @@ def test_too_large_is_refused_with_a_reason(make_lab, make_blob, tmp_path):
         far_over = lab.send(make_blob(2_097_153), "private")
         assert far_over.code == 5 and far_over.json["uploaded_bytes"] == 0, far_over
         assert "takes, 2 MiB" in far_over.err and "[store] max_blob" in far_over.err, far_over
+    finally:
+        lab.down()
+
+
+def test_too_large_for_memory_alone(make_lab, make_blob):
+    """engine = memory: what does not fit into the slab is refused at once."""
+    lab = make_lab(LAB_SLAB="64M", LAB_HUGEPAGES=0, LAB_ENGINE="memory")
+    try:
         over_slab = lab.send(make_blob(70_000_000), "central")
         assert over_slab.code == 5 and "large" in over_slab.err, over_slab
     finally:
@@ -248,15 +257,15 @@ def test_too_large_is_refused_with_a_reason(make_lab, make_blob, tmp_path):
 
 def test_full_store_makes_room(make_lab, make_blob, out):
     """More than RAM holds: all are delivered, the first ones make room for the last."""
-    lab = make_lab(LAB_SLAB="16M", LAB_HUGEPAGES=0)
+    lab = make_lab(LAB_SLAB="16M", LAB_HUGEPAGES=0, LAB_ENGINE="memory")
     try:
         blobs = [make_blob(5_000_000) for _ in range(6)]
         with lab.receive(out, count=8, timeout=90) as receiver:
             sent = [lab.send(blob, "central") for blob in blobs]
             assert [one.code for one in sent] == [0] * 6, sent
             status = lab.status("central")
-            assert status["blobs"] <= 3 and status["blobs_evicted"] >= 3, status
-            assert status["blob_bytes_evicted"] == 5_000_000 * status["blobs_evicted"]
+            assert status["blobs"] <= 3 and status["evictions"] >= 3, status
+            assert status["evicted_bytes"] == 5_000_000 * status["evictions"]
             last, first = lab.send(blobs[-1], "central"), lab.send(blobs[0], "central")
             assert receiver.wait() == 0
         assert (last.outcome, first.outcome) == ("direct-hit", "uploaded-central")

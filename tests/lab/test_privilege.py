@@ -51,8 +51,10 @@ def log(lab, role):
     return (lab.state / f"{role}.log").read_text()
 
 
-def restart_with(lab, role, lines):
+def restart_with(lab, role, lines, empty=False):
     lab.stop_relay(role)
+    if empty:  # what another user kept is not this one's
+        lab.empty_store(role)
     with open(lab.state / f"{role}.conf", "a") as config:
         config.write(f"[relay]\n{lines}\n")
     return lab.start_relay(role)
@@ -106,7 +108,7 @@ def test_transfer_and_end(small_lab, make_blob, out):
     assert not runtime(small_lab, "private").exists()
     assert cleaner(small_lab, "private") is None
     small_lab.start_relay("private")
-    assert small_lab.deliver(path, "private", out)[0].outcome == "uploaded-private"
+    assert small_lab.deliver(path, "private", out)[0].outcome == "private-hit"
 
 
 def test_killed(small_lab, make_blob, out):
@@ -174,7 +176,7 @@ def test_reload_as_the_user(fresh_lab):
 
 def test_stays_root(fresh_lab):
     """user = root: said loudly; the capabilities go all the same."""
-    process = restart_with(fresh_lab, "private", "user = root")
+    process = restart_with(fresh_lab, "private", "user = root", empty=True)
     assert re.search("WARNING: .*root", log(fresh_lab, "private"))
     assert cleaner(fresh_lab, "private") is None
     for thread in threads(fresh_lab, "private"):

@@ -39,6 +39,7 @@ admin_socket = {folder}/admin.sock
 hugepages = off
 packet_buffers = 14336
 [store]
+engine = memory
 slab_size = 16M
 max_blobs = 1024
 [targets]
@@ -150,6 +151,12 @@ def frame_of(packet):
 
 def sender(packet):
     return packet[IP].src, packet[UDP].sport
+
+
+def number_of(packet):
+    """Of a PULL; 0 of others."""
+    asked = frame_of(packet)
+    return wire.Pull.of(asked).number if asked.verb == wire.PULL else 0
 
 
 def drops(status):
@@ -295,7 +302,9 @@ def test_every_fault_has_its_counter(relay):
     for code, packets in ((wire.GONE, gone), (wire.FRESH, fresh), (wire.STALE, stale)):
         of_code = [r for r in replies if wire.Error.of(r.frame).code == code]
         assert len(of_code) == len(packets)
-        for packet, reply in zip(packets, of_code):
+        # some are a worker's answers, some the control thread's: in no common order
+        of_code.sort(key=lambda r: (r.to, wire.Error.of(r.frame).number))
+        for packet, reply in zip(sorted(packets, key=lambda p: (sender(p), number_of(p))), of_code):
             asked, error = frame_of(packet), wire.Error.of(reply.frame)
             assert (reply.to, reply.frame.conn, error.verb) == \
                 (sender(packet), asked.conn, asked.verb)

@@ -142,6 +142,7 @@ void box_domain_keys(uint32_t domain, struct domain_keys *keys)
 void box_config(struct config *c, enum role role, bool ip6)
 {
 	memset(c, 0, sizeof(*c));
+	c->engine = ENGINE_MEMORY;
 	c->role = role;
 	strcpy(c->instance, "box");
 	strcpy(c->port, "vdev:net_ring");
@@ -405,6 +406,19 @@ static void ident_of(uint8_t rule, const void *bytes, size_t len, struct ident *
 	ident_free(s);
 }
 
+static int box_result;
+
+static void box_stored(struct store_put *put, int result)
+{
+	(void)put;
+	box_result = result;
+}
+
+static void box_ended(struct store_put *put)
+{
+	(void)put;
+}
+
 int box_store(struct box *b, uint32_t domain, uint8_t rule, const void *bytes, size_t len,
 	      struct ident *id)
 {
@@ -423,8 +437,12 @@ int box_store(struct box *b, uint32_t domain, uint8_t rule, const void *bytes, s
 	for (uint32_t i = 0; ret == 0 && i < chunk_count(len); i++)
 		chunk_store(s, slab_piece(s, put.piece[i / PIECE_CHUNKS]), i % PIECE_CHUNKS,
 			    from + (size_t)i * CHUNK_SIZE, chunk_length(len, i));
-	if (ret == 0)
-		ret = store_put_commit(&put);
-	store_put_end(&put);
+	if (ret == 0) {
+		store_put_ready(&put, chunk_count(len));
+		store_put_commit(&put, box_stored);
+		store_poll(&b->control.store, box_seconds());
+		ret = box_result;
+	}
+	store_put_end(&put, box_ended);
 	return ret;
 }

@@ -12,6 +12,7 @@
 #include "control/config/config.h"
 #include "control/base/memory.h"
 #include "store/index.h"
+#include "store/store.h"
 #include "store/slab.h"
 #include "wire/frame.h"
 
@@ -120,6 +121,10 @@ static void test_defaults(void **state)
 	assert_int_equal(config.packet_buffers, 24576);
 	assert_string_equal(config.log_level, "warning");
 	assert_true(config.slab_chosen);
+	assert_int_equal(config.engine, ENGINE_ROCKSDB);
+	assert_string_equal(config.store_path, "/var/lib/oncewire/private");
+	assert_int_equal(config.sync, STORE_SYNC_GROUP);
+	assert_int_equal(config.io_threads, 4);
 	assert_int_equal(config.rules, 1 << RULE_SHA256);
 	assert_int_equal(config.max_uploads, 256);
 	assert_int_equal(config.max_waiters, 4096);
@@ -541,7 +546,7 @@ static void test_store_of_this_host(void **state)
 	assert_true(config.slab_chosen);
 	assert_in_range(config.slab_size, usable / 4 - (2 << 20), usable / 4 + (2 << 20));
 	assert_int_equal(config.slab_size % (1 << 20), 0);
-	assert_in_range(config.max_blob, config.slab_size / 20, config.slab_size);
+	assert_int_equal(config.max_blob, BLOB_MAX_LENGTH);
 	assert_in_range(config.max_blobs, 65536, INDEX_MAX_ENTRIES);
 	must_load(RELAY "[store]\nslab_size = 1M\n");
 	assert_false(config.slab_chosen);
@@ -553,26 +558,31 @@ static void test_store_of_this_host(void **state)
 static void test_max_blob_clipped(void **state)
 {
 	(void)state;
-	must_load(RELAY "[store]\nslab_size = 1M\n");
+	must_load(RELAY "[store]\nengine = memory\nslab_size = 1M\n");
 	assert_int_equal(config.max_blob, 16 * EXTENT_SUMS);
-	must_load(RELAY "[store]\nslab_size = 1M\nmax_blob = 1M\n");
+	must_load(RELAY "[store]\nengine = memory\nslab_size = 1M\nmax_blob = 1M\n");
 	assert_int_equal(config.max_blob, 16 * EXTENT_SUMS);
-	must_load(RELAY "[store]\nslab_size = 1M\nmax_blob = 1K\n");
+	must_load(RELAY "[store]\nengine = memory\nslab_size = 1M\nmax_blob = 1K\n");
 	assert_int_equal(config.max_blob, 1024);
-	must_load(RELAY "[store]\nslab_size = 2G\n");
+	must_load(RELAY "[store]\nengine = memory\nslab_size = 2G\n");
 	assert_int_equal(config.max_blob, UINT64_C(32768) * EXTENT_SUMS);
 	assert_int_equal(config.max_blobs, 262144);
-	must_refuse(RELAY "[store]\nslab_size = 2G\nmax_blob = 2049M\n", 8,
+	must_refuse(RELAY "[store]\nengine = memory\nslab_size = 2G\nmax_blob = 2049M\n", 9,
 		    "[store] max_blob: ", "does not fit in slab_size, 2G");
-	must_load(RELAY "[store]\nslab_size = 64T\nmax_blob = 1G\n");
+	must_load(RELAY "[store]\nengine = memory\nslab_size = 64T\nmax_blob = 1G\n");
 	assert_int_equal(config.max_blob, 1 << 30);
 	assert_int_equal(config.max_blobs, INDEX_MAX_ENTRIES);
-	must_load(RELAY "[store]\nslab_size = 64T\nmax_blobs = 77\n");
+	must_load(RELAY "[store]\nengine = memory\nslab_size = 64T\nmax_blobs = 77\n");
 	assert_int_equal(config.max_blob, 77 * (uint64_t)PIECE_SIZE);
 	assert_int_equal(config.max_blobs, 77);
-	must_load(RELAY "[store]\nslab_size = 64T\n");
+	must_load(RELAY "[store]\nengine = memory\nslab_size = 64T\n");
 	assert_int_equal(config.max_blob, BLOB_MAX_LENGTH);
-	must_load(RELAY "[store]\nslab_size = 2G\nmax_blob = 2G\n");
+	/* what is kept elsewhere passes through */
+	must_load(RELAY "[store]\nslab_size = 2G\n");
+	assert_int_equal(config.max_blob, BLOB_MAX_LENGTH);
+	must_load(RELAY "[store]\nslab_size = 2G\nmax_blob = 3G\n");
+	assert_int_equal(config.max_blob, UINT64_C(3) << 30);
+	must_load(RELAY "[store]\nengine = memory\nslab_size = 2G\nmax_blob = 2G\n");
 	assert_int_equal(config.max_blob, UINT64_C(32768) * EXTENT_SUMS);
 }
 

@@ -98,7 +98,6 @@ static int set_up(void **state)
 	ctl.unix_us = ctl.wall_us = NOW_US;
 	ctl.now_us = 1;
 	ctl.base = event_base_new();
-	assert_int_equal(sweep_init(&ctl), 0);
 	assert_int_equal(keyring_build(&ctl, &config, &k), 0);
 	keyring_publish(&ctl, k);
 	peers_update(&ctl, &config);
@@ -112,7 +111,7 @@ static int tear_down(void **state)
 
 	(void)state;
 	reload_close(&ctl);
-	sweep_fini(&ctl);
+	free(ctl.store.drop);
 	event_base_free(ctl.base);
 	reclaim_destroy(ctl.reclaim);
 	keyring_free(relay.keyring);

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <rte_rcu_qsbr.h>
 
-#include "store/store.h"
+#include "store/store_part.h"
 #include "tests/unit/slab_pieces.h"
 #include "tests/unit/unit_eal.h"
 
@@ -22,28 +22,39 @@ static struct index *ix;
 static struct reclaim *reclaim;
 static struct store store;
 
-static int set_up(void **state)
+static void start(void)
 {
 	static unsigned int number;
 	char name[32];
 
-	(void)state;
 	snprintf(name, sizeof(name), "store_%u", number++);
 	rte_rcu_qsbr_init(qsbr, 1);
 	open_slab(&slab, 16 * MIB, PIECES);
 	assert_int_equal(index_create(&ix, name, PIECES, SOCKET_ID_ANY), 0);
 	reclaim = reclaim_create(qsbr);
 	assert_int_equal(store_init(&store, &slab, ix, reclaim, 1), 0);
+}
+
+static void stop(void)
+{
+	store_drain(&store);
+	reclaim_destroy(reclaim);
+	store_fini(&store);
+	index_destroy(ix);
+	slab_close(&slab);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	start();
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	reclaim_destroy(reclaim);
-	store_fini(&store);
-	index_destroy(ix);
-	slab_close(&slab);
+	stop();
 	return 0;
 }
 
@@ -60,11 +71,22 @@ static const struct piece *get(uint64_t seed, uint64_t length)
 	return store_find(&store, &name);
 }
 
-static int take_away(uint64_t seed, uint64_t length)
+static void settle(void)
+{
+	store_drain(&store);
+	while (store_waits(&store)) {
+		store_poll(&store, 1);
+		reclaim_poll(reclaim);
+		store_drain(&store);
+	}
+}
+
+static void take_away(uint64_t seed, uint64_t length)
 {
 	const struct blob_name name = name_of(seed, length);
 
-	return store_remove(&store, &name);
+	blob_remove(&store, &name, false);
+	settle();
 }
 
 static void put_write(const struct store_put *put, uint64_t seed)
@@ -77,29 +99,52 @@ static void put_write(const struct store_put *put, uint64_t seed)
 	}
 }
 
+static void put_ended(struct store_put *put)
+{
+	put->begun = UINT32_MAX; /* it was called */
+}
+
+static void put_end(struct store_put *put)
+{
+	store_put_end(put, put_ended);
+	settle();
+	assert_int_equal(put->begun, UINT32_MAX);
+}
+
 /* All but the commit; what store_put_grow() says. */
 static int put_make(uint64_t seed, uint64_t length, struct store_put *put)
 {
 	const struct blob_name name = name_of(seed, length);
-	int ret;
+	int ret = store_put_begin(&store, &name, put);
 
-	ret = store_put_begin(&store, &name, put);
 	if (ret < 0)
 		return ret;
 	ret = store_put_grow(put, chunk_count(length));
 	if (ret == 0)
 		put_write(put, seed);
 	else
-		store_put_end(put);
+		put_end(put);
 	return ret;
+}
+
+static int result;
+
+static void put_stored(struct store_put *put, int ret)
+{
+	(void)put;
+	result = ret;
 }
 
 static int put_done(struct store_put *put)
 {
-	int ret = store_put_commit(put);
-
-	store_put_end(put);
-	return ret;
+	result = 1;
+	store_put_ready(put, chunk_count(put->name.length));
+	store_put_commit(put, put_stored);
+	assert_int_equal(result, 1);
+	settle();
+	assert_int_not_equal(result, 1);
+	put_end(put);
+	return result;
 }
 
 static void put(uint64_t seed, uint64_t length)
@@ -148,8 +193,7 @@ static void test_comes_and_goes(void **state)
 	assert_int_equal(ready_bytes(), LENGTH + LONG);
 	assert_int_equal(store.blobs, 2);
 	free_after = extents_free(&slab);
-	assert_int_equal(take_away(2, LONG), 0);
-	assert_int_equal(take_away(2, LONG), -ENOENT);
+	take_away(2, LONG);
 	assert_null(get(2, LONG));
 	assert_int_equal(ready_bytes(), LENGTH);
 	assert_int_equal(index_count(ix), 1);
@@ -172,7 +216,7 @@ static void test_read_while_it_goes(void **state)
 	p = get(1, LENGTH);
 	assert_int_equal(rte_rcu_qsbr_thread_register(qsbr, 0), 0);
 	rte_rcu_qsbr_thread_online(qsbr, 0);
-	assert_int_equal(take_away(1, LENGTH), 0);
+	take_away(1, LENGTH);
 	assert_true(reclaim_poll(reclaim));
 	before = extents_free(&slab);
 	put(2, LENGTH);
@@ -200,7 +244,7 @@ static void test_came_second(void **state)
 	assert_int_equal(store_usage(&store, 1).bytes, LONG);
 	check(1, LONG);
 	assert_int_equal(ready_bytes(), LONG);
-	assert_int_equal(take_away(1, LONG), 0);
+	take_away(1, LONG);
 	assert_int_equal(ready_bytes(), 0);
 	reclaim_poll(reclaim);
 	assert_all_free(&slab);
@@ -242,7 +286,7 @@ static void test_many_times(void **state)
 		assert_int_equal(store_usage(&store, 0).blobs, MOST / 2);
 		assert_int_equal(store_usage(&store, 1).bytes, MOST / 2 * LENGTH);
 		for (unsigned int i = 0; i < MOST; i++)
-			assert_int_equal(take_away(round * 1000 + i, LENGTH), 0);
+			take_away(round * 1000 + i, LENGTH);
 		reclaim_poll(reclaim);
 		assert_all_free(&slab);
 		assert_int_equal(index_count(ix), 0);
@@ -301,7 +345,7 @@ static void test_full_of_uploads(void **state)
 	assert_int_equal(put_done(&one), 0);
 	check(200, LONG);
 	for (unsigned int i = 1; i < n; i++)
-		store_put_end(&p[i]);
+		put_end(&p[i]);
 }
 
 static void test_never_fits(void **state)
@@ -315,7 +359,7 @@ static void test_never_fits(void **state)
 	other.length = 256 * (uint64_t)EXTENT_SUMS;
 	assert_int_equal(store_put_begin(&store, &other, &p), 0);
 	assert_int_equal(p.begun, 0);
-	store_put_end(&p);
+	put_end(&p);
 	assert_all_free(&slab);
 	other.length = 0;
 	assert_int_equal(store_put_begin(&store, &other, &p), 0);
@@ -323,37 +367,35 @@ static void test_never_fits(void **state)
 	assert_non_null(get(1, 0));
 }
 
-static unsigned int met;
-
-static void remove_every_other(void *ctx, const struct piece *head)
+static bool odd(void *ctx, uint32_t domain)
 {
-	const struct blob_name name = piece_name(head);
-
 	(void)ctx;
-	if (met++ % 2)
-		assert_int_equal(store_remove(&store, &name), 0);
+	return domain == 1;
 }
 
-static void test_walk(void **state)
+/* All of a domain goes, but for what is not there yet. */
+static void test_drop(void **state)
 {
-	uint32_t cursor = 0, steps = 1;
 	struct store_put filling;
 
 	(void)state;
 	for (unsigned int i = 0; i < 9; i++)
 		put(i, LENGTH);
 	put(9, LONG);
-	assert_int_equal(put_make(99, LENGTH, &filling), 0); /* not yet there */
-	met = 0;
-	while (store_walk(&store, &cursor, 7, remove_every_other, NULL))
-		steps++;
-	assert_int_equal(steps, (PIECES + 6) / 7);
-	assert_int_equal(met, 10);
+	assert_int_equal(put_make(99, LENGTH, &filling), 0);
+	assert_int_equal(store_drop(&store, odd, NULL), 0);
+	assert_true(store_drops(&store));
+	settle();
+	assert_false(store_drops(&store));
+	for (unsigned int i = 0; i < 10; i++)
+		assert_int_equal(get(i, i == 9 ? LONG : LENGTH) != NULL, i % 2 == 0);
 	assert_int_equal(store.blobs, 5);
-	cursor = met = 0;
-	assert_false(store_walk(&store, &cursor, UINT32_MAX, remove_every_other, NULL));
-	assert_int_equal(met, 5); /* those that leave are met no more */
-	store_put_end(&filling);
+	assert_int_equal(store.counters.removed, 5);
+	assert_int_equal(store.counters.removed_bytes, 4 * LENGTH + LONG);
+	assert_int_equal(store_usage(&store, 0).blobs, 5);
+	assert_int_equal(store_usage(&store, 1).blobs, 1); /* the one that is coming */
+	assert_int_equal(put_done(&filling), 0);
+	check(99, LENGTH);
 }
 
 static int group_set_up(void **state)
@@ -383,7 +425,7 @@ int main(void)
 		TEST(test_full),
 		TEST(test_full_of_uploads),
 		TEST(test_never_fits),
-		TEST(test_walk),
+		TEST(test_drop),
 	};
 
 	return cmocka_run_group_tests(tests, group_set_up, group_tear_down);

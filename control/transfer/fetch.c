@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+
+#include "control/core.h"
+#include "control/transfer/fetch.h"
+
+#define FETCHES_MAX 4096u /* that wait; beyond, the target's next PULL is its next chance */
+#define AHEAD 8u	  /* pieces that follow */
+#define THERE_RETRY_MS 1
+
+struct fetch {
+	struct control *ctl;
+	struct store_get get;
+	struct addr peer;
+	uint64_t conn;
+	uint64_t stream;
+	uint32_t field;
+	uint32_t number;
+	uint16_t worker;
+	TAILQ_ENTRY(fetch) link;
+};
+
+void fetches_init(struct control *ctl)
+{
+	TAILQ_INIT(&ctl->fetches->all);
+}
+
+static void fetch_free(struct fetch *f)
+{
+	struct fetches *fs = f->ctl->fetches;
+
+	store_get_cancel(&f->get);
+	TAILQ_REMOVE(&fs->all, f, link);
+	fs->count--;
+	free(f);
+}
+
+void fetches_fini(struct control *ctl)
+{
+	while (!TAILQ_EMPTY(&ctl->fetches->all))
+		fetch_free(TAILQ_FIRST(&ctl->fetches->all));
+}
+
+static void fetch_answered(struct store_get *g, enum store_answer answer)
+{
+	struct fetch *f = container_of(g, struct fetch, get);
+	struct error e = {
+		.code = ERROR_BUSY,
+		.verb = VERB_PULL,
+		.number = f->number,
+		.stream = f->stream,
+		.retry_after = answer == STORE_HERE ? THERE_RETRY_MS : BUSY_RETRY_MS,
+	};
+
+	if (answer == STORE_ABSENT) {
+		e.code = ERROR_GONE;
+		e.retry_after = 0;
+		control_drop(f->ctl, DROP_UNKNOWN_BLOB);
+	}
+	outbox_error(f->ctl, f->worker, &f->peer, f->field, f->conn, &e);
+	fetch_free(f);
+}
+
+/* The first of the PULL's pieces that is not in RAM. */
+static uint32_t piece_wanted(const struct control *ctl, const struct blob_name *name,
+			     const struct pull *p)
+{
+	const uint32_t number = p->first / PIECE_CHUNKS;
+
+	return store_find_piece(&ctl->store, name, number) == NULL ? number : pull_last_piece(p);
+}
+
+void handle_pull_slow(struct control *ctl, const struct packet *p, const struct frame *f)
+{
+	struct fetches *fs = ctl->fetches;
+	struct fetch *fetch;
+	struct pull pull;
+	enum drop reason = pull_decode(f, &pull);
+
+	if (reason != DROP_NONE) {
+		control_drop(ctl, reason);
+		return;
+	}
+	if (fs->count >= FETCHES_MAX || (fetch = calloc(1, sizeof(*fetch))) == NULL) {
+		control_drop(ctl, DROP_CONTROL_BUSY);
+		return;
+	}
+	fetch->ctl = ctl;
+	fetch->peer = p->peer;
+	fetch->conn = f->conn;
+	fetch->field = f->key;
+	fetch->stream = pull.stream;
+	fetch->number = pull.number;
+	fetch->worker = p->worker;
+	fetch->get.name = (struct blob_name){
+		.id = *pull.id,
+		.length = pull.length,
+		.domain = get32(pull.ticket->key) >> 8,
+		.rule = pull.rule,
+	};
+	fetch->get.number = piece_wanted(ctl, &fetch->get.name, &pull);
+	fetch->get.want = STORE_PIECE;
+	fetch->get.fn = fetch_answered;
+	TAILQ_INSERT_TAIL(&fs->all, fetch, link);
+	fs->count++;
+	store_get(&ctl->store, &fetch->get);
+	for (uint32_t i = 1; i <= AHEAD; i++)
+		store_get_ahead(&ctl->store, &fetch->get.name, fetch->get.number + i);
+}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What was stored is there: after a restart, a crash, and when it is more than RAM holds."""
+
+import os
+import pathlib
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from crash import Crash  # noqa: E402
+
+SIZES = (0, 1, 250, 5_000, 32_256, 32_257, 774_144, 774_145, 5_000_000)
+
+
+@pytest.fixture(scope="module")
+def small_lab(make_lab):
+    """Relays with 16 MiB of memory."""
+    return make_lab(LAB_SLAB="16M", LAB_HUGEPAGES=0)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("role, stored, hit", [("private", "uploaded-private", "private-hit"),
+                                               ("central", "uploaded-central", "direct-hit")])
+def test_blobs_outlive_the_relay(small_lab, make_blob, out, how, role, stored, hit):
+    blobs = [make_blob(size) for size in SIZES]
+    for blob in blobs:
+        sent, _ = small_lab.deliver(blob, role, out)
+        assert sent.outcome in (stored, hit)  # the empty one may be there from before
+    before = small_lab.status(role)["blobs"]
+    small_lab.stop_relay(role, how)
+    small_lab.start_relay(role)
+    assert small_lab.status(role)["blobs"] == before
+    for blob in blobs:
+        sent, _ = small_lab.deliver(blob, role, out)
+        assert (sent.outcome, sent.json["uploaded_bytes"]) == (hit, 0)
+
+
+def test_central_serves_a_private_relay_from_its_disk(small_lab, make_blob, out):
+    blob = make_blob(3_000_000)
+    assert small_lab.deliver(blob, "central", out)[0].outcome == "uploaded-central"
+    small_lab.stop_relay("central")
+    small_lab.start_relay("central")
+    sent, _ = small_lab.deliver(blob, "private", out)
+    assert (sent.outcome, sent.json["uploaded_bytes"]) == ("central-hit", 0)
+
+
+def test_more_than_memory(small_lab, make_blob, out):
+    """Four files of three quarters of the slab, and one of three times as much."""
+    blobs = [make_blob(12_000_000) for _ in range(4)] + [make_blob(50_000_000)]
+    for blob in blobs:
+        assert small_lab.deliver(blob, "private", out)[0].outcome == "uploaded-private"
+    for blob in blobs:
+        assert small_lab.deliver(blob, "private", out)[0].outcome == "private-hit"
+    status = small_lab.status("private")
+    assert status["blob_bytes"] <= 16 << 20 and status["loads"] > 0
+    assert status["evictions"] > 0
+
+
+def test_target_behind_the_disk_and_a_bad_link(small_lab, make_blob, out):
+    """Loads and losses at once: the bytes are right."""
+    blob = make_blob(20_000_000)
+    assert small_lab.deliver(blob, "private", out)[0].outcome == "uploaded-private"
+    small_lab.deliver(make_blob(15_000_000), "private", out)  # drives it out of memory
+    with small_lab.impaired("target", to="loss=2%,delay=5ms"):
+        assert small_lab.deliver(blob, "private", out, timeout=60)[0].outcome == "private-hit"
+
+
+def test_crash(make_lab):
+    """Fifty crashes in the middle of uploads; tests/crash.py does as many as it is told."""
+    lab = make_lab(LAB_SLAB="64M", LAB_HUGEPAGES=0)
+    try:
+        crash = Crash(lab, "private", seed=int.from_bytes(os.urandom(2), "big"))
+        crash.run(50, last=100)
+        print(crash.summary())
+        assert not crash.lost and not crash.corrupt, crash.summary()
+        assert crash.checked["blobs"] > 100
+    finally:
+        lab.down()

@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The store with an engine behind it: RAM is a cache, and what the engine does not do is
+ * not said to be done.
+ */
+#include <errno.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <rte_rcu_qsbr.h>
+
+#include "store/store_part.h"
+#include "tests/unit/slab_pieces.h"
+#include "tests/unit/unit_eal.h"
+
+#define PIECES 64
+#define SHORT 50000
+#define LONG (3 * (uint64_t)PIECE_SIZE + 5)
+
+static struct rte_rcu_qsbr *qsbr;
+static struct slab slab;
+static struct index *ix;
+static struct reclaim *reclaim;
+static struct store store;
+static char folder[64];
+static uint64_t seconds;
+
+/* ---- RocksDB, but for what the test wants to go wrong ---- */
+
+static const struct engine_ops *real;
+static struct engine_ops ops;
+static int fail_open, fail_find, fail_read, fail_write, fail_commit;
+static unsigned int opens, finds, reads, commits;
+
+static int bad(struct engine *e, int err)
+{
+	if (err != 0)
+		snprintf(e->why, sizeof(e->why), "the test says %d", err);
+	return err;
+}
+
+static int bad_find(struct engine *e, const struct blob_name *name, struct engine_record *r)
+{
+	__atomic_add_fetch(&finds, 1, __ATOMIC_RELAXED);
+	return fail_find != 0 ? bad(e, fail_find) : real->find(e, name, r);
+}
+
+static int bad_read(struct engine *e, uint64_t body, uint32_t block, void *to, uint32_t len)
+{
+	__atomic_add_fetch(&reads, 1, __ATOMIC_RELAXED);
+	return fail_read != 0 ? bad(e, fail_read) : real->read(e, body, block, to, len);
+}
+
+static int bad_write(struct engine *e, uint64_t body, uint32_t first, const struct iovec *blocks,
+		     uint32_t count)
+{
+	return fail_write != 0 ? bad(e, fail_write) : real->write(e, body, first, blocks, count);
+}
+
+static int bad_commit(struct engine *e, struct engine_change *changes, uint32_t count, bool durable)
+{
+	commits++;
+	return fail_commit != 0 ? bad(e, fail_commit) : real->commit(e, changes, count, durable);
+}
+
+static int bad_open(struct engine **out, const char *path, char *why, size_t why_size)
+{
+	int ret = fail_open;
+
+	opens++;
+	if (ret == 0)
+		ret = engine_rocksdb_open(out, path, why, why_size);
+	else
+		snprintf(why, why_size, "the test says no");
+	if (ret == 0) {
+		real = (*out)->ops;
+		ops = *real;
+		ops.find = bad_find;
+		ops.read = bad_read;
+		ops.write = bad_write;
+		ops.commit = bad_commit;
+		(*out)->ops = &ops;
+	}
+	return ret;
+}
+
+/* ---- a store ---- */
+
+static void start(void)
+{
+	static unsigned int number;
+	cpu_set_t all;
+	struct store_engine c = {.open = bad_open, .path = folder};
+	char name[32], why[ENGINE_WHY];
+
+	CPU_ZERO(&all);
+	for (int i = 0; i < 64; i++)
+		CPU_SET(i, &all);
+	snprintf(name, sizeof(name), "kept_%u", number++);
+	rte_rcu_qsbr_init(qsbr, 1);
+	open_slab(&slab, 8 * MIB, PIECES);
+	assert_int_equal(index_create(&ix, name, PIECES, SOCKET_ID_ANY), 0);
+	reclaim = reclaim_create(qsbr);
+	assert_int_equal(store_init(&store, &slab, ix, reclaim, 1), 0);
+	c.jobs = jobs_start(3, &all);
+	assert_non_null(c.jobs);
+	assert_int_equal(store_attach(&store, &c, why, sizeof(why)), 0);
+	store_poll(&store, seconds);
+}
+
+static void settle(void)
+{
+	reclaim_poll(reclaim);
+	store_drain(&store);
+	while (store_waits(&store)) {
+		store_poll(&store, seconds);
+		reclaim_poll(reclaim);
+		store_drain(&store);
+	}
+}
+
+static void stop(void)
+{
+	settle();
+	while (reclaim_poll(reclaim))
+		continue;
+	reclaim_destroy(reclaim);
+	jobs_stop(store.jobs);
+	store_fini(&store);
+	index_destroy(ix);
+	slab_close(&slab);
+}
+
+static void restart(void)
+{
+	stop();
+	start();
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	fail_open = fail_find = fail_read = fail_write = fail_commit = 0;
+	opens = finds = reads = commits = 0;
+	seconds = 100;
+	strcpy(folder, "/tmp/oncewire-store-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	start();
+	return 0;
+}
+
+static int file_remove(const char *path, const struct stat *st, int what, struct FTW *f)
+{
+	(void)st;
+	(void)what;
+	(void)f;
+	return remove(path);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	stop();
+	return nftw(folder, file_remove, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct blob_name name_of(uint64_t seed, uint64_t length)
+{
+	return (struct blob_name){
+		.id = ident_of(seed), .length = length, .rule = RULE_SHA256, .domain = seed % 2};
+}
+
+/* ---- putting ---- */
+
+static int result;
+
+static void put_stored(struct store_put *put, int ret)
+{
+	(void)put;
+	result = ret;
+}
+
+static void put_ended(struct store_put *put)
+{
+	put->begun = UINT32_MAX;
+}
+
+/* As an upload does it: memory, bytes, and ready, piece by piece. */
+static int put_fill(struct store_put *put, uint64_t seed)
+{
+	const uint32_t all = chunk_count(put->name.length);
+
+	for (uint32_t at = 0; at < all; at += PIECE_CHUNKS) {
+		const uint32_t end = all - at < PIECE_CHUNKS ? all : at + PIECE_CHUNKS;
+		int ret;
+
+		while ((ret = store_put_grow(put, end)) == -EAGAIN)
+			settle();
+		if (ret < 0)
+			return ret;
+		for (uint32_t k = 0; k < end - at; k++)
+			write_chunk(&slab, put->piece[at / PIECE_CHUNKS], seed, k);
+		store_put_ready(put, end);
+		settle();
+	}
+	return 0;
+}
+
+static void put_end(struct store_put *put)
+{
+	store_put_end(put, put_ended);
+	settle();
+	assert_int_equal(put->begun, UINT32_MAX);
+}
+
+static int put(uint64_t seed, uint64_t length)
+{
+	const struct blob_name name = name_of(seed, length);
+	struct store_put p;
+	int ret = store_put_begin(&store, &name, &p);
+
+	if (ret < 0)
+		return ret;
+	ret = put_fill(&p, seed);
+	if (ret == 0) {
+		result = 1;
+		store_put_commit(&p, put_stored);
+		settle();
+		assert_int_not_equal(result, 1);
+		ret = result;
+	}
+	put_end(&p);
+	return ret;
+}
+
+/* ---- getting ---- */
+
+static unsigned int answers[3];
+
+static void got(struct store_get *g, enum store_answer answer)
+{
+	(void)g;
+	answers[answer]++;
+}
+
+static enum store_answer ask(uint64_t seed, uint64_t length, uint32_t number, enum store_want want)
+{
+	struct store_get g = {
+		.name = name_of(seed, length), .number = number, .want = want, .fn = got};
+
+	memset(answers, 0, sizeof(answers));
+	store_get(&store, &g);
+	assert_int_equal(answers[0] + answers[1] + answers[2], 0);
+	settle();
+	assert_int_equal(answers[0] + answers[1] + answers[2], 1);
+	return answers[STORE_HERE]     ? STORE_HERE
+	       : answers[STORE_ABSENT] ? STORE_ABSENT
+				       : STORE_FAILED;
+}
+
+/* All of it, brought into RAM by the piece. */
+static void check(uint64_t seed, uint64_t length)
+{
+	const struct blob_name name = name_of(seed, length);
+
+	for (uint32_t i = 0; i < piece_count(length); i++) {
+		const struct piece *p;
+
+		assert_int_equal(ask(seed, length, i, STORE_PIECE), STORE_HERE);
+		p = store_find_piece(&store, &name, i);
+		assert_non_null(p);
+		for (uint32_t k = 0; k < chunk_count(piece_length(length, i)); k++)
+			check_chunk(&slab, (uint32_t)(p - slab.pieces), seed, k);
+	}
+}
+
+/* ---- tests ---- */
+
+static void test_outlives_the_process(void **state)
+{
+	(void)state;
+	assert_int_equal(put(1, SHORT), 0);
+	assert_int_equal(put(2, LONG), 0);
+	assert_int_equal(put(3, 0), 0);
+	assert_int_equal(put(2, LONG), -EEXIST);
+	assert_int_equal(store.blobs, 3);
+	restart();
+	assert_int_equal(store.blobs, 3);
+	assert_int_equal(store_usage(&store, 0).bytes, LONG);
+	assert_int_equal(store_usage(&store, 1).blobs, 2);
+	assert_null(store_find(&store, &(struct blob_name){.id = ident_of(1), .length = SHORT}));
+	check(1, SHORT);
+	check(2, LONG);
+	check(3, 0);
+	assert_int_equal(ask(4, SHORT, 0, STORE_PIECE), STORE_ABSENT);
+	assert_int_equal(ask(1, SHORT + 1, 0, STORE_PIECE), STORE_ABSENT);
+}
+
+/* One load, however many ask; presence alone reads nothing. */
+static void test_one_load(void **state)
+{
+	struct store_get g[5];
+
+	(void)state;
+	assert_int_equal(put(1, SHORT), 0);
+	restart();
+	finds = reads = 0;
+	assert_int_equal(ask(1, SHORT, 0, STORE_PRESENCE), STORE_HERE);
+	assert_int_equal(reads, 0);
+	assert_null(store_find(&store, &(struct blob_name){.id = ident_of(1),
+							   .length = SHORT,
+							   .rule = RULE_SHA256,
+							   .domain = 1}));
+	finds = 0;
+	memset(answers, 0, sizeof(answers));
+	for (unsigned int i = 0; i < 5; i++) {
+		g[i] = (struct store_get){
+			.name = name_of(1, SHORT), .want = STORE_PIECE, .fn = got};
+		store_get(&store, &g[i]);
+	}
+	store_get_cancel(&g[2]);
+	settle();
+	assert_int_equal(answers[STORE_HERE], 4);
+	assert_int_equal(finds, 1);
+	assert_int_equal(reads, 1);
+	assert_int_equal(store.counters.loads, 1);
+}
+
+/* Many times what RAM holds, and one that is longer than all of it. */
+static void test_more_than_memory(void **state)
+{
+	enum { BLOBS = 40 };
+	const uint64_t longest = 14 * (uint64_t)PIECE_SIZE + 77;
+
+	(void)state;
+	for (uint64_t i = 0; i < BLOBS; i++)
+		assert_int_equal(put(i, i % 2 ? SHORT : LONG), 0);
+	assert_int_equal(put(1000, longest), 0);
+	for (uint64_t i = 0; i < BLOBS; i++)
+		check(i, i % 2 ? SHORT : LONG);
+	check(1000, longest);
+	assert_int_equal(store.blobs, BLOBS + 1);
+	assert_true(store.counters.evicted > 0);
+}
+
+static void chunks_got(struct store_read *r, int ret)
+{
+	(void)r;
+	result = ret;
+}
+
+static void test_read_chunks(void **state)
+{
+	const uint32_t all = chunk_count(LONG);
+	uint32_t chunk[4] = {0, EXTENT_CHUNKS, PIECE_CHUNKS + 3, all - 1};
+	uint8_t here[4 * CHUNK_SIZE], there[4 * CHUNK_SIZE];
+	struct store_read r = {
+		.name = name_of(2, LONG), .chunk = chunk, .count = 4, .to = here, .fn = chunks_got};
+
+	(void)state;
+	assert_int_equal(put(2, LONG), 0);
+	check(2, LONG);
+	result = 1;
+	store_read(&store, &r);
+	assert_int_equal(result, 0); /* at once */
+	restart();
+	r.to = there;
+	result = 1;
+	store_read(&store, &r);
+	assert_int_equal(result, 1);
+	settle();
+	assert_int_equal(result, 0);
+	assert_memory_equal(here, there, 3 * CHUNK_SIZE + chunk_length(LONG, all - 1));
+	assert_int_equal(store.counters.loads, 0);
+	r.name = name_of(4, LONG);
+	store_read(&store, &r);
+	settle();
+	assert_int_equal(result, -ENOENT);
+}
+
+/* "stored" is not said of what is not; the engine comes back, and so does everything. */
+static void test_commit_fails(void **state)
+{
+	static const int errors[] = {-EIO, -ENOSPC};
+
+	(void)state;
+	assert_int_equal(put(2, LONG), 0);
+	check(2, LONG);
+	for (unsigned int i = 0; i < 2; i++) {
+		fail_commit = errors[i];
+		assert_int_equal(put(10 + i, SHORT), errors[i]);
+		assert_true(store.failed);
+		assert_non_null(strstr(store.why, "the test says"));
+		assert_int_equal(ask(10 + i, SHORT, 0, STORE_PIECE), STORE_FAILED);
+		check(2, LONG); /* RAM goes on */
+		assert_int_equal(put(20, SHORT), -EIO);
+		fail_commit = 0;
+		seconds += 2;
+		store_poll(&store, seconds);
+		settle();
+		assert_false(store.failed);
+		assert_int_equal(ask(10 + i, SHORT, 0, STORE_PIECE), STORE_ABSENT);
+		assert_int_equal(put(10 + i, SHORT), 0);
+	}
+	assert_int_equal(opens, 3);
+	assert_int_equal(store.counters.failures, 2);
+	restart();
+	check(2, LONG);
+	check(10, SHORT);
+	check(11, SHORT);
+	assert_int_equal(store.blobs, 3);
+}
+
+static void test_write_fails(void **state)
+{
+	(void)state;
+	fail_write = -ENOSPC;
+	assert_int_equal(put(2, LONG), -EIO);
+	fail_write = 0;
+	fail_open = -EIO;
+	for (unsigned int i = 0; i < 3; i++) { /* it is tried again, not all the time */
+		seconds += 2;
+		store_poll(&store, seconds);
+		settle();
+		store_poll(&store, seconds);
+		settle();
+	}
+	assert_int_equal(opens, 4);
+	assert_true(store.failed);
+	assert_string_equal(store.why, "the test says no");
+	fail_open = 0;
+	seconds += 2;
+	store_poll(&store, seconds);
+	settle();
+	assert_int_equal(put(2, LONG), 0);
+	check(2, LONG);
+	assert_int_equal(store_usage(&store, 0).blobs, 1);
+}
+
+/* An upload that began before the engine was opened again lost what it wrote: it must not
+ * become a blob. */
+static void test_upload_across_a_reopening(void **state)
+{
+	const struct blob_name name = name_of(2, LONG);
+	struct store_put p;
+
+	(void)state;
+	assert_int_equal(store_put_begin(&store, &name, &p), 0);
+	assert_int_equal(put_fill(&p, 2), 0);
+	assert_int_equal(p.written, piece_count(LONG));
+	fail_commit = -EIO;
+	assert_int_equal(put(1, SHORT), -EIO);
+	fail_commit = 0;
+	seconds += 2;
+	store_poll(&store, seconds);
+	settle();
+	assert_false(store.failed);
+	result = 1;
+	store_put_commit(&p, put_stored);
+	settle();
+	assert_int_equal(result, -EIO);
+	put_end(&p);
+	assert_int_equal(ask(2, LONG, 0, STORE_PIECE), STORE_ABSENT);
+	assert_int_equal(store_usage(&store, 0).blobs, 0);
+	assert_int_equal(put(2, LONG), 0);
+}
+
+/* A damaged blob is a miss, and can be stored again. */
+static void test_corrupt(void **state)
+{
+	(void)state;
+	assert_int_equal(put(1, SHORT), 0);
+	restart();
+	fail_read = -EBADMSG;
+	assert_int_equal(ask(1, SHORT, 0, STORE_PIECE), STORE_ABSENT);
+	fail_read = 0;
+	assert_int_equal(store.counters.corrupt, 1);
+	assert_false(store.failed);
+	assert_int_equal(store.blobs, 0);
+	assert_int_equal(store_usage(&store, 1).blobs, 0);
+	assert_int_equal(ask(1, SHORT, 0, STORE_PIECE), STORE_ABSENT);
+	assert_int_equal(put(1, SHORT), 0);
+	restart();
+	check(1, SHORT);
+}
+
+static void test_read_fails(void **state)
+{
+	(void)state;
+	assert_int_equal(put(1, SHORT), 0);
+	restart();
+	fail_read = -EIO;
+	assert_int_equal(ask(1, SHORT, 0, STORE_PIECE), STORE_FAILED);
+	fail_read = 0;
+	assert_true(store.failed);
+	seconds += 2;
+	store_poll(&store, seconds);
+	settle();
+	check(1, SHORT);
+}
+
+static void test_remove(void **state)
+{
+	const struct blob_name name = name_of(2, LONG);
+
+	(void)state;
+	assert_int_equal(put(2, LONG), 0);
+	blob_remove(&store, &name, false);
+	assert_null(store_find(&store, &name));
+	settle();
+	assert_int_equal(ask(2, LONG, 1, STORE_PIECE), STORE_ABSENT);
+	assert_int_equal(store.blobs, 0);
+	restart();
+	assert_int_equal(store.blobs, 0);
+	/* one that is not in RAM, while it is being loaded */
+	assert_int_equal(put(2, LONG), 0);
+	restart();
+	{
+		struct store_get g = {.name = name, .want = STORE_PIECE, .fn = got};
+
+		memset(answers, 0, sizeof(answers));
+		store_get(&store, &g);
+		blob_remove(&store, &name, false);
+		settle();
+		assert_int_equal(answers[STORE_ABSENT], 1);
+	}
+	assert_null(store_find(&store, &name));
+	assert_int_equal(store.blobs, 0);
+}
+
+static bool odd(void *ctx, uint32_t domain)
+{
+	(void)ctx;
+	return domain == 1;
+}
+
+static void test_drop(void **state)
+{
+	enum { BLOBS = 300 };
+
+	(void)state;
+	for (uint64_t i = 0; i < BLOBS; i++)
+		assert_int_equal(put(i, 100), 0);
+	restart();
+	check(1, 100);
+	assert_int_equal(store_drop(&store, odd, NULL), 0);
+	settle();
+	assert_false(store_drops(&store));
+	assert_int_equal(store.blobs, BLOBS / 2);
+	assert_int_equal(store.counters.removed, BLOBS / 2);
+	assert_int_equal(store_usage(&store, 1).blobs, 0);
+	assert_int_equal(ask(1, 100, 0, STORE_PIECE), STORE_ABSENT);
+	check(2, 100);
+	check(BLOBS - 2, 100);
+}
+
+/* Those that come together are committed together. */
+static void test_group(void **state)
+{
+	enum { BLOBS = 20 };
+	struct store_put p[BLOBS];
+
+	(void)state;
+	for (uint64_t i = 0; i < BLOBS; i++) {
+		const struct blob_name name = name_of(i, 300);
+
+		assert_int_equal(store_put_begin(&store, &name, &p[i]), 0);
+		assert_int_equal(put_fill(&p[i], i), 0);
+	}
+	commits = 0;
+	for (uint64_t i = 0; i < BLOBS; i++)
+		store_put_commit(&p[i], put_stored);
+	settle();
+	assert_int_equal(commits, 1);
+	for (uint64_t i = 0; i < BLOBS; i++)
+		put_end(&p[i]);
+	assert_int_equal(store.blobs, BLOBS);
+	restart();
+	for (uint64_t i = 0; i < BLOBS; i++)
+		check(i, 300);
+}
+
+static int group_set_up(void **state)
+{
+	size_t size = RTE_ALIGN(rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
+
+	qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
+	return qsbr ? unit_eal_start(state) : -1;
+}
+
+static int group_tear_down(void **state)
+{
+	free(qsbr);
+	return unit_eal_stop(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_outlives_the_process),
+		TEST(test_one_load),
+		TEST(test_more_than_memory),
+		TEST(test_read_chunks),
+		TEST(test_commit_fails),
+		TEST(test_write_fails),
+		TEST(test_upload_across_a_reopening),
+		TEST(test_corrupt),
+		TEST(test_read_fails),
+		TEST(test_remove),
+		TEST(test_drop),
+		TEST(test_group),
+	};
+
+	return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
+}
