@@ -62,8 +62,8 @@ static void store_say(const struct config *c)
 
 	if (c->slab_chosen)
 		log_line(LOG_INFO,
-			 "the store has %s, a quarter of the memory that it may use, for up to %u "
-			 "blobs, the longest of %s; for other sizes set [store] slab_size, "
+			 "blobs have %s of memory, a quarter of what it may use, for up to %u at "
+			 "once, the longest of %s; for other sizes set [store] slab_size, "
 			 "max_blobs, max_blob",
 			 config_bytes_text(c->slab_size, slab), c->max_blobs,
 			 config_bytes_text(c->max_blob >> 20 << 20, blob));

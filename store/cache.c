@@ -17,7 +17,6 @@ struct entry {
 	uint32_t newer, older; /* neighbours in its queue */
 	uint32_t weight;
 	uint32_t fingerprint;
-	uint16_t pins;
 	uint8_t queue; /* enum queue_name */
 	uint8_t count; /* times that it was found touched, less those it was spared for */
 	bool expected;
@@ -185,7 +184,7 @@ void cache_add(struct cache *c, uint32_t no, uint64_t hash, uint32_t weight, boo
 	struct entry *e = &c->entry[no];
 	const uint32_t head = (uint32_t)(hash >> 32);
 
-	assert(e->queue == QUEUE_NONE && e->pins == 0);
+	assert(e->queue == QUEUE_NONE);
 	*e = (struct entry){.weight = weight, .expected = expected};
 	e->fingerprint = head != 0 ? head : 1;
 	touched_take(c, no);
@@ -201,18 +200,6 @@ void cache_remove(struct cache *c, uint32_t no)
 bool cache_holds(const struct cache *c, uint32_t no)
 {
 	return c->entry[no].queue != QUEUE_NONE;
-}
-
-void cache_pin(struct cache *c, uint32_t no)
-{
-	assert(c->entry[no].pins < UINT16_MAX);
-	c->entry[no].pins++;
-}
-
-void cache_release(struct cache *c, uint32_t no)
-{
-	assert(c->entry[no].pins > 0);
-	c->entry[no].pins--;
 }
 
 /* The oldest one of a queue comes to its end: it gets another round, in this queue or the
@@ -258,6 +245,7 @@ static enum queue_name queue_next(const struct cache *c)
 uint32_t cache_evict(struct cache *c)
 {
 	uint32_t spared = CACHE_NONE; /* the first that got another round in the main queue */
+	uint32_t last;
 
 	for (unsigned int step = 0; step < STEPS_MOST; step++) {
 		enum queue_name name = queue_next(c);
@@ -270,26 +258,13 @@ uint32_t cache_evict(struct cache *c)
 			name = QUEUE_SMALL;
 			no = c->queue[name].oldest;
 		}
-		if (c->entry[no].pins > 0) {
-			queue_take(c, no);
-			queue_push(c, name, no);
-		} else if (oldest_goes(c, no)) {
+		if (oldest_goes(c, no))
 			return no;
-		} else if (c->entry[no].queue == QUEUE_MAIN && spared == CACHE_NONE) {
+		if (c->entry[no].queue == QUEUE_MAIN && spared == CACHE_NONE)
 			spared = no;
-		}
 	}
-	/* All are asked for, or pinned. The first that may goes, asked for or not. */
-	for (unsigned int q = QUEUE_SMALL; q < QUEUES; q++) {
-		uint32_t no = c->queue[q].oldest;
-
-		for (unsigned int step = 0; no != CACHE_NONE && step < STEPS_MOST; step++) {
-			if (c->entry[no].pins == 0) {
-				queue_take(c, no);
-				return no;
-			}
-			no = c->entry[no].newer;
-		}
-	}
-	return CACHE_NONE;
+	/* all are asked for: one goes all the same */
+	last = c->queue[queue_next(c)].oldest;
+	queue_take(c, last);
+	return last;
 }

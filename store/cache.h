@@ -45,9 +45,6 @@ static inline void cache_touch(cache_map *map, uint32_t no)
 void cache_add(struct cache *c, uint32_t no, uint64_t hash, uint32_t weight, bool expected);
 /* It is gone, for whatever reason. */
 void cache_remove(struct cache *c, uint32_t no);
-/* It stays until as many cache_release() as cache_pin() came; at most 65,535 at once. */
-void cache_pin(struct cache *c, uint32_t no);
-void cache_release(struct cache *c, uint32_t no);
 bool cache_holds(const struct cache *c, uint32_t no);
 /* Takes out who is to go; CACHE_NONE: there is nobody who may. */
 uint32_t cache_evict(struct cache *c);

@@ -113,20 +113,22 @@ static void load_corrupt(struct load *l)
 	load_end(l, STORE_ABSENT);
 }
 
-/* What the engine said of a step; true: it is over with that. */
+/* What the engine said of a step; true: it is over with that, and the load gone. */
 static bool load_failed(struct load *l)
 {
-	engine_done(l->store, l->result);
-	l->store->loads->at_once--;
+	struct store *s = l->store;
+
+	engine_done(s, l->result);
+	s->loads->at_once--;
+	if (l->result == 0 && !l->forgotten)
+		return false;
+	s->counters.load_failures += l->result < 0 && l->result != -ENOENT;
 	if (l->forgotten || l->result == -ENOENT)
 		load_end(l, STORE_ABSENT);
 	else if (l->result == -EBADMSG)
 		load_corrupt(l);
-	else if (l->result < 0)
-		load_end(l, STORE_FAILED);
 	else
-		return false;
-	l->store->counters.load_failures += l->result < 0 && l->result != -ENOENT;
+		load_end(l, STORE_FAILED);
 	return true;
 }
 

@@ -9,7 +9,8 @@
 #include "store/store_part.h"
 
 #define BEHIND_MOST 16u		/* pieces that are ready and the engine has not taken */
-#define HELD_PART 8u		/* of the slab: more of one blob leaves RAM once it is written */
+#define HELD_PART 8u		/* of the slab: more of one blob leaves RAM once it is written, */
+#define HELD_ALL_PART 4u	/* and whatever is written, if uploads hold more than this */
 #define COMMIT_MOST 64u		/* changes at once */
 #define COMMIT_BYTES (8u << 20) /* of blocks in these */
 
@@ -218,13 +219,15 @@ static void put_pump(struct store_put *put);
 /* A blob that would fill RAM passes through it. */
 static void piece_let_go(struct store_put *put, uint32_t number)
 {
-	const struct slab *slab = put->store->slab;
-	uint64_t most = slab->extent_count / HELD_PART / PIECE_EXTENTS;
+	struct store *s = put->store;
+	const uint32_t pieces = s->slab->extent_count / PIECE_EXTENTS;
 
-	if (number < most || put->piece[number] == PIECE_NONE)
+	if (number < pieces / HELD_PART && s->held <= pieces / HELD_ALL_PART)
 		return;
-	piece_discard(put->store, put->piece[number]);
+	piece_discard(s, put->piece[number]);
 	put->piece[number] = PIECE_NONE;
+	put->holds--;
+	s->held--;
 }
 
 static void write_done(struct job *job)
@@ -303,8 +306,11 @@ int store_put_grow(struct store_put *put, uint32_t chunks)
 			continue;
 		ret = room_take(put->store, &put->name, number,
 				left < PIECE_CHUNKS ? left : PIECE_CHUNKS, &put->piece[number]);
-		if (number == put->begun && put->piece[number] != PIECE_NONE)
+		if (number == put->begun && put->piece[number] != PIECE_NONE) {
 			put->begun++;
+			put->holds++;
+			put->store->held++;
+		}
 		if (ret < 0)
 			return ret;
 	}
@@ -481,6 +487,7 @@ static void put_finish(struct store_put *put)
 		usage_sub(s, put->name.domain, put->name.length, 1);
 		put_abandon(put);
 	}
+	s->held -= put->holds;
 	free(put->piece);
 	put->piece = NULL;
 	put->ended(put);

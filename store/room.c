@@ -190,7 +190,8 @@ int room_take(struct store *s, const struct blob_name *name, uint32_t number, ui
 		ret = piece_reserve(s->slab, name, number, no);
 	if (ret == 0)
 		ret = piece_grow(s->slab, *no, chunks);
-	if (ret < 0 && s->leaving_pieces > 0)
+	/* what the engine has under way will not need its memory, or may be evicted, after */
+	if (ret < 0 && (s->leaving_pieces > 0 || s->under_way > 0))
 		ret = -EAGAIN;
 	return ret;
 }

@@ -175,7 +175,8 @@ static void engine_open(struct job *job)
 	if (s->engine != NULL)
 		s->engine->ops->close(s->engine);
 	s->engine = NULL;
-	s->reopened = s->config.open(&s->engine, s->config.path, s->why, sizeof(s->why));
+	s->reopened = s->config.open(&s->engine, s->config.path, s->reopened_why,
+				     sizeof(s->reopened_why));
 }
 
 static void engine_opened(struct job *job)
@@ -185,6 +186,8 @@ static void engine_opened(struct job *job)
 	s->opening = false;
 	s->opened++;
 	s->failed = s->reopened < 0;
+	if (s->failed)
+		memcpy(s->why, s->reopened_why, sizeof(s->why));
 	s->retry = s->unix_seconds + RETRY_SECONDS;
 }
 

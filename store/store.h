@@ -87,6 +87,7 @@ struct store {
 	uint32_t leaving_first;			  /* of those that reclaim had no memory for */
 	uint64_t leaving_room[CLASS_EXTENTS + 1]; /* by size class, until it is free */
 	uint32_t leaving_pieces;
+	uint32_t held; /* pieces of blobs on their way in */
 	struct store_counters counters;
 	uint64_t unix_seconds; /* of the last store_poll() */
 	/* the engine */
@@ -101,7 +102,8 @@ struct store {
 	uint32_t under_way; /* jobs that use it */
 	uint64_t retry;	    /* Unix seconds: when to open it again */
 	struct job reopening;
-	int reopened; /* what came of it */
+	int reopened;		       /* what came of it */
+	char reopened_why[ENGINE_WHY]; /* the thread's, until then */
 	struct commits *commits;
 	struct loads *loads;
 	struct dropping *drop; /* under way */
@@ -200,6 +202,7 @@ struct store_put {
 	bool committed;	  /* it is there */
 	uint32_t ready;	  /* chunks that will not change any more */
 	uint32_t written; /* pieces that the engine has */
+	uint32_t holds;	  /* pieces in RAM that are its own */
 	uint64_t body;
 	uint32_t opened; /* s->opened, when it began */
 	bool writing;	 /* the job is under way, for piece `written` */

@@ -29,7 +29,7 @@ bool name_equal(const struct blob_name *a, const struct blob_name *b);
 /* May the engine be used? */
 static inline bool engine_works(const struct store *s)
 {
-	return s->engine != NULL && !s->failed;
+	return !s->failed && s->engine != NULL;
 }
 /* A job that uses the engine. */
 void engine_submit(struct store *s, struct job *job);

@@ -103,6 +103,10 @@ void handle_pull_slow(struct control *ctl, const struct packet *p, const struct 
 	fetch->get.fn = fetch_answered;
 	TAILQ_INSERT_TAIL(&fs->all, fetch, link);
 	fs->count++;
+	if (keyring_domain(relay_keyring(ctl->relay), fetch->get.name.domain) == NULL) {
+		fetch_answered(&fetch->get, STORE_ABSENT); /* nobody's any more */
+		return;
+	}
 	store_get(&ctl->store, &fetch->get);
 	for (uint32_t i = 1; i <= AHEAD; i++)
 		store_get_ahead(&ctl->store, &fetch->get.name, fetch->get.number + i);

@@ -160,29 +160,6 @@ static void test_comes_back(void **state)
 	assert_int_equal(key_of[no], 1000 + 2 * KEEP - 15);
 }
 
-static void test_pinned_stays(void **state)
-{
-	uint32_t no = add(7), other = add(8);
-
-	(void)state;
-	cache_pin(c, no);
-	cache_pin(c, no);
-	cache_pin(c, other);
-	for (uint64_t k = 1000; k < 1000 + 5 * KEEP; k++)
-		add(k);
-	assert_true(cache_holds(c, no));
-	cache_release(c, no);
-	for (uint64_t k = 3000; k < 3000 + 5 * KEEP; k++)
-		add(k);
-	assert_true(cache_holds(c, no));
-	cache_release(c, no);
-	while (here > 1)
-		assert_int_not_equal(evict(), other);
-	assert_int_equal(cache_evict(c), CACHE_NONE); /* it alone, and it is pinned */
-	cache_release(c, other);
-	assert_int_equal(evict(), other);
-}
-
 /* Where all are asked for all the time, one goes all the same. */
 static void test_all_hot(void **state)
 {
@@ -238,7 +215,6 @@ int main(void)
 		TEST(test_cools_down),
 		TEST(test_expected_touch_does_not_count),
 		TEST(test_comes_back),
-		TEST(test_pinned_stays),
 		TEST(test_all_hot),
 		TEST(test_weights),
 		TEST(test_touch_sets_one_bit_of_its_reader),

@@ -348,6 +348,43 @@ static void test_more_than_memory(void **state)
 	assert_true(store.counters.evicted > 0);
 }
 
+/* More uploads at once than RAM has room for: what is written leaves. */
+static void test_many_uploads_at_once(void **state)
+{
+	enum { PUTS = 14 };
+	struct store_put p[PUTS];
+
+	(void)state;
+	for (uint64_t i = 0; i < PUTS; i++) {
+		const struct blob_name name = name_of(i, LONG);
+
+		assert_int_equal(store_put_begin(&store, &name, &p[i]), 0);
+	}
+	for (uint32_t at = 0; at < chunk_count(LONG); at += PIECE_CHUNKS)
+		for (uint64_t i = 0; i < PUTS; i++) {
+			const uint32_t left = chunk_count(LONG) - at;
+			const uint32_t n = left < PIECE_CHUNKS ? left : PIECE_CHUNKS;
+			int ret;
+
+			while ((ret = store_put_grow(&p[i], at + n)) == -EAGAIN)
+				settle();
+			assert_int_equal(ret, 0);
+			for (uint32_t k = 0; k < n; k++)
+				write_chunk(&slab, p[i].piece[at / PIECE_CHUNKS], i, k);
+			store_put_ready(&p[i], at + n);
+		}
+	for (uint64_t i = 0; i < PUTS; i++) {
+		result = 1;
+		store_put_commit(&p[i], put_stored);
+		settle();
+		assert_int_equal(result, 0);
+		put_end(&p[i]);
+	}
+	assert_int_equal(store.held, 0);
+	for (uint64_t i = 0; i < PUTS; i++)
+		check(i, LONG);
+}
+
 static void chunks_got(struct store_read *r, int ret)
 {
 	(void)r;
@@ -607,6 +644,7 @@ int main(void)
 		TEST(test_outlives_the_process),
 		TEST(test_one_load),
 		TEST(test_more_than_memory),
+		TEST(test_many_uploads_at_once),
 		TEST(test_read_chunks),
 		TEST(test_commit_fails),
 		TEST(test_write_fails),
