@@ -75,7 +75,9 @@ static void check_rest(const struct program *p)
 	check(HASH_COUNT(ctl->requests->by_key) == 0 && ctl->queries->by_conn == NULL);
 	check(ctl->attempts->active == 0 && ctl->uploads->by_key == NULL);
 	check(ctl->attempts->free_count == UPLOAD_SLOTS && ctl->attempts->hosts == NULL);
-	check(u.blobs == index_count(ctl->relay->index));
+	check(u.pieces == index_count(ctl->relay->index));
+	check(ctl->store.held == 0 && ctl->store.leaving_pieces == 0);
+	check(ctl->fetches->count == 0 && ctl->lookups->count == 0);
 	check(lease_count(ctl->relay->leases) == 0);
 	check(ctl->peers->notices == NULL && ctl->possession->count == 0);
 	for (unsigned int i = 0; i < KEYRING_DOMAINS; i++)
