@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What was stored is there: after a restart, a crash, and when it is more than RAM holds."""
 
+import filecmp
 import os
 import pathlib
 import signal
@@ -21,20 +22,30 @@ def small_lab(make_lab):
     return make_lab(LAB_SLAB="16M", LAB_HUGEPAGES=0)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("role, stored, hit", [("private", "uploaded-private", "private-hit"),
-                                               ("central", "uploaded-central", "direct-hit")])
+def deliver_all(lab, blobs, via, out):
+    """All of them to one target, compared byte by byte; what each send said."""
+    with lab.receive(out, count=len(blobs), timeout=60) as receiver:
+        sent = [lab.send(blob, via) for blob in blobs]
+        assert [one.code for one in sent] == [0] * len(blobs), sent
+        files = {got["id"]: got["path"] for got in receiver.files()}
+    for one, blob in zip(sent, blobs):
+        assert filecmp.cmp(blob, files[one.json["id"]], shallow=False)
+        os.unlink(files[one.json["id"]])
+    return sent
+
+
+@pytest.mark.parametrize("how, role, stored, hit", [
+    (signal.SIGKILL, "private", "uploaded-private", "private-hit"),
+    (signal.SIGTERM, "central", "uploaded-central", "direct-hit")])
 def test_blobs_outlive_the_relay(small_lab, make_blob, out, how, role, stored, hit):
     blobs = [make_blob(size) for size in SIZES]
-    for blob in blobs:
-        sent, _ = small_lab.deliver(blob, role, out)
-        assert sent.outcome in (stored, hit)  # the empty one may be there from before
+    for sent in deliver_all(small_lab, blobs, role, out):
+        assert sent.outcome == stored
     before = small_lab.status(role)["blobs"]
     small_lab.stop_relay(role, how)
     small_lab.start_relay(role)
     assert small_lab.status(role)["blobs"] == before
-    for blob in blobs:
-        sent, _ = small_lab.deliver(blob, role, out)
+    for sent in deliver_all(small_lab, blobs, role, out):
         assert (sent.outcome, sent.json["uploaded_bytes"]) == (hit, 0)
 
 
@@ -50,10 +61,8 @@ def test_central_serves_a_private_relay_from_its_disk(small_lab, make_blob, out)
 def test_more_than_memory(small_lab, make_blob, out):
     """Four files of three quarters of the slab, and one of three times as much."""
     blobs = [make_blob(12_000_000) for _ in range(4)] + [make_blob(50_000_000)]
-    for blob in blobs:
-        assert small_lab.deliver(blob, "private", out)[0].outcome == "uploaded-private"
-    for blob in blobs:
-        assert small_lab.deliver(blob, "private", out)[0].outcome == "private-hit"
+    for outcome in ("uploaded-private", "private-hit"):
+        assert {one.outcome for one in deliver_all(small_lab, blobs, "private", out)} == {outcome}
     status = small_lab.status("private")
     assert status["blob_bytes"] <= 16 << 20 and status["loads"] > 0
     assert status["evictions"] > 0
