@@ -23,12 +23,13 @@ def test_five_flows_with_loss(lossy, make_blob, out, size):
         first.write_bytes(b"y")
         second.write_bytes(b"z")
     flows = [(first, "central", {"uploaded-central"}), (first, "central", {"direct-hit"}),
-             (first, "private", {"central-hit"}), (second, "private", {"uploaded-private"}),
-             (second, "private", {"private-hit"})]
-    with lossy.receive(out, count=5, timeout=180) as receiver:
+             # both frames that say "central" may be lost, or come after the last one
+             (first, "private", {"central-hit", "private-hit"}),
+             (second, "private", {"uploaded-private"}), (second, "private", {"private-hit"})]
+    with lossy.receive(out, count=5, timeout=700) as receiver:
         for path, via, outcomes in flows:
-            sent = lossy.send(path, via, timeout=60)
-            assert sent.code == 0, sent
+            sent = lossy.send(path, via, timeout=130)
+            assert sent.code == 0, (sent, sent.err, lossy.status(via))
             # A lost QUERY or ANSWER is repeated before the wait for central ends.
             assert sent.outcome in outcomes, sent
         received = receiver.files()
