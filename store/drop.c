@@ -141,6 +141,8 @@ int store_drop(struct store *s, bool (*gone)(void *ctx, uint32_t domain), void *
 		d->domain[d->count++] = u->domain;
 	free(old);
 	s->drop = d;
+	if (d->count == 0)
+		drop_end(s); /* nothing to walk for */
 	return 0;
 }
 

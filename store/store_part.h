@@ -10,7 +10,6 @@
 
 #include "store/store.h"
 
-#define BLOCKS_OF_PIECE PIECE_EXTENTS
 _Static_assert(ENGINE_BLOCK == EXTENT_SUMS, "an extent's bytes are one block");
 
 /* ---- store.c ---- */
@@ -38,7 +37,7 @@ void engine_submit(struct store *s, struct job *job);
 void engine_done(struct store *s, int err);
 
 /* A thread's view of a piece: where its blocks lie. Returns how many there are. */
-uint32_t piece_blocks(const struct slab *slab, uint32_t no, struct iovec blocks[BLOCKS_OF_PIECE]);
+uint32_t piece_blocks(const struct slab *slab, uint32_t no, struct iovec blocks[PIECE_EXTENTS]);
 
 /* ---- room.c ---- */
 

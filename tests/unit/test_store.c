@@ -367,6 +367,13 @@ static void test_never_fits(void **state)
 	assert_non_null(get(1, 0));
 }
 
+static bool none(void *ctx, uint32_t domain)
+{
+	(void)ctx;
+	(void)domain;
+	return false;
+}
+
 static bool odd(void *ctx, uint32_t domain)
 {
 	(void)ctx;
@@ -383,6 +390,8 @@ static void test_drop(void **state)
 		put(i, LENGTH);
 	put(9, LONG);
 	assert_int_equal(put_make(99, LENGTH, &filling), 0);
+	assert_int_equal(store_drop(&store, none, NULL), 0);
+	assert_false(store_drops(&store)); /* no walk for nothing */
 	assert_int_equal(store_drop(&store, odd, NULL), 0);
 	assert_true(store_drops(&store));
 	settle();
