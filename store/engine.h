@@ -4,7 +4,7 @@
  * there when its record is, which is written last; blocks without a record are nobody's.
  *
  * Threads: what is here may block, and is called by the store's threads, by several at a
- * time; engine_commit() by one at a time. body_next() is the control thread's.
+ * time; commit and clear each by one at a time.
  *
  * Errors, unless said otherwise: -EBADMSG: what is there is damaged; -ENOSPC: the disk is
  * full; -EIO and others: it does not work. After any but -EBADMSG the engine may be of no
@@ -30,13 +30,24 @@ struct engine_record {
 	uint64_t stored; /* Unix seconds */
 };
 
+struct engine_aged {
+	struct blob_name name;
+	uint64_t stored; /* Unix seconds */
+};
+
+/* Bytes of blocks on disk. */
+struct engine_space {
+	uint64_t written;
+	uint64_t dead; /* of these: nobody's, and their room can come back */
+};
+
 /* One of those that become durable together: a blob is put, or removed. */
 struct engine_change {
 	struct blob_name name;
 	bool remove;
 	bool quarantine; /* of one that is removed: its blocks stay until the next start */
 	/* of a put: */
-	uint64_t body;
+	uint64_t body;		    /* of the blocks that were written before; or 0 */
 	uint64_t stored;	    /* Unix seconds */
 	uint32_t written;	    /* blocks that were written before, the first ones */
 	const struct iovec *blocks; /* the others */
@@ -47,22 +58,27 @@ struct engine_change {
 
 struct engine_ops {
 	void (*close)(struct engine *e);
-	/* A number that no body has. */
-	uint64_t (*body_next)(struct engine *e);
 	/* 0, -ENOENT, or an error. */
 	int (*find)(struct engine *e, const struct blob_name *name, struct engine_record *r);
-	/* All `len` bytes of a block, whose length that must be; -EBADMSG also where it is
-	 * not there. */
-	int (*read)(struct engine *e, uint64_t body, uint32_t block, void *to, uint32_t len);
-	/* Not durable by itself: the commit makes it so. */
-	int (*write)(struct engine *e, uint64_t body, uint32_t first, const struct iovec *blocks,
+	/* All `len` bytes of a block, whose length that must be, of the blob of which find()
+	 * said `r`, which changes where its body did. -ENOENT: it was removed; -EBADMSG also
+	 * where only the block is not there. */
+	int (*read)(struct engine *e, const struct blob_name *name, struct engine_record *r,
+		    uint32_t block, void *to, uint32_t len);
+	/* *body is set where it is 0: for the first ones. Not durable by itself: the commit
+	 * makes it so. */
+	int (*write)(struct engine *e, uint64_t *body, uint32_t first, const struct iovec *blocks,
 		     uint32_t count);
 	/* Of what was written, and is not committed, nothing will be needed. */
-	int (*abandon)(struct engine *e, uint64_t body, uint32_t written);
+	int (*abandon)(struct engine *e, uint64_t body);
 	/* All of them, or none; no two are about one blob. durable: it survives a loss of power,
 	 * not only of the process. */
 	int (*commit)(struct engine *e, struct engine_change *changes, uint32_t count,
 		      bool durable);
+	/* A step, of a few MiB at most, towards giving back the room of what was removed or
+	 * abandoned; pressed: also where there is little to gain. Says what there is. 1: there is
+	 * more to do; 0; or an error. */
+	int (*clear)(struct engine *e, bool pressed, struct engine_space *space);
 	/* Calls fn for each domain that has blobs. */
 	int (*usage)(struct engine *e,
 		     void (*fn)(void *ctx, uint32_t domain, uint64_t bytes, uint64_t blobs),
@@ -71,6 +87,9 @@ struct engine_ops {
 	 * of rule and identifier. How many, or an error. */
 	int (*list)(struct engine *e, uint32_t domain, const struct blob_name *after,
 		    struct blob_name *out, uint32_t max);
+	/* The `max` oldest blobs, of all or (not NULL) of a domain. How many, or an error. */
+	int (*oldest)(struct engine *e, const uint32_t *domain, struct engine_aged *out,
+		      uint32_t max);
 };
 
 struct engine {
@@ -82,5 +101,8 @@ struct engine {
  * half written is cleared away. 0, or with a line in `why` that says what to do: -EBUSY:
  * another process has it; -EPROTO: it is of a version that is not known here; or -errno. */
 int engine_rocksdb_open(struct engine **out, const char *path, char *why, size_t why_size);
+/* With segments of at least so many bytes, the unit in which room comes back. */
+int engine_rocksdb_open_with(struct engine **out, const char *path, uint64_t segment_bytes,
+			     char *why, size_t why_size);
 
 #endif

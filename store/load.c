@@ -152,7 +152,7 @@ static void read_run(struct job *job)
 
 	l->result = 0;
 	for (uint32_t i = 0; i < count && l->result == 0; i++)
-		l->result = e->ops->read(e, l->record.body, l->number * PIECE_EXTENTS + i,
+		l->result = e->ops->read(e, &l->name, &l->record, l->number * PIECE_EXTENTS + i,
 					 blocks[i].iov_base, (uint32_t)blocks[i].iov_len);
 	for (uint32_t i = 0; i < chunks && l->result == 0; i++)
 		chunk_sum(slab, p, i);
@@ -393,7 +393,7 @@ static void chunks_run(struct job *job)
 
 		if (no != have)
 			r->result =
-				e->ops->read(e, record.body, no, block,
+				e->ops->read(e, &r->name, &record, no, block,
 					     left < ENGINE_BLOCK ? (uint32_t)left : ENGINE_BLOCK);
 		have = no;
 		if (r->result == 0)

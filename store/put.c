@@ -210,7 +210,7 @@ static void write_run(struct job *job)
 	struct store_put *put = put_of_job(job);
 	struct engine *e = put->store->engine;
 
-	put->error = e->ops->write(e, put->body, put->written * PIECE_EXTENTS, put->blocks,
+	put->error = e->ops->write(e, &put->body, put->written * PIECE_EXTENTS, put->blocks,
 				   put->block_count);
 }
 
@@ -253,7 +253,6 @@ int store_put_begin(struct store *s, const struct blob_name *name, struct store_
 	if (s->kept && !engine_works(s))
 		return -EIO;
 	put->job = (struct job){.run = write_run, .done = write_done};
-	put->body = s->kept ? s->engine->ops->body_next(s->engine) : 0;
 	put->opened = s->opened;
 	put->piece = calloc(pieces, sizeof(*put->piece));
 	if (put->piece == NULL)
@@ -442,7 +441,6 @@ struct abandonment {
 	struct job job; /* first */
 	struct store *store;
 	uint64_t body;
-	uint32_t written;
 	int err;
 };
 
@@ -451,7 +449,7 @@ static void abandon_run(struct job *job)
 	struct abandonment *a = (struct abandonment *)job;
 	struct engine *e = a->store->engine;
 
-	a->err = e->ops->abandon(e, a->body, a->written);
+	a->err = e->ops->abandon(e, a->body);
 }
 
 static void abandon_done(struct job *job)
@@ -467,12 +465,11 @@ static void put_abandon(struct store_put *put)
 {
 	struct abandonment *a;
 
-	if (put->written == 0 || !engine_works(put->store) || (a = calloc(1, sizeof(*a))) == NULL)
+	if (put->body == 0 || !engine_works(put->store) || (a = calloc(1, sizeof(*a))) == NULL)
 		return;
 	a->job = (struct job){.run = abandon_run, .done = abandon_done};
 	a->store = put->store;
 	a->body = put->body;
-	a->written = put->written * PIECE_EXTENTS;
 	engine_submit(put->store, &a->job);
 }
 

@@ -16,6 +16,8 @@
 #include "store/engine.h"
 #include "tests/unit/slab_pieces.h"
 
+#define SEGMENT (UINT64_C(8) << 20) /* bytes */
+
 static char folder[64];
 static struct engine *e;
 static char why[ENGINE_WHY];
@@ -30,7 +32,7 @@ static int file_remove(const char *path, const struct stat *st, int what, struct
 
 static void open_engine(void)
 {
-	assert_int_equal(engine_rocksdb_open(&e, folder, why, sizeof(why)), 0);
+	assert_int_equal(engine_rocksdb_open_with(&e, folder, SEGMENT, why, sizeof(why)), 0);
 }
 
 static void reopen(void)
@@ -89,7 +91,6 @@ static struct engine_change put_make(uint64_t seed, uint64_t length, uint32_t wr
 {
 	const uint32_t n = blocks_of(length, v);
 	struct engine_change c = {.name = name_of(seed, length),
-				  .body = e->ops->body_next(e),
 				  .stored = 1000 + seed,
 				  .written = written,
 				  .blocks = v + written,
@@ -97,7 +98,7 @@ static struct engine_change put_make(uint64_t seed, uint64_t length, uint32_t wr
 
 	fill(seed, length);
 	if (written > 0)
-		assert_int_equal(e->ops->write(e, c.body, 0, v, written), 0);
+		assert_int_equal(e->ops->write(e, &c.body, 0, v, written), 0);
 	return c;
 }
 
@@ -127,6 +128,7 @@ static int find(uint64_t seed, uint64_t length, struct engine_record *r)
 
 static void check(uint64_t seed, uint64_t length)
 {
+	const struct blob_name name = name_of(seed, length);
 	struct engine_record r;
 	uint8_t got[ENGINE_BLOCK];
 
@@ -138,8 +140,8 @@ static void check(uint64_t seed, uint64_t length)
 		const uint32_t len =
 			length - at < ENGINE_BLOCK ? (uint32_t)(length - at) : ENGINE_BLOCK;
 
-		assert_int_equal(e->ops->read(e, r.body, (uint32_t)(at / ENGINE_BLOCK), got, len),
-				 0);
+		assert_int_equal(
+			e->ops->read(e, &name, &r, (uint32_t)(at / ENGINE_BLOCK), got, len), 0);
 		assert_memory_equal(got, bytes + at, len);
 	}
 }
@@ -219,46 +221,215 @@ static void test_several_at_once(void **state)
 	assert_usage(2, ENGINE_BLOCK + 200, 2);
 }
 
-/* What was written without a record is nobody's, and cleared at the next start. */
-static void test_orphans(void **state)
-{
-	struct iovec v[3];
-	struct engine_change c;
-	uint8_t got[ENGINE_BLOCK];
-	uint64_t body;
+/* ---- room that comes back ---- */
 
-	(void)state;
-	assert_int_equal(put(1, 2 * ENGINE_BLOCK, 2), 0);
-	c = put_make(2, 2 * ENGINE_BLOCK, 2, v);
-	body = c.body;
-	assert_int_equal(e->ops->read(e, body, 0, got, ENGINE_BLOCK), 0);
-	reopen();
-	assert_int_equal(e->ops->read(e, body, 0, got, ENGINE_BLOCK), -EBADMSG);
-	check(1, 2 * ENGINE_BLOCK);
-	c = put_make(2, 2 * ENGINE_BLOCK, 2, v);
-	assert_int_equal(e->ops->abandon(e, c.body, 2), 0);
-	assert_int_equal(e->ops->read(e, c.body, 1, got, ENGINE_BLOCK), -EBADMSG);
-	/* no number is given twice while its blocks may be there */
-	assert_true(e->ops->body_next(e) > c.body);
+#define BIG (3 * (uint64_t)ENGINE_BLOCK)
+#define MANY 250u /* of these make six segments */
+
+/* Until there is nothing to do. */
+static struct engine_space clear(bool pressed)
+{
+	struct engine_space space = {0};
+	int ret;
+
+	do
+		ret = e->ops->clear(e, pressed, &space);
+	while (ret == 1);
+	assert_int_equal(ret, 0);
+	return space;
 }
 
-static void test_quarantine(void **state)
+/* Bytes of files that have blocks. */
+static uint64_t files_size(void)
 {
-	struct engine_change c = {
-		.name = name_of(1, ENGINE_BLOCK), .remove = true, .quarantine = true};
-	uint8_t got[ENGINE_BLOCK];
+	char command[256];
+	unsigned long long size = 0;
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "find %s -name '*.blob' -o -name '*.log' | xargs cat | wc -c", folder);
+	f = popen(command, "r");
+	assert_int_equal(fscanf(f, "%llu", &size), 1);
+	pclose(f);
+	return size;
+}
+
+static void put_many(void)
+{
+	for (uint64_t i = 0; i < MANY; i++)
+		assert_int_equal(put(i, BIG, i % 4), 0);
+}
+
+/* Those whose turn it is are kept. */
+static void take_but(unsigned int turn)
+{
+	for (uint64_t i = 0; i < MANY; i++)
+		if (i % turn != 0)
+			assert_int_equal(take(i, BIG), 0);
+}
+
+static void check_kept(unsigned int turn)
+{
 	struct engine_record r;
 
+	for (uint64_t i = 0; i < MANY; i++) {
+		if (i % turn == 0)
+			check(i, BIG);
+		else
+			assert_int_equal(find(i, BIG, &r), -ENOENT);
+	}
+}
+
+/* The oldest, one after the other: nothing of the others is moved. */
+static void test_oldest_leave_room(void **state)
+{
+	struct engine_space before, after;
+
 	(void)state;
-	assert_int_equal(put(1, ENGINE_BLOCK, 0), 0);
-	assert_int_equal(find(1, ENGINE_BLOCK, &r), 0);
+	put_many();
+	before = clear(false);
+	assert_int_equal(before.written, MANY * BIG);
+	assert_int_equal(before.dead, 0);
+	for (uint64_t i = 0; i < MANY - 20; i++)
+		assert_int_equal(take(i, BIG), 0);
+	after = clear(false);
+	assert_true(after.written < before.written - 4 * SEGMENT);
+	assert_true(after.dead <= after.written / 4 + SEGMENT);
+	assert_true(files_size() < before.written);
+	for (uint64_t i = MANY - 20; i < MANY; i++)
+		check(i, BIG);
+	reopen();
+	for (uint64_t i = MANY - 20; i < MANY; i++)
+		check(i, BIG);
+	assert_int_equal(clear(false).written, after.written);
+}
+
+/* From everywhere: what stays is moved. */
+static void test_holes_leave_room(void **state)
+{
+	const struct blob_name name = name_of(0, BIG), gone = name_of(1, BIG);
+	struct engine_record r, old;
+	uint8_t got[ENGINE_BLOCK];
+
+	(void)state;
+	put_many();
+	assert_int_equal(find(0, BIG, &r), 0);
+	assert_int_equal(find(1, BIG, &old), 0);
+	take_but(5);
+	assert_true(clear(false).written <= 2 * MANY / 5 * BIG + SEGMENT);
+	check_kept(5);
+	assert_usage(3, MANY / 5 * BIG, MANY / 5);
+	/* who looked before finds what moved, and not what went */
+	assert_int_equal(e->ops->read(e, &name, &r, 2, got, ENGINE_BLOCK), 0);
+	fill(0, BIG);
+	assert_memory_equal(got, bytes + 2 * ENGINE_BLOCK, ENGINE_BLOCK);
+	assert_int_equal(e->ops->read(e, &gone, &old, 2, got, ENGINE_BLOCK), -ENOENT);
+	reopen();
+	check_kept(5);
+	assert_true(clear(false).written <= 2 * MANY / 5 * BIG + SEGMENT);
+}
+
+static void test_pressed_moves_more(void **state)
+{
+	struct engine_space space;
+	uint64_t before;
+
+	(void)state;
+	put_many();
+	for (uint64_t i = 0; i < MANY; i += 5)
+		assert_int_equal(take(i, BIG), 0);
+	space = clear(false);
+	assert_int_equal(space.written, MANY * BIG);
+	assert_true(space.dead > 4 * SEGMENT / 5);
+	before = space.written;
+	space = clear(true);
+	assert_int_equal(space.dead, 0);
+	assert_true(space.written < before - 4 * SEGMENT / 5);
+}
+
+/* What was written without a record is nobody's: at once if it is said so, and from the next
+ * start on. */
+static void test_orphans(void **state)
+{
+	const uint64_t all = 200 * BIG;
+	uint64_t body = 0, last = 0;
+	struct iovec v[3];
+
+	(void)state;
+	fill(2, BIG);
+	blocks_of(BIG, v);
+	assert_int_equal(put(1, 2 * ENGINE_BLOCK, 2), 0);
+	for (uint32_t i = 0; i < 200; i++)
+		assert_int_equal(e->ops->write(e, &body, 3 * i, v, 3), 0);
+	assert_int_equal(clear(true).dead, 0); /* it is under way */
+	reopen();
+	assert_int_equal(e->ops->write(e, &last, 0, v, 1), 0);
+	assert_true(last > body); /* its blocks are still there */
+	assert_int_equal(e->ops->abandon(e, last), 0);
+	assert_true(clear(false).written < all / 2);
+	check(1, 2 * ENGINE_BLOCK);
+	body = 0;
+	for (uint32_t i = 0; i < 200; i++)
+		assert_int_equal(e->ops->write(e, &body, 3 * i, v, 3), 0);
+	assert_int_equal(e->ops->abandon(e, body), 0);
+	assert_true(clear(false).written < all / 2);
+	check(1, 2 * ENGINE_BLOCK);
+}
+
+static void quarantine(uint64_t seed, uint64_t length)
+{
+	struct engine_change c = {
+		.name = name_of(seed, length), .remove = true, .quarantine = true};
+
 	assert_int_equal(e->ops->commit(e, &c, 1, true), 0);
 	assert_int_equal(c.result, 0);
-	assert_usage(0, 0, 0);
-	assert_int_equal(e->ops->read(e, r.body, 0, got, ENGINE_BLOCK), 0);
-	assert_int_equal(find(1, ENGINE_BLOCK, &(struct engine_record){0}), -ENOENT);
+	assert_int_equal(find(seed, length, &(struct engine_record){0}), -ENOENT);
+}
+
+/* Its bytes stay until the next start, for whoever wants to know what happened. */
+static void test_quarantine(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	put_many();
+	quarantine(1, BIG);
+	assert_usage(3, (MANY - 1) * BIG, MANY - 1);
+	for (uint64_t i = 0; i < MANY; i++)
+		if (i != 1)
+			assert_int_equal(take(i, BIG), 0);
+	before = clear(false).written;
 	reopen();
-	assert_int_equal(e->ops->read(e, r.body, 0, got, ENGINE_BLOCK), -EBADMSG);
+	assert_true(clear(false).written < before - SEGMENT / 2);
+}
+
+static void test_oldest(void **state)
+{
+	static const uint64_t order[] = {7, 4, 9, 1, 30, 12};
+	const uint32_t domain = 1, none = 8;
+	struct engine_aged a[8];
+	uint64_t before = 0;
+	struct ident id;
+
+	(void)state;
+	assert_int_equal(e->ops->oldest(e, NULL, a, 8), 0);
+	for (unsigned int i = 0; i < 6; i++)
+		assert_int_equal(put(order[i], order[i], 0), 0); /* stored at 1000 + seed */
+	assert_int_equal(e->ops->oldest(e, NULL, a, 4), 4);
+	assert_int_equal(e->ops->oldest(e, NULL, a, 8), 6);
+	for (unsigned int i = 0; i < 6; i++) {
+		assert_true(a[i].stored > before);
+		before = a[i].stored;
+		assert_int_equal(a[i].stored, 1000 + a[i].name.length);
+		id = ident_of(a[i].name.length);
+		assert_true(ident_equal(&a[i].name.id, &id));
+	}
+	assert_int_equal(take(4, 4), 0);
+	assert_int_equal(e->ops->oldest(e, &domain, a, 8), 2); /* 1, 7 */
+	assert_int_equal(a[0].name.length, 1);
+	assert_int_equal(a[1].name.length, 7);
+	assert_int_equal(a[1].name.domain, 1);
+	assert_int_equal(e->ops->oldest(e, &none, a, 8), 0);
 }
 
 static void test_list(void **state)
@@ -310,6 +481,38 @@ static void test_dies(void **state)
 	check(2, 10);
 }
 
+/* One that dies while blobs are moved, after so many steps. */
+static void test_dies_while_clearing(void **state)
+{
+	struct engine_space space;
+
+	(void)state;
+	put_many();
+	take_but(5);
+	for (int steps = 1; steps < 40; steps += 6) {
+		pid_t child;
+		int status;
+
+		e->ops->close(e);
+		e = NULL;
+		child = fork();
+		if (child == 0) {
+			open_engine();
+			for (int i = 0; i < steps; i++)
+				if (e->ops->clear(e, false, &space) < 0)
+					_exit(1);
+			_exit(7);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(WEXITSTATUS(status), 7);
+		open_engine();
+		check_kept(5);
+	}
+	assert_true(clear(false).written <= 2 * MANY / 5 * BIG + SEGMENT);
+	check_kept(5);
+	assert_usage(3, MANY / 5 * BIG, MANY / 5);
+}
+
 static void test_second_is_refused(void **state)
 {
 	struct engine *second = NULL;
@@ -338,6 +541,7 @@ static void files_flip(const char *ending)
 /* A flipped value is found out, and only that blob is lost. */
 static void test_damaged_value(void **state)
 {
+	const struct blob_name name = name_of(1, ENGINE_BLOCK);
 	uint8_t got[ENGINE_BLOCK];
 	struct engine_record r;
 
@@ -350,8 +554,37 @@ static void test_damaged_value(void **state)
 	files_flip(".blob");
 	open_engine();
 	assert_int_equal(find(1, ENGINE_BLOCK, &r), 0);
-	assert_int_equal(e->ops->read(e, r.body, 0, got, ENGINE_BLOCK), -EBADMSG);
+	assert_int_equal(e->ops->read(e, &name, &r, 0, got, ENGINE_BLOCK), -EBADMSG);
 	check(2, ENGINE_BLOCK);
+}
+
+/* It does not keep clearing busy for ever, nor does it take others along. */
+static void test_damaged_is_not_moved(void **state)
+{
+	unsigned int damaged = 0;
+	struct engine_record r;
+	uint8_t got[ENGINE_BLOCK];
+
+	(void)state;
+	put_many();
+	take_but(5);
+	e->ops->close(e);
+	e = NULL;
+	files_flip(".blob");
+	open_engine();
+	clear(false);
+	for (uint64_t i = 0; i < MANY; i += 5) {
+		const struct blob_name name = name_of(i, BIG);
+
+		assert_int_equal(find(i, BIG, &r), 0);
+		for (uint32_t k = 0; k < 3; k++) {
+			int ret = e->ops->read(e, &name, &r, k, got, ENGINE_BLOCK);
+
+			assert_true(ret == 0 || ret == -EBADMSG);
+			damaged += ret != 0;
+		}
+	}
+	assert_true(damaged > 0 && damaged < 10);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -361,12 +594,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_comes_and_goes),
 		TEST(test_several_at_once),
+		TEST(test_oldest_leave_room),
+		TEST(test_holes_leave_room),
+		TEST(test_pressed_moves_more),
 		TEST(test_orphans),
+		TEST(test_oldest),
 		TEST(test_quarantine),
 		TEST(test_list),
 		TEST(test_dies),
 		TEST(test_second_is_refused),
+		TEST(test_dies_while_clearing),
 		TEST(test_damaged_value),
+		TEST(test_damaged_is_not_moved),
 	};
 
 	return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

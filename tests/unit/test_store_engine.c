@@ -50,13 +50,14 @@ static int bad_find(struct engine *e, const struct blob_name *name, struct engin
 	return fail_find != 0 ? bad(e, fail_find) : real->find(e, name, r);
 }
 
-static int bad_read(struct engine *e, uint64_t body, uint32_t block, void *to, uint32_t len)
+static int bad_read(struct engine *e, const struct blob_name *name, struct engine_record *r,
+		    uint32_t block, void *to, uint32_t len)
 {
 	__atomic_add_fetch(&reads, 1, __ATOMIC_RELAXED);
-	return fail_read != 0 ? bad(e, fail_read) : real->read(e, body, block, to, len);
+	return fail_read != 0 ? bad(e, fail_read) : real->read(e, name, r, block, to, len);
 }
 
-static int bad_write(struct engine *e, uint64_t body, uint32_t first, const struct iovec *blocks,
+static int bad_write(struct engine *e, uint64_t *body, uint32_t first, const struct iovec *blocks,
 		     uint32_t count)
 {
 	return fail_write != 0 ? bad(e, fail_write) : real->write(e, body, first, blocks, count);

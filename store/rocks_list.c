@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * What there is, by domain, by name and by age.
+ */
+#include <endian.h>
+#include <string.h>
+
+#include "store/rocks.h"
+
+int each_key(struct rocks *r, rocksdb_column_family_handle_t *family, const void *from,
+	     size_t from_size, size_t same,
+	     bool (*fn)(void *ctx, const char *key, size_t key_size, const char *value,
+			size_t value_size),
+	     void *ctx)
+{
+	rocksdb_iterator_t *it = rocksdb_create_iterator_cf(r->db, r->read, family);
+	char *text = NULL;
+
+	for (rocksdb_iter_seek(it, from, from_size); rocksdb_iter_valid(it);
+	     rocksdb_iter_next(it)) {
+		size_t key_size, value_size;
+		const char *key = rocksdb_iter_key(it, &key_size);
+		const char *value = rocksdb_iter_value(it, &value_size);
+
+		if (key_size < same || memcmp(key, from, same) != 0 ||
+		    !fn(ctx, key, key_size, value, value_size))
+			break;
+	}
+	rocksdb_iter_get_error(it, &text);
+	rocksdb_iter_destroy(it);
+	return text != NULL ? rocks_fail(r, text) : 0;
+}
+
+/* ---- sums ---- */
+
+struct usage_reader {
+	void (*fn)(void *ctx, uint32_t domain, uint64_t bytes, uint64_t blobs);
+	void *ctx;
+	uint64_t bytes; /* the key before */
+};
+
+static bool usage_take(void *ctx, const char *key, size_t key_size, const char *value,
+		       size_t value_size)
+{
+	struct usage_reader *u = ctx;
+	const struct sum_key *k = (const struct sum_key *)key;
+	uint64_t sum;
+
+	if (key_size != sizeof(*k) || value_size != sizeof(sum))
+		return true;
+	memcpy(&sum, value, sizeof(sum));
+	sum = le64toh(sum);
+	if (k->what == 'b')
+		u->bytes = sum;
+	else if (sum > 0)
+		u->fn(u->ctx, (uint32_t)get_be(k->number, sizeof(k->number)), u->bytes, sum);
+	return true;
+}
+
+int rocks_usage(struct engine *e,
+		void (*fn)(void *ctx, uint32_t domain, uint64_t bytes, uint64_t blobs), void *ctx)
+{
+	struct rocks *r = (struct rocks *)e;
+	struct usage_reader u = {.fn = fn, .ctx = ctx};
+
+	return each_key(r, r->family[FAMILY_DEFAULT], "u", 1, 1, usage_take, &u);
+}
+
+/* ---- names ---- */
+
+static void name_of(const struct record_key *k, const uint8_t length[8], struct blob_name *name)
+{
+	name->domain = (uint32_t)get_be(k->domain, sizeof(k->domain));
+	name->rule = k->rule;
+	memcpy(name->id.b, k->id, sizeof(k->id));
+	name->length = get_be(length, 8);
+}
+
+struct lister {
+	const struct record_key *after; /* NULL: none */
+	struct blob_name *out;
+	uint32_t count, max;
+};
+
+static bool name_take(void *ctx, const char *key, size_t key_size, const char *value,
+		      size_t value_size)
+{
+	struct lister *l = ctx;
+	const struct record_key *k = (const struct record_key *)key;
+	const struct record_value *v = (const struct record_value *)value;
+
+	if (key_size != sizeof(*k) || value_size != sizeof(*v) ||
+	    (l->after != NULL && memcmp(k, l->after, sizeof(*k)) == 0))
+		return true;
+	name_of(k, v->length, &l->out[l->count]);
+	return ++l->count < l->max;
+}
+
+int rocks_list(struct engine *e, uint32_t domain, const struct blob_name *after,
+	       struct blob_name *out, uint32_t max)
+{
+	struct rocks *r = (struct rocks *)e;
+	const struct blob_name first = {.domain = domain};
+	const struct record_key from = record_key(after != NULL ? after : &first);
+	struct lister l = {.after = after != NULL ? &from : NULL, .out = out, .max = max};
+	int ret = each_key(r, r->family[FAMILY_RECORDS], &from, sizeof(from), sizeof(from.domain),
+			   name_take, &l);
+
+	return ret < 0 ? ret : (int)l.count;
+}
+
+/* ---- ages ---- */
+
+struct ager {
+	struct engine_aged *out;
+	uint32_t count, max;
+};
+
+/* Keys that differ in what stands before the time. */
+static bool age_take(void *ctx, const char *key, size_t key_size, const char *value,
+		     size_t value_size)
+{
+	struct ager *a = ctx;
+	struct engine_aged *out = &a->out[a->count];
+	const size_t before = key[0] == 't' ? offsetof(struct time_key, stored)
+					    : offsetof(struct domain_key, stored);
+
+	if (key_size != before + 8 + sizeof(struct record_key) || value_size != 8)
+		return true;
+	out->stored = get_be((const uint8_t *)key + before, 8);
+	name_of((const struct record_key *)(key + before + 8), (const uint8_t *)value, &out->name);
+	return ++a->count < a->max;
+}
+
+int rocks_oldest(struct engine *e, const uint32_t *domain, struct engine_aged *out, uint32_t max)
+{
+	struct rocks *r = (struct rocks *)e;
+	struct ager a = {.out = out, .max = max};
+	struct domain_key from = {.d = domain != NULL ? 'd' : 't'};
+	size_t same = 1;
+	int ret;
+
+	if (domain != NULL) {
+		put_be(from.domain, *domain, sizeof(from.domain));
+		same += sizeof(from.domain);
+	}
+	ret = each_key(r, r->family[FAMILY_DEFAULT], &from, same, same, age_take, &a);
+	return ret < 0 ? ret : (int)a.count;
+}

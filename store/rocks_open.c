@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The database: how it is set up, opened and closed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/rocks.h"
+
+#define FORMAT_VERSION "2"
+#define CACHE_BYTES (32u << 20)	   /* of index and record blocks; shared */
+#define RECORDS_BUFFER (16u << 20) /* unflushed records */
+#define BLOCKS_BUFFER (64u << 20)  /* unflushed blocks of a segment, */
+#define BUFFERS_BYTES (160u << 20) /* and whatever of all */
+#define WAL_BYTES (256u << 20)	   /* unflushed in all */
+#define SEGMENT_BYTES (UINT64_C(256) << 20)
+#define BLOB_FILE_BYTES (128u << 20)
+#define BLOB_LEAST 2048 /* bytes: smaller blocks lie in the tree itself */
+#define FILES_OPEN 256
+#define FILTER_BITS 10.0 /* a key: one in a hundred that are absent is looked up */
+
+/* ---- close ---- */
+
+static void rocks_close(struct engine *e)
+{
+	struct rocks *r = (struct rocks *)e;
+
+	if (r->moving != NULL)
+		free(r->moving->blocks);
+	free(r->moving);
+	segments_close(r);
+	for (unsigned int f = 0; f < FAMILIES; f++)
+		if (r->family[f] != NULL)
+			rocksdb_column_family_handle_destroy(r->family[f]);
+	if (r->db != NULL)
+		rocksdb_close(r->db);
+	for (unsigned int f = 0; f < FAMILIES; f++)
+		rocksdb_options_destroy(r->options[f]);
+	rocksdb_options_destroy(r->segment_options);
+	rocksdb_cache_destroy(r->cache);
+	rocksdb_readoptions_destroy(r->read);
+	rocksdb_writeoptions_destroy(r->write);
+	rocksdb_writeoptions_destroy(r->write_durable);
+	pthread_mutex_destroy(&r->changing);
+	pthread_mutex_destroy(&r->opening);
+	pthread_rwlock_destroy(&r->lock);
+	free(r);
+}
+
+static const struct engine_ops rocks_ops = {
+	.close = rocks_close,
+	.find = rocks_find,
+	.read = rocks_read,
+	.write = rocks_write,
+	.abandon = rocks_abandon,
+	.commit = rocks_commit,
+	.clear = rocks_clear,
+	.usage = rocks_usage,
+	.list = rocks_list,
+	.oldest = rocks_oldest,
+};
+
+/* ---- options ---- */
+
+/* filter: for keys that are asked for and mostly are not there. */
+static rocksdb_options_t *family_options(const struct rocks *r, size_t buffer, bool filter)
+{
+	rocksdb_options_t *o = rocksdb_options_create();
+	rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
+
+	rocksdb_options_set_compression(o, rocksdb_no_compression); /* it is encrypted, or media */
+	rocksdb_block_based_options_set_block_cache(t, r->cache);
+	if (filter)
+		rocksdb_block_based_options_set_filter_policy(
+			t, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS));
+	rocksdb_options_set_block_based_table_factory(o, t);
+	rocksdb_block_based_options_destroy(t);
+	rocksdb_options_set_write_buffer_size(o, buffer);
+	return o;
+}
+
+static void database_options(rocksdb_options_t *o)
+{
+	rocksdb_options_set_create_if_missing(o, 1);
+	rocksdb_options_set_create_missing_column_families(o, 1);
+	rocksdb_options_set_max_background_jobs(o, 2);
+	rocksdb_options_set_max_open_files(o, FILES_OPEN);
+	rocksdb_options_set_max_total_wal_size(o, WAL_BYTES);
+	rocksdb_options_set_db_write_buffer_size(o, BUFFERS_BYTES);
+	rocksdb_options_set_keep_log_file_num(o, 2);
+	rocksdb_options_set_max_log_file_size(o, 1 << 20);
+	rocksdb_options_set_stats_dump_period_sec(o, 0);
+	rocksdb_options_set_bytes_per_sync(o, 1 << 20);
+}
+
+static void options_make(struct rocks *r)
+{
+	rocksdb_options_t *o = family_options(r, RECORDS_BUFFER, false);
+
+	database_options(o);
+	rocksdb_options_set_uint64add_merge_operator(o);
+	r->options[FAMILY_DEFAULT] = o;
+	r->options[FAMILY_RECORDS] = family_options(r, RECORDS_BUFFER, true);
+	o = family_options(r, BLOCKS_BUFFER, false);
+	rocksdb_options_set_enable_blob_files(o, 1);
+	rocksdb_options_set_min_blob_size(o, BLOB_LEAST);
+	rocksdb_options_set_blob_file_size(o, BLOB_FILE_BYTES);
+	r->segment_options = o;
+	r->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_verify_checksums(r->read, 1);
+	r->write = rocksdb_writeoptions_create();
+	r->write_durable = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_set_sync(r->write_durable, 1);
+}
+
+/* ---- open ---- */
+
+static int version_check(struct rocks *r)
+{
+	rocksdb_pinnableslice_t *slice;
+	const char *version;
+	rocksdb_writebatch_t *b;
+	size_t size;
+	int ret = rocks_get(r, r->family[FAMILY_DEFAULT], "version", 7, &slice);
+
+	if (ret == -ENOENT) {
+		b = rocksdb_writebatch_create();
+		batch_put(b, r->family[FAMILY_DEFAULT], "version", 7, FORMAT_VERSION,
+			  strlen(FORMAT_VERSION));
+		return batch_write(r, b, true);
+	}
+	if (ret < 0)
+		return ret;
+	version = rocksdb_pinnableslice_value(slice, &size);
+	if (size != strlen(FORMAT_VERSION) || memcmp(version, FORMAT_VERSION, size) != 0) {
+		snprintf(r->engine.why, sizeof(r->engine.why),
+			 "format %.*s, and this is for " FORMAT_VERSION,
+			 (int)(size < 16 ? size : 16), version);
+		ret = -EPROTO;
+	}
+	rocksdb_pinnableslice_destroy(slice);
+	return ret;
+}
+
+struct clearing {
+	struct rocks *rocks;
+	rocksdb_writebatch_t *batch;
+};
+
+static bool orphan_clear(void *ctx, const char *key, size_t key_size, const char *value,
+			 size_t value_size)
+{
+	struct clearing *c = ctx;
+
+	(void)value;
+	(void)value_size;
+	batch_delete(c->batch, c->rocks->family[FAMILY_DEFAULT], key, key_size);
+	return true;
+}
+
+/* Of segments that were dropped. */
+static bool sum_clear(void *ctx, const char *key, size_t key_size, const char *value,
+		      size_t value_size)
+{
+	struct clearing *c = ctx;
+	const struct sum_key *k = (const struct sum_key *)key;
+
+	(void)value;
+	(void)value_size;
+	if (key_size == sizeof(*k) &&
+	    segment_find(c->rocks, get_be(k->number, sizeof(k->number)) << 32) == NULL)
+		batch_delete(c->batch, c->rocks->family[FAMILY_DEFAULT], key, key_size);
+	return true;
+}
+
+/* What a crash left: uploads under way, whose blocks are dead. */
+static int remains_clear(struct rocks *r)
+{
+	struct clearing c = {.rocks = r, .batch = rocksdb_writebatch_create()};
+	int ret = each_key(r, r->family[FAMILY_DEFAULT], "o", 1, 1, orphan_clear, &c);
+
+	if (ret == 0)
+		ret = each_key(r, r->family[FAMILY_DEFAULT], "s", 1, 1, sum_clear, &c);
+	if (ret < 0 || rocksdb_writebatch_count(c.batch) == 0) {
+		rocksdb_writebatch_destroy(c.batch);
+		return ret;
+	}
+	return batch_write(r, c.batch, false);
+}
+
+/* The column families that are there, and what is to be used of them. */
+struct families {
+	size_t count;
+	char **names;
+	const rocksdb_options_t **options;
+	rocksdb_column_family_handle_t **handles;
+};
+
+static const char *const family_names[FAMILIES] = {"default", "records"};
+
+/* Which of those is it? FAMILIES: a segment, or unknown. */
+static unsigned int family_of(const char *name)
+{
+	unsigned int f = 0;
+
+	while (f < FAMILIES && strcmp(name, family_names[f]) != 0)
+		f++;
+	return f;
+}
+
+static void families_free(struct families *f)
+{
+	for (size_t i = 0; f->handles != NULL && i < f->count; i++)
+		if (f->handles[i] != NULL)
+			rocksdb_column_family_handle_destroy(f->handles[i]);
+	for (size_t i = 0; f->names != NULL && i < f->count; i++)
+		free(f->names[i]);
+	free(f->names);
+	free(f->options);
+	free(f->handles);
+}
+
+static int family_name(const struct rocks *r, struct families *f, const char *name)
+{
+	const unsigned int family = family_of(name);
+
+	f->names[f->count] = strdup(name);
+	if (f->names[f->count] == NULL)
+		return -ENOMEM;
+	f->options[f->count++] = family < FAMILIES ? r->options[family] : r->segment_options;
+	return 0;
+}
+
+/* Those that must be there, and those that are. */
+static int families_make(const struct rocks *r, struct families *f, char *const *listed,
+			 size_t count)
+{
+	int ret = 0;
+
+	f->names = calloc(FAMILIES + count, sizeof(*f->names));
+	f->options = calloc(FAMILIES + count, sizeof(*f->options));
+	f->handles = calloc(FAMILIES + count, sizeof(*f->handles));
+	if (f->names == NULL || f->options == NULL || f->handles == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < FAMILIES && ret == 0; i++)
+		ret = family_name(r, f, family_names[i]);
+	for (size_t i = 0; i < count && ret == 0; i++)
+		if (family_of(listed[i]) == FAMILIES)
+			ret = family_name(r, f, listed[i]);
+	return ret;
+}
+
+static int families_list(const struct rocks *r, const char *path, struct families *f)
+{
+	size_t count = 0;
+	char *text = NULL;
+	char **listed =
+		rocksdb_list_column_families(r->options[FAMILY_DEFAULT], path, &count, &text);
+	int ret;
+
+	/* there is none, or opening it says what is wrong */
+	ret = families_make(r, f, listed, text == NULL ? count : 0);
+	if (text == NULL)
+		rocksdb_list_column_families_destroy(listed, count);
+	rocksdb_free(text);
+	return ret;
+}
+
+/* The handles go to where they are used. */
+static int families_take(struct rocks *r, struct families *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		const unsigned int family = family_of(f->names[i]);
+		uint32_t number;
+		int ret = 0;
+
+		if (family < FAMILIES)
+			r->family[family] = f->handles[i];
+		else if (segment_named(f->names[i], &number))
+			ret = segment_add(r, number, f->handles[i]);
+		else
+			continue; /* of another format: the version tells */
+		if (ret < 0)
+			return ret;
+		f->handles[i] = NULL;
+	}
+	return 0;
+}
+
+static int families_open(struct rocks *r, const char *path, struct families *f)
+{
+	char *text = NULL;
+	int ret = families_list(r, path, f);
+
+	if (ret < 0)
+		return ret;
+	r->db = rocksdb_open_column_families(r->options[FAMILY_DEFAULT], path, (int)f->count,
+					     (const char *const *)f->names, f->options, f->handles,
+					     &text);
+	return text != NULL ? rocks_fail(r, text) : families_take(r, f);
+}
+
+static int database_open(struct rocks *r, const char *path)
+{
+	struct families f = {0};
+	int ret = families_open(r, path, &f);
+
+	families_free(&f);
+	if (ret == 0)
+		ret = version_check(r);
+	if (ret == 0)
+		ret = segments_begin(r);
+	return ret == 0 ? remains_clear(r) : ret;
+}
+
+static void open_explain(const struct rocks *r, int err, const char *path, char *why, size_t size)
+{
+	const char *remedy;
+
+	switch (err) {
+	case -EBUSY:
+		remedy = "another process has it: stop that, or set another [store] path";
+		break;
+	case -EPROTO:
+		remedy = "it is of another oncewire: run that one, or set another [store] path";
+		break;
+	case -ENOSPC:
+		remedy = "the disk is full: free some space";
+		break;
+	case -EBADMSG:
+		remedy = "it is damaged: see the manual, \"A damaged store\"";
+		break;
+	case -EACCES:
+	case -EROFS:
+		remedy = "the relay's user must be able to write there";
+		break;
+	default:
+		remedy = "see to the disk";
+		break;
+	}
+	snprintf(why, size, "store %s: %s; %s", path, r->engine.why, remedy);
+}
+
+static void locks_init(struct rocks *r)
+{
+	pthread_rwlockattr_t a;
+
+	pthread_rwlockattr_init(&a);
+	/* else readers, of whom there is always one, would keep a writer out for ever */
+	pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&r->lock, &a);
+	pthread_rwlockattr_destroy(&a);
+	pthread_mutex_init(&r->opening, NULL);
+	pthread_mutex_init(&r->changing, NULL);
+}
+
+int engine_rocksdb_open_with(struct engine **out, const char *path, uint64_t segment_bytes,
+			     char *why, size_t why_size)
+{
+	struct rocks *r = calloc(1, sizeof(*r));
+	int ret;
+
+	if (r == NULL) {
+		snprintf(why, why_size, "store %s: no memory", path);
+		return -ENOMEM;
+	}
+	r->engine.ops = &rocks_ops;
+	r->segment_least = segment_bytes;
+	locks_init(r);
+	r->cache = rocksdb_cache_create_lru(CACHE_BYTES);
+	options_make(r);
+	ret = database_open(r, path);
+	if (ret < 0) {
+		open_explain(r, ret, path, why, why_size);
+		rocks_close(&r->engine);
+		return ret;
+	}
+	*out = &r->engine;
+	return 0;
+}
+
+int engine_rocksdb_open(struct engine **out, const char *path, char *why, size_t why_size)
+{
+	return engine_rocksdb_open_with(out, path, SEGMENT_BYTES, why, why_size);
+}
