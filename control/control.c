@@ -2,6 +2,7 @@
  * The control thread's loop: workers' rings first, then libevent.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -97,6 +98,11 @@ static void storage_review(struct control *ctl)
 			"the store in %s does not work: %s; it is opened again each second; what "
 			"is in memory is served, nothing is taken",
 			s->config.path, s->why);
+	else if (store_disk_full(s))
+		health_set(&ctl->storage, ctl->now_us, true,
+			   "the disk of %s has %" PRIu64 " MiB free: nothing is taken until it has "
+			   "more; free some, or lower [store] max_bytes or min_free",
+			   s->config.path, s->disk_free >> 20);
 	else if (s->kept)
 		health_set(&ctl->storage, ctl->now_us, false, "the store in %s works",
 			   s->config.path);
@@ -245,7 +251,7 @@ bool control_turn(struct control *ctl, bool may_wait)
 	control_clock(ctl);
 	seen = rings_drain(ctl);
 	requests_pump(ctl);
-	store_poll(&ctl->store, control_seconds(ctl));
+	store_poll(&ctl->store, ctl->unix_us);
 	requests_pump(ctl);
 	outbox_flush(ctl);
 	waiting = reclaim_poll(ctl->reclaim);
@@ -362,6 +368,33 @@ static struct nexthop_table *nexthops_create(struct control *ctl)
 	return t;
 }
 
+static void domain_limits(void *ctx, uint32_t domain, struct store_limits *out)
+{
+	const struct control *ctl = ctx;
+	const struct domain *d = keyring_domain(relay_keyring(ctl->relay), domain);
+
+	if (d != NULL)
+		*out = (struct store_limits){.bytes = d->max_bytes,
+					     .blobs = d->max_blobs,
+					     .keep_seconds = d->keep_seconds};
+}
+
+void control_limits(struct control *ctl)
+{
+	const struct config *c = ctl->config;
+	const struct store_policy p = {
+		.all = {.bytes = c->max_bytes,
+			.blobs = c->max_blobs,
+			.keep_seconds = c->keep_seconds},
+		.free_least = c->min_free,
+		.refuse = c->at_limit == AT_LIMIT_REFUSE,
+		.of = domain_limits,
+		.ctx = ctl,
+	};
+
+	store_limit(&ctl->store, &p);
+}
+
 static int tables_create(struct control *ctl)
 {
 	struct relay *r = ctl->relay;
@@ -384,6 +417,7 @@ static int tables_create(struct control *ctl)
 	if (ret < 0)
 		return ret;
 	keyring_publish(ctl, k);
+	control_limits(ctl);
 	r->leases = lease_table_create(ctl->config->max_leases, ctl->config->max_leases_per_host,
 				       ctl->reclaim);
 	/* without a kernel interface nobody fills it */
@@ -400,7 +434,7 @@ static void store_over(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	control_clock(ctl);
-	store_poll(&ctl->store, control_seconds(ctl));
+	store_poll(&ctl->store, ctl->unix_us);
 }
 
 int control_attach(struct control *ctl, char *why, size_t why_size)
@@ -412,7 +446,6 @@ int control_attach(struct control *ctl, char *why, size_t why_size)
 		.jobs = ctl->io,
 	};
 	int ret = ctl->io != NULL ? store_attach(&ctl->store, &e, why, why_size) : 0;
-
 	if (ret == 0)
 		sweep_start(ctl); /* domains may have gone while it was closed */
 	return ret;

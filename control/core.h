@@ -121,6 +121,9 @@ void control_stop(struct control *ctl);
 void control_fail(struct control *ctl, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Has the store keep to the limits of the configuration and of the keyring, as they are now. */
+void control_limits(struct control *ctl);
+
 /* Reads the clocks: once a round, and in every callback of libevent, which may have
  * slept since. */
 void control_clock(struct control *ctl);

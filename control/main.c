@@ -39,7 +39,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 static uint64_t eal_memory(const struct config *c)
 {
 	/* an rte_hash entry: 32 bytes of key store, 16 of bucket, rounded up twice */
-	uint64_t entries = (uint64_t)c->max_blobs + c->max_leases + ROUTE_NEIGHBOURS;
+	uint64_t entries = (uint64_t)c->slab_blobs + c->max_leases + ROUTE_NEIGHBOURS;
 
 	return port_memory((uint16_t)c->workers, c->packet_buffers) + entries * 128 +
 	       c->workers * (sizeof(struct worker) +
@@ -51,7 +51,7 @@ static struct slab_config slab_config(const struct config *c)
 {
 	return (struct slab_config){
 		.bytes = c->slab_size,
-		.pieces = c->max_blobs,
+		.pieces = c->slab_blobs,
 		.hugepages = c->hugepages,
 	};
 }
@@ -64,8 +64,8 @@ static void store_say(const struct config *c)
 		log_line(LOG_INFO,
 			 "blobs have %s of memory, a quarter of what it may use, for up to %u at "
 			 "once, the longest of %s; for other sizes set [store] slab_size, "
-			 "max_blobs, max_blob",
-			 config_bytes_text(c->slab_size, slab), c->max_blobs,
+			 "slab_blobs, max_blob",
+			 config_bytes_text(c->slab_size, slab), c->slab_blobs,
 			 config_bytes_text(c->max_blob >> 20 << 20, blob));
 }
 
@@ -87,11 +87,11 @@ static int store_open(const struct config *c, struct relay *r, char *why)
 			 "echo %llu > /proc/sys/vm/nr_hugepages",
 			 (unsigned long long)hugepages_wanted(slab_bytes(&sc), 0));
 	store_say(c);
-	ret = index_create(&r->index, "blobs", c->max_blobs, (int)rte_socket_id());
+	ret = index_create(&r->index, "blobs", c->slab_blobs, (int)rte_socket_id());
 	if (ret < 0) {
 		snprintf(why, WHY_MAX,
-			 "no memory for an index of %u blobs (%s); lower [store] max_blobs",
-			 c->max_blobs, strerror(-ret));
+			 "no memory for an index of %u blobs (%s); lower [store] slab_blobs",
+			 c->slab_blobs, strerror(-ret));
 		slab_close(&r->slab);
 	}
 	return ret;

@@ -27,6 +27,7 @@ struct domain {
 	/* control's: what of the relay it may use; 0: no limit */
 	uint64_t max_bytes;
 	uint32_t max_blobs;
+	uint32_t keep_seconds;
 	uint32_t max_uploads;  /* at once */
 	uint32_t max_requests; /* waiting for an upload or for central, at once */
 };

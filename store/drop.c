@@ -41,7 +41,7 @@ static void drop_blob(struct store *s, const struct blob_name *name)
 {
 	s->counters.removed++;
 	s->counters.removed_bytes += name->length;
-	blob_remove(s, name, false);
+	blob_remove(s, name, REMOVE_GONE);
 }
 
 /* What of it is in RAM, among the next descriptors. Without an engine that is all. */

@@ -27,12 +27,12 @@ struct engine;
 struct engine_record {
 	uint64_t body;
 	uint64_t length; /* bytes */
-	uint64_t stored; /* Unix seconds */
+	uint64_t stored; /* Unix microseconds */
 };
 
 struct engine_aged {
 	struct blob_name name;
-	uint64_t stored; /* Unix seconds */
+	uint64_t stored; /* Unix microseconds */
 };
 
 /* Bytes of blocks on disk. */
@@ -48,7 +48,7 @@ struct engine_change {
 	bool quarantine; /* of one that is removed: its blocks stay until the next start */
 	/* of a put: */
 	uint64_t body;		    /* of the blocks that were written before; or 0 */
-	uint64_t stored;	    /* Unix seconds */
+	uint64_t stored;	    /* Unix microseconds */
 	uint32_t written;	    /* blocks that were written before, the first ones */
 	const struct iovec *blocks; /* the others */
 	uint32_t count;

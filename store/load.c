@@ -109,7 +109,7 @@ static void load_end(struct load *l, enum store_answer answer)
 static void load_corrupt(struct load *l)
 {
 	l->store->counters.corrupt++;
-	blob_remove(l->store, &l->name, true);
+	blob_remove(l->store, &l->name, REMOVE_DAMAGED);
 	load_end(l, STORE_ABSENT);
 }
 
@@ -410,7 +410,7 @@ static void chunks_done(struct job *job)
 	engine_done(r->store, r->result == -ENOMEM ? 0 : r->result);
 	if (r->result == -EBADMSG) {
 		r->store->counters.corrupt++;
-		blob_remove(r->store, &r->name, true);
+		blob_remove(r->store, &r->name, REMOVE_DAMAGED);
 		r->result = -ENOENT;
 	}
 	r->fn(r, r->result == 0 || r->result == -ENOENT ? r->result : -EIO);

@@ -8,11 +8,12 @@
 
 #include "store/store_part.h"
 
-#define BEHIND_MOST 16u		/* pieces that are ready and the engine has not taken */
-#define HELD_PART 8u		/* of the slab: more of one blob leaves RAM once it is written, */
-#define HELD_ALL_PART 4u	/* and whatever is written, if uploads hold more than this */
-#define COMMIT_MOST 64u		/* changes at once */
-#define COMMIT_BYTES (8u << 20) /* of blocks in these */
+#define BEHIND_MOST 16u		 /* pieces that are ready and the engine has not taken */
+#define HELD_PART 8u		 /* of the slab: more of one blob leaves RAM once it is written, */
+#define HELD_ALL_PART 4u	 /* and whatever is written, if uploads hold more than this */
+#define STAMPS_AHEAD_US 1000000u /* more is a clock that was set back */
+#define COMMIT_MOST 64u		 /* changes at once */
+#define COMMIT_BYTES (8u << 20)	 /* of blocks in these */
 
 /* The changes that wait, and those under way. */
 struct commits {
@@ -162,6 +163,7 @@ bool puts_wait(const struct store *s)
 struct removal {
 	struct change change; /* first */
 	struct store *store;
+	bool trimmed;
 };
 
 static void blob_forget(struct store *s, const struct blob_name *name)
@@ -174,28 +176,36 @@ static void removed(struct change *ch, int err)
 {
 	struct removal *r = (struct removal *)ch;
 	const struct blob_name *name = &ch->c.name;
+	struct store *s = r->store;
 
+	s->trim.removing -= r->trimmed;
 	/* where the engine fails it is still there, and found when it is asked for */
 	if (err == 0 && ch->c.result == 0) {
-		blob_forget(r->store, name); /* what was loaded meanwhile */
-		r->store->blobs--;
-		usage_sub(r->store, name->domain, name->length, 1);
+		blob_forget(s, name); /* what was loaded meanwhile */
+		here_sub(s, name->domain, name->length, 1);
+		usage_sub(s, name->domain, name->length, 1);
+		clearing_want(s);
 	}
 	free(r);
 }
 
-void blob_remove(struct store *s, const struct blob_name *name, bool quarantine)
+int blob_remove(struct store *s, const struct blob_name *name, enum remove_why why)
 {
 	struct removal *r;
 
-	if ((!s->kept && store_find(s, name) == NULL) || (r = calloc(1, sizeof(*r))) == NULL)
-		return;
+	if (!s->kept && store_find(s, name) == NULL)
+		return -ENOENT;
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return -ENOMEM;
 	r->store = s;
-	r->change.c =
-		(struct engine_change){.name = *name, .remove = true, .quarantine = quarantine};
+	r->trimmed = why == REMOVE_TRIMMED;
+	r->change.c = (struct engine_change){
+		.name = *name, .remove = true, .quarantine = why == REMOVE_DAMAGED};
 	r->change.done = removed;
 	blob_forget(s, name);
 	change_queue(s, &r->change);
+	return 0;
 }
 
 /* ---- a blob on its way in ---- */
@@ -230,14 +240,22 @@ static void piece_let_go(struct store_put *put, uint32_t number)
 	s->held--;
 }
 
+static void put_count(struct store_put *put, uint64_t bytes, uint64_t blobs)
+{
+	here_add(put->store, put->name.domain, bytes, blobs);
+	put->counted += bytes;
+}
+
 static void write_done(struct job *job)
 {
 	struct store_put *put = put_of_job(job);
 
 	put->writing = false;
 	engine_done(put->store, put->error);
-	if (put->error == 0)
+	if (put->error == 0) {
+		put_count(put, piece_length(put->name.length, put->written), 0);
 		piece_let_go(put, put->written++);
+	}
 	put_pump(put);
 }
 
@@ -252,6 +270,9 @@ int store_put_begin(struct store *s, const struct blob_name *name, struct store_
 		return -EFBIG;
 	if (s->kept && !engine_works(s))
 		return -EIO;
+	ret = limit_admits(s, name);
+	if (ret < 0)
+		return ret;
 	put->job = (struct job){.run = write_run, .done = write_done};
 	put->opened = s->opened;
 	put->piece = calloc(pieces, sizeof(*put->piece));
@@ -289,15 +310,16 @@ int store_put_grow(struct store_put *put, uint32_t chunks)
 	const uint32_t last = chunks > 0 ? (chunks - 1) / PIECE_CHUNKS : 0;
 	/* all of those before the newest have their memory */
 	uint32_t number = put->begun > 0 ? put->begun - 1 : 0;
+	int ret;
 
 	if (put_error(put) != 0)
 		return -EIO;
 	if (put->store->kept && !put_short(put) &&
 	    put->ready / PIECE_CHUNKS > put->written + BEHIND_MOST)
 		return -EAGAIN;
-	for (; number <= last; number++) {
+	ret = limit_room(put->store, put->name.domain);
+	for (; number <= last && ret == 0; number++) {
 		const uint32_t left = chunks - number * PIECE_CHUNKS;
-		int ret;
 
 		if (number == put->begun)
 			put->piece[number] = PIECE_NONE;
@@ -310,10 +332,8 @@ int store_put_grow(struct store_put *put, uint32_t chunks)
 			put->holds++;
 			put->store->held++;
 		}
-		if (ret < 0)
-			return ret;
 	}
-	return 0;
+	return ret;
 }
 
 /* Is all of the next piece there? */
@@ -370,7 +390,8 @@ static void put_committed(struct change *ch, int err)
 	if (ret == 0)
 		ret = put_enter(put);
 	put->committed = ret == 0;
-	s->blobs += ret == 0;
+	if (ret == 0)
+		put_count(put, put->name.length - put->counted, 1);
 	if (put->ended != NULL)
 		put_finish(put);
 	else
@@ -386,14 +407,23 @@ static void put_write(struct store_put *put)
 	engine_submit(s, &put->job);
 }
 
+/* When it was stored, in the order in which that was said. */
+static void stamp_next(struct store *s)
+{
+	const bool behind = s->unix_us <= s->stamp && s->stamp - s->unix_us < STAMPS_AHEAD_US;
+
+	s->stamp = behind ? s->stamp + 1 : s->unix_us;
+}
+
 static void put_queue(struct store_put *put)
 {
 	struct store *s = put->store;
 
+	stamp_next(s);
 	put->change.c = (struct engine_change){
 		.name = put->name,
 		.body = put->body,
-		.stored = s->unix_seconds,
+		.stored = s->stamp,
 		.written = put->written * PIECE_EXTENTS,
 	};
 	put->change.done = put_committed;
@@ -457,6 +487,7 @@ static void abandon_done(struct job *job)
 	struct abandonment *a = (struct abandonment *)job;
 
 	engine_done(a->store, a->err);
+	clearing_want(a->store);
 	free(a);
 }
 
@@ -481,6 +512,7 @@ static void put_finish(struct store_put *put)
 		for (uint32_t i = 0; i < put->begun; i++)
 			if (put->piece[i] != PIECE_NONE)
 				piece_free(s->slab, put->piece[i]);
+		here_sub(s, put->name.domain, put->counted, 0);
 		usage_sub(s, put->name.domain, put->name.length, 1);
 		put_abandon(put);
 	}

@@ -261,8 +261,7 @@ static int families_list(const struct rocks *r, const char *path, struct familie
 
 	/* there is none, or opening it says what is wrong */
 	ret = families_make(r, f, listed, text == NULL ? count : 0);
-	if (text == NULL)
-		rocksdb_list_column_families_destroy(listed, count);
+	rocksdb_list_column_families_destroy(listed, count);
 	rocksdb_free(text);
 	return ret;
 }

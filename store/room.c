@@ -79,6 +79,8 @@ void piece_remove(struct store *s, const struct piece *p)
 	const struct index_key key = name_key(s, &name, p->number);
 
 	cache_remove(s->cache, no);
+	if (s->ages != NULL && p->number == 0)
+		age_remove(s, no);
 	piece_leave(s->slab, no);
 	piece_leaves(s, no, index_remove(s->index, &key));
 }
@@ -125,6 +127,8 @@ int piece_enter(struct store *s, uint32_t no)
 			  cache_weight(piece_length(p->length, p->number)), p->number > 0);
 	else if (p->number == 0)
 		cache_add(s->cache, no, index_hash(&key), cache_weight(p->length), false);
+	if (s->ages != NULL && p->number == 0)
+		age_add(s, no);
 	return 0;
 }
 
@@ -159,7 +163,7 @@ static void evict(struct store *s, uint32_t no)
 		return;
 	}
 	pieces_remove(s, &name);
-	s->blobs--;
+	here_sub(s, name.domain, name.length, 1);
 	usage_sub(s, name.domain, name.length, 1);
 }
 

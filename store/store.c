@@ -17,7 +17,13 @@ int store_init(struct store *s, struct slab *slab, struct index *index, struct r
 	int ret;
 
 	*s = (struct store){.slab = slab, .index = index, .reclaim = reclaim};
+	s->all = calloc(1, sizeof(*s->all));
+	if (s->all == NULL)
+		return -ENOMEM;
+	trim_init(s);
 	ret = room_init(s);
+	if (ret == 0)
+		ret = ages_init(s);
 	if (ret == 0)
 		ret = cache_create(&s->cache, slab->piece_count, readers);
 	if (ret == 0)
@@ -35,7 +41,9 @@ void store_fini(struct store *s)
 	if (s->engine != NULL)
 		s->engine->ops->close(s->engine);
 	cache_destroy(s->cache);
+	ages_fini(s);
 	free(s->leaving);
+	free(s->all);
 	HASH_ITER(hh, s->usage, u, next)
 	{
 		HASH_DEL(s->usage, u);
@@ -45,7 +53,7 @@ void store_fini(struct store *s)
 
 /* ---- whose ---- */
 
-static struct usage_of *usage_find(const struct store *s, uint32_t domain)
+struct usage_of *usage_find(const struct store *s, uint32_t domain)
 {
 	struct usage_of *u;
 
@@ -60,6 +68,23 @@ struct store_usage store_usage(const struct store *s, uint32_t domain)
 	return u != NULL ? u->usage : (struct store_usage){0};
 }
 
+struct store_usage store_here(const struct store *s)
+{
+	return s->all->here;
+}
+
+static void add(struct store_usage *u, uint64_t bytes, uint64_t blobs)
+{
+	u->bytes += bytes;
+	u->blobs += blobs;
+}
+
+static void sub(struct store_usage *u, uint64_t bytes, uint64_t blobs)
+{
+	u->bytes -= bytes;
+	u->blobs -= blobs;
+}
+
 int usage_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
 {
 	struct usage_of *u = usage_find(s, domain);
@@ -69,10 +94,11 @@ int usage_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
 		if (u == NULL)
 			return -ENOMEM;
 		u->domain = domain;
+		u->oldest = u->newest = PIECE_NONE;
 		HASH_ADD(hh, s->usage, domain, sizeof(u->domain), u);
 	}
-	u->usage.bytes += bytes;
-	u->usage.blobs += blobs;
+	add(&u->usage, bytes, blobs);
+	add(&s->all->usage, bytes, blobs);
 	return 0;
 }
 
@@ -80,12 +106,29 @@ void usage_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
 {
 	struct usage_of *u = usage_find(s, domain);
 
-	u->usage.bytes -= bytes;
-	u->usage.blobs -= blobs;
+	sub(&s->all->usage, bytes, blobs);
+	sub(&u->usage, bytes, blobs);
 	if (u->usage.blobs > 0)
 		return;
 	HASH_DEL(s->usage, u);
 	free(u);
+}
+
+void here_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
+{
+	struct usage_of *u = usage_find(s, domain);
+
+	add(&u->here, bytes, blobs);
+	add(&s->all->here, bytes, blobs);
+	s->trim.due = true;
+	if (blobs > 0)
+		u->bare = s->all->bare = false;
+}
+
+void here_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
+{
+	sub(&usage_find(s, domain)->here, bytes, blobs);
+	sub(&s->all->here, bytes, blobs);
 }
 
 /* ---- in RAM or not ---- */
@@ -189,6 +232,7 @@ static void engine_opened(struct job *job)
 	if (s->failed)
 		memcpy(s->why, s->reopened_why, sizeof(s->why));
 	s->retry = s->unix_seconds + RETRY_SECONDS;
+	clearing_want(s); /* what the one before left */
 }
 
 static void engine_reopen(struct store *s)
@@ -204,7 +248,7 @@ static void usage_read(void *ctx, uint32_t domain, uint64_t bytes, uint64_t blob
 	struct store *s = ctx;
 
 	if (usage_add(s, domain, bytes, blobs) == 0)
-		s->blobs += blobs;
+		here_add(s, domain, bytes, blobs);
 }
 
 int store_attach(struct store *s, const struct store_engine *c, char *why, size_t why_size)
@@ -226,9 +270,13 @@ int store_attach(struct store *s, const struct store_engine *c, char *why, size_
 	if (ret == 0)
 		ret = s->engine->ops->usage(s->engine, usage_read, s);
 	s->kept = ret == 0;
-	if (ret < 0)
+	if (ret < 0) {
 		snprintf(why, why_size, "%s", s->engine == NULL ? s->why : s->engine->why);
-	return ret;
+		return ret;
+	}
+	ages_fini(s);
+	clearing_init(s);
+	return 0;
 }
 
 int store_fd(const struct store *s)
@@ -243,22 +291,25 @@ void store_drain(struct store *s)
 
 		if (s->under_way > 0 || s->opening)
 			poll(&over, 1, -1);
-		store_poll(s, s->unix_seconds);
+		store_poll(s, s->unix_us);
 	}
 }
 
-void store_poll(struct store *s, uint64_t unix_seconds)
+void store_poll(struct store *s, uint64_t unix_us)
 {
-	s->unix_seconds = unix_seconds;
+	s->unix_us = unix_us;
+	s->unix_seconds = unix_us / 1000000;
 	if (s->jobs != NULL)
 		jobs_collect(s->jobs);
 	engine_reopen(s);
 	puts_poll(s);
 	loads_poll(s);
 	drops_poll(s);
+	trim_poll(s);
+	clearing_poll(s);
 }
 
 bool store_waits(const struct store *s)
 {
-	return puts_wait(s) || loads_wait(s) || drops_wait(s);
+	return puts_wait(s) || loads_wait(s) || drops_wait(s) || trim_waits(s) || clearing_wait(s);
 }

@@ -30,6 +30,7 @@
 struct load;
 struct loads;
 struct dropping;
+struct age;
 struct usage_of;
 struct store_put;
 
@@ -45,6 +46,23 @@ enum store_sync {
 struct store_usage {
 	uint64_t bytes; /* of its blobs, and of what is being uploaded */
 	uint64_t blobs; /* likewise */
+};
+
+/* What the store or a domain may keep; 0: no limit. */
+struct store_limits {
+	uint64_t bytes;	       /* of blobs. The store's: with an engine; memory is the slab's */
+	uint64_t blobs;	       /* likewise */
+	uint32_t keep_seconds; /* then it goes */
+};
+
+struct store_policy {
+	struct store_limits all;
+	uint64_t free_least; /* bytes of the disk that stay free of blobs, half of them for what
+			      * is under way */
+	bool refuse;	     /* at a limit new ones are; else the oldest go */
+	/* What a domain may keep, into zeros; NULL: as much as there is room for. */
+	void (*of)(void *ctx, uint32_t domain, struct store_limits *out);
+	void *ctx;
 };
 
 /* What the engine is to change, with others at a time. The store's own. */
@@ -63,6 +81,8 @@ struct store_counters {
 	uint64_t corrupt;	/* blobs found damaged */
 	uint64_t commits;	/* flushes of the engine for blobs that came or went */
 	uint64_t failures;	/* times that the engine failed */
+	uint64_t trimmed;	/* blobs that went at a limit */
+	uint64_t expired;	/* blobs that were too old */
 	uint64_t removed;	/* blobs of domains that are gone */
 	uint64_t removed_bytes;
 };
@@ -76,20 +96,59 @@ struct store_engine {
 			    * they stop before store_fini() */
 };
 
+#define TRIM_BURST 64u /* blobs at once */
+
+/* Who goes at a limit; the store's own. */
+struct trim {
+	struct store *store;
+	struct job job; /* lists the oldest, */
+	bool all;	/* of all, or */
+	uint32_t domain;
+	bool listing;
+	bool due;  /* there may be something to do, */
+	bool anew; /* by other limits than before */
+	int listed;
+	uint32_t removing;
+	uint64_t second; /* when it was last looked at */
+	struct engine_aged aged[TRIM_BURST];
+};
+
+/* Room that comes back, and what the disk has; the store's own. */
+struct clearing {
+	struct store *store;
+	struct job job;
+	bool wanted, under_way, pressed;
+	int result;
+	struct engine_space found;
+	struct job look;
+	bool looking;
+	bool fresh, will_be_fresh; /* nothing came back since it was looked at */
+	uint64_t looked;	   /* Unix seconds */
+	uint64_t disk_free, disk_size;
+};
+
 struct store {
 	struct slab *slab;
 	struct index *index;
 	struct reclaim *reclaim;
 	struct cache *cache;
-	uint64_t blobs;				  /* that are there, wherever */
+	struct usage_of *all;
 	struct usage_of *usage;			  /* by domain */
+	struct age *ages;			  /* by descriptor; NULL with an engine */
 	struct leaving *leaving;		  /* by descriptor */
 	uint32_t leaving_first;			  /* of those that reclaim had no memory for */
 	uint64_t leaving_room[CLASS_EXTENTS + 1]; /* by size class, until it is free */
 	uint32_t leaving_pieces;
 	uint32_t held; /* pieces of blobs on their way in */
 	struct store_counters counters;
-	uint64_t unix_seconds; /* of the last store_poll() */
+	struct store_policy policy;
+	struct trim trim;
+	struct engine_space space; /* of the engine's blocks */
+	struct clearing clearing;
+	uint64_t disk_free, disk_size; /* bytes of where it is */
+	uint64_t unix_us;	       /* of the last store_poll(); */
+	uint64_t unix_seconds;	       /* the same */
+	uint64_t stamp;		       /* of the newest blob */
 	/* the engine */
 	bool kept;   /* there is one, or will be again */
 	bool failed; /* it is not to be used: `why` */
@@ -113,6 +172,10 @@ struct store {
  * store_fini() ends it. */
 int store_init(struct store *s, struct slab *slab, struct index *index, struct reclaim *reclaim,
 	       unsigned int readers);
+/* What may be kept, from now on. Before that: all there is room for. */
+void store_limit(struct store *s, const struct store_policy *p);
+/* Has the disk so little room that nothing is taken? */
+bool store_disk_full(const struct store *s);
 /* Opens the engine, and waits for that. 0, or -errno with a line in `why`. */
 int store_attach(struct store *s, const struct store_engine *c, char *why, size_t why_size);
 /* Waits until nothing is under way any more; callbacks are called. */
@@ -123,7 +186,7 @@ void store_fini(struct store *s);
 /* Readable when store_poll() has something to do; -1: never. */
 int store_fd(const struct store *s);
 /* Does what there is to do, and calls what is to be called. */
-void store_poll(struct store *s, uint64_t unix_seconds);
+void store_poll(struct store *s, uint64_t unix_us);
 /* Has it something to do already, whatever store_fd() says? */
 bool store_waits(const struct store *s);
 
@@ -133,6 +196,8 @@ const struct piece *store_find(const struct store *s, const struct blob_name *na
 const struct piece *store_find_piece(const struct store *s, const struct blob_name *name,
 				     uint32_t number);
 struct store_usage store_usage(const struct store *s, uint32_t domain);
+/* What is stored, of all domains, and what has come of uploads. */
+struct store_usage store_here(const struct store *s);
 /* Removes all blobs of the domains that `gone` says true for, in the background; counted in
  * `removed`. 0; -ENOMEM; -EAGAIN: the one before has something under way. */
 int store_drop(struct store *s, bool (*gone)(void *ctx, uint32_t domain), void *ctx);
@@ -203,6 +268,7 @@ struct store_put {
 	uint32_t ready;	  /* chunks that will not change any more */
 	uint32_t written; /* pieces that the engine has */
 	uint32_t holds;	  /* pieces in RAM that are its own */
+	uint64_t counted; /* bytes of it that count as being here */
 	uint64_t body;
 	uint32_t opened; /* s->opened, when it began */
 	bool writing;	 /* the job is under way, for piece `written` */
@@ -216,9 +282,9 @@ struct store_put {
 	void (*ended)(struct store_put *put);
 };
 
-/* Its length counts for its domain from now on. 0; -EFBIG: it could never be here; -ENOMEM;
- * -EIO: the engine does not work; of an empty one also what store_put_grow() says, which it
- * does not need any more. */
+/* Its length counts for its domain from now on. 0; -EFBIG: it could never be here; -EDQUOT: its
+ * domain has as much as it may; -ENOSPC; -ENOMEM; -EIO: the engine does not work; of an empty one
+ * also what store_put_grow() says, which it does not need any more. */
 int store_put_begin(struct store *s, const struct blob_name *name, struct store_put *put);
 /* Takes memory so that chunks 0..chunks-1 of the blob have a place, for which others may
  * have to go. 0; -EAGAIN: memory is on its way back, or the engine has much to write, so try

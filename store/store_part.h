@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * What the parts of the store share: store.c (what is there, and the engine's life),
- * room.c (memory, and who leaves it), load.c (from the engine), put.c (to it), drop.c.
+ * room.c (memory, and who leaves it), age.c, load.c (from the engine), put.c (to it), limit.c,
+ * clear.c, drop.c.
  * Private to store/.
  */
 #ifndef STORE_STORE_PART_H
@@ -14,14 +15,23 @@ _Static_assert(ENGINE_BLOCK == EXTENT_SUMS, "an extent's bytes are one block");
 
 /* ---- store.c ---- */
 
+/* Of the store or of a domain in it. */
 struct usage_of {
 	uint32_t domain;
 	struct store_usage usage;
+	struct store_usage here; /* of these, what is stored, and what of uploads has come */
+	uint64_t expires;	 /* Unix microseconds: before that none is too old */
+	bool bare;		 /* there is nothing that could go */
+	uint32_t oldest, newest; /* without an engine: heads, or PIECE_NONE */
 	UT_hash_handle hh;
 };
 
+struct usage_of *usage_find(const struct store *s, uint32_t domain);
 int usage_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
 void usage_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
+/* Likewise what is there, of a domain that has some usage. */
+void here_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
+void here_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
 struct index_key name_key(const struct store *s, const struct blob_name *name, uint32_t number);
 bool name_equal(const struct blob_name *a, const struct blob_name *b);
 
@@ -72,8 +82,47 @@ void puts_poll(struct store *s);
 bool puts_wait(const struct store *s);
 /* Has the engine do it, together with others; then calls ch->done(). */
 void change_queue(struct store *s, struct change *ch);
-/* Removes a blob from everywhere, and counts it no more. quarantine: it is damaged. */
-void blob_remove(struct store *s, const struct blob_name *name, bool quarantine);
+enum remove_why {
+	REMOVE_GONE,	/* nobody wants it */
+	REMOVE_DAMAGED, /* it is put aside */
+	REMOVE_TRIMMED, /* for limit.c, which waits until it is done */
+};
+/* Removes a blob from everywhere, and counts it no more. 0; -ENOMEM; -ENOENT: not here, and
+ * there is no engine. */
+int blob_remove(struct store *s, const struct blob_name *name, enum remove_why why);
+
+/* ---- limit.c ---- */
+
+void trim_init(struct store *s);
+void trim_poll(struct store *s);
+bool trim_waits(const struct store *s);
+/* May a blob come at all? 0; -EFBIG: it is more than there may be; -EDQUOT: its domain has
+ * as much as it may; -ENOSPC. */
+int limit_admits(struct store *s, const struct blob_name *name);
+/* May more of one come? 0; -EAGAIN: others are about to go; -ENOSPC. */
+int limit_room(struct store *s, uint32_t domain);
+/* Bytes that the disk should have free, and has not. */
+uint64_t disk_short(const struct store *s);
+
+/* ---- clear.c ---- */
+
+/* The engine is there. */
+void clearing_init(struct store *s);
+void clearing_poll(struct store *s);
+bool clearing_wait(const struct store *s);
+/* Something of the engine's is nobody's any more. */
+void clearing_want(struct store *s);
+
+/* ---- age.c ---- */
+
+int ages_init(struct store *s);
+void ages_fini(struct store *s);
+/* Its domain's newest; a head. */
+void age_add(struct store *s, uint32_t no);
+void age_remove(struct store *s, uint32_t no);
+/* The first `max` of a domain. Returns how many. */
+uint32_t ages_oldest(const struct store *s, const struct usage_of *u, struct engine_aged *out,
+		     uint32_t max);
 
 /* ---- drop.c ---- */
 

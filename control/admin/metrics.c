@@ -41,7 +41,13 @@ static uint64_t read_uptime(const struct control *ctl, unsigned int i)
 static uint64_t read_blobs(const struct control *ctl, unsigned int i)
 {
 	(void)i;
-	return ctl->store.blobs;
+	return store_here(&ctl->store).blobs;
+}
+
+static uint64_t read_stored_bytes(const struct control *ctl, unsigned int i)
+{
+	(void)i;
+	return store_here(&ctl->store).bytes;
 }
 
 static struct slab_usage usage(const struct control *ctl)
@@ -176,6 +182,11 @@ static uint64_t read_to_worker(const struct control *ctl, unsigned int i)
 		.name = (name_), .help = (help_), .where = METRIC_CONTROL, \
 		.offset = offsetof(struct control, store.field_)           \
 	}
+#define STORE_NOW(name_, field_, help_)                                                          \
+	{                                                                                        \
+		.name = (name_), .help = (help_), .type = METRIC_GAUGE, .where = METRIC_CONTROL, \
+		.offset = offsetof(struct control, store.field_)                                 \
+	}
 #define DOMAIN_KEEPS(field_, help_)                                               \
 	{                                                                         \
 		.name = "domain_" #field_, .help = (help_), .type = METRIC_GAUGE, \
@@ -193,9 +204,16 @@ const struct metric metrics[] = {
 	GAUGE("workers", read_workers, "worker threads"),
 	GAUGE("uptime_seconds", read_uptime, "seconds since the start"),
 	GAUGE("blobs", read_blobs, "stored blobs"),
-	GAUGE("blob_bytes", read_blob_bytes, "the sum of their lengths"),
+	GAUGE("stored_bytes", read_stored_bytes,
+	      "the sum of their lengths, and what has come of uploads under way"),
+	GAUGE("blob_bytes", read_blob_bytes, "bytes of them that are in memory"),
 	GAUGE("slab_bytes", read_slab_bytes, "memory for blobs"),
 	GAUGE("slab_bytes_free", read_slab_free, "of this, in extents that are free"),
+	STORE_NOW("disk_bytes", space.written, "blobs' bytes on disk, removed ones included"),
+	STORE_NOW("disk_bytes_dead", space.dead, "of this, of removed ones, and about to be free"),
+	STORE_NOW("disk_free", disk_free, "free bytes of the disk"),
+	OF_STORE("blobs_trimmed", counters.trimmed, "blobs removed at a limit, the oldest ones"),
+	OF_STORE("blobs_expired", counters.expired, "blobs removed as they were too old"),
 	OF_STORE("blobs_removed", counters.removed,
 		 "blobs removed, as their domain is not configured any more"),
 	OF_STORE("evictions", counters.evicted,

@@ -63,6 +63,7 @@ static bool config_replace(struct control *ctl, struct config *next, FILE *err)
 	sweep_start(ctl);
 	config_free(ctl->reload->config);
 	*ctl->reload->config = *next;
+	control_limits(ctl);
 	sodium_memzero(next, sizeof(*next)); /* what it owned is the running one's now */
 	return true;
 refuse:

@@ -68,7 +68,7 @@ static void relay_check(struct reader *r)
 static uint64_t longest_blob(const struct config *c)
 {
 	const uint64_t room = c->slab_size / EXTENT_SIZE * EXTENT_SUMS;
-	const uint64_t longest = RTE_MIN((uint64_t)c->max_blobs * PIECE_SIZE, BLOB_MAX_LENGTH);
+	const uint64_t longest = RTE_MIN((uint64_t)c->slab_blobs * PIECE_SIZE, BLOB_MAX_LENGTH);
 
 	/* with an engine it passes through the slab, by the piece */
 	return c->engine == ENGINE_MEMORY ? RTE_MIN(room, longest) : BLOB_MAX_LENGTH;
@@ -89,9 +89,9 @@ static void store_choose(struct config *c)
 	c->slab_chosen = c->slab_size == 0;
 	if (c->slab_chosen)
 		c->slab_size = slab_choose();
-	if (c->max_blobs == 0)
-		c->max_blobs = (uint32_t)RTE_MIN(RTE_MAX(c->slab_size / BLOB_SHARE, BLOBS_LEAST),
-						 (uint64_t)INDEX_MAX_ENTRIES);
+	if (c->slab_blobs == 0)
+		c->slab_blobs = (uint32_t)RTE_MIN(RTE_MAX(c->slab_size / BLOB_SHARE, BLOBS_LEAST),
+						  (uint64_t)INDEX_MAX_ENTRIES);
 	if (c->max_blob == 0)
 		c->max_blob = longest_blob(c);
 }

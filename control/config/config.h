@@ -24,6 +24,7 @@
 
 enum role { ROLE_PRIVATE = 1, ROLE_CENTRAL };
 enum idle { IDLE_ADAPTIVE = 0, IDLE_SPIN };
+enum at_limit { AT_LIMIT_OLDEST = 0, AT_LIMIT_REFUSE };
 enum engine_kind { ENGINE_ROCKSDB = 0, ENGINE_MEMORY };
 
 struct peer_config {
@@ -41,6 +42,7 @@ struct domain_config {
 	struct key_set keys; /* filled by config_load_keys() */
 	uint64_t max_bytes;  /* of blobs; 0: no limit, as in all of these */
 	uint32_t max_blobs;
+	uint32_t keep_seconds;
 	uint32_t max_uploads;  /* at once */
 	uint32_t max_requests; /* waiting, at once */
 	uint32_t requests_per_second;
@@ -75,10 +77,15 @@ struct config {
 	char store_path[PATH_MAX]; /* default: /var/lib/oncewire/INSTANCE */
 	uint32_t sync;		   /* enum store_sync */
 	uint32_t io_threads;
-	uint64_t slab_size; /* bytes */
-	uint64_t max_blob;  /* bytes; what fits at most */
+	uint64_t slab_size;  /* bytes */
+	uint64_t max_blob;   /* bytes; what fits at most */
+	uint32_t slab_blobs; /* in memory at once */
+	bool slab_chosen;    /* slab_size is from the host's memory */
+	uint64_t max_bytes;  /* of blobs on disk; 0: no limit, as in these */
 	uint32_t max_blobs;
-	bool slab_chosen;   /* slab_size is from the host's memory */
+	uint32_t keep_seconds;
+	uint64_t min_free;  /* bytes of the disk */
+	uint32_t at_limit;  /* enum at_limit */
 	uint32_t rules;	    /* bit (1 << enum rule) */
 	bool possession;    /* always: a source proves that it holds what it names */
 	uint64_t hide_hits; /* bytes: up to here a source uploads, hit or not */

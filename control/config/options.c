@@ -120,12 +120,29 @@ const struct config_key config_keys[] = {
 	 .min = 1, .max = BLOB_MAX_LENGTH,
 	 .help = "The longest blob that is taken. auto: 64G, or (engine = memory) what fits in "
 		 "slab_size, of which 1.6 percent goes to checksums."},
-	{KEY(STORE, COUNT, "max_blobs"), FIELD(max_blobs), .automatic = true, .value = "auto",
+	{KEY(STORE, COUNT, "slab_blobs"), FIELD(slab_blobs), .automatic = true, .value = "auto",
 	 .min = 1, .max = INDEX_MAX_ENTRIES,
 	 .help = "How many blobs in memory at once, a longer one counting for each 756 KiB of it; "
-		 "about "
-		 "250 bytes of memory each. auto: one for each 8 KiB of slab_size, and 65536 at "
-		 "least."},
+		 "about 250 bytes of memory each. auto: one for each 8 KiB of slab_size, and 65536 "
+		 "at least."},
+	{KEY(STORE, BYTES, "max_bytes"), .live = true, FIELD(max_bytes), .value = "0", .min = 0,
+	 .max = UINT64_C(1) << 46,
+	 .help = "engine = rocksdb: bytes of blobs that are kept, in all; 0: no limit but the "
+		 "disk's. The folder takes up to a third and 1 GiB more."},
+	{KEY(STORE, COUNT, "max_blobs"), .live = true, FIELD(max_blobs), .value = "0", .min = 0,
+	 .max = UINT32_MAX, .help = "engine = rocksdb: how many blobs are kept; 0: no limit."},
+	{KEY(STORE, COUNT, "keep_seconds"), .live = true, FIELD(keep_seconds), .value = "0",
+	 .min = 0, .max = UINT32_MAX,
+	 .help = "How long a blob is kept after it was stored; 0: as long as there is room."},
+	{KEY(STORE, BYTES, "min_free"), .live = true, FIELD(min_free), .value = "1G", .min = 0,
+	 .max = UINT64_C(1) << 46,
+	 .help = "engine = rocksdb: bytes of the disk that stay free. Once half of it is used "
+		 "up, nothing is taken until there is room again."},
+	{KEY(STORE, CHOICE, "at_limit"), .live = true, FIELD(at_limit), .value = "oldest",
+	 .words = "oldest|refuse", .min = AT_LIMIT_OLDEST,
+	 .help = "What happens at a limit, of the store, of a domain or of the disk. oldest: the "
+		 "oldest blobs go, of the domain if it is the domain's. refuse: new ones are "
+		 "refused."},
 	{KEY(STORE, RULES, "rules"), FIELD(rules), .value = "sha256",
 	 .help = "The rules by which identifiers may be computed: sha256, xxh3, or both, as "
 		 "sha256,xxh3. xxh3 is faster and anyone can forge it: closed networks only."},
@@ -193,6 +210,10 @@ const struct config_key config_keys[] = {
 	{KEY(DOMAIN, COUNT, "max_blobs"), .live = true, DOMAIN_FIELD(max_blobs), .value = "0",
 	 .min = 0, .max = INDEX_MAX_ENTRIES,
 	 .help = "How many blobs it may have in the store; 0: no limit but the store's."},
+	{KEY(DOMAIN, COUNT, "keep_seconds"), .live = true, DOMAIN_FIELD(keep_seconds), .value = "0",
+	 .min = 0, .max = UINT32_MAX,
+	 .help = "How long a blob of it is kept; 0: as long as [store] says, which holds in any "
+		 "case."},
 	{KEY(DOMAIN, COUNT, "max_uploads"), .live = true, DOMAIN_FIELD(max_uploads), .value = "0",
 	 .min = 0, .max = 65536,
 	 .help = "Its uploads at once; 0: no limit but the one in [limits]."},

@@ -539,17 +539,18 @@ static struct attempt *attempt_alloc(struct control *ctl, const struct ask *ask)
 	return NULL;
 }
 
-/* Is there room for the blob in its domain's share? */
-static enum refuse_reason quota_check(struct control *ctl, const struct domain *d, uint64_t length)
+static enum refuse_reason begin_refusal(int ret)
 {
-	const struct store_usage u = store_usage(&ctl->store, d->id);
-
-	if (d->max_uploads > 0 && ctl->usage[d->slot].uploads >= d->max_uploads)
-		return REFUSE_BUSY;
-	if ((d->max_bytes > 0 && (length > d->max_bytes || u.bytes > d->max_bytes - length)) ||
-	    (d->max_blobs > 0 && u.blobs >= d->max_blobs))
+	switch (ret) {
+	case -EFBIG:
+		return REFUSE_TOO_LARGE;
+	case -EDQUOT:
 		return REFUSE_QUOTA;
-	return REFUSE_NONE;
+	case -ENOSPC:
+		return REFUSE_STORE_FULL;
+	default:
+		return REFUSE_BUSY;
+	}
 }
 
 /* Is there room for one more, of this source? If not, some is made for when it asks again. */
@@ -571,7 +572,6 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 	const struct domain_keys *keys;
 	const struct domain *d = keyring_find(relay_keyring(ctl->relay), ask->field, &keys);
 	const struct blob_name name = ask_blob(ask);
-	enum refuse_reason reason;
 	struct attempt *a;
 	int ret;
 
@@ -579,10 +579,9 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 		return REFUSE_MEMBERS_ONLY;
 	if (!slot_free(ctl, &ask->key.source))
 		return REFUSE_BUSY;
-	reason = quota_check(ctl, d, ask->length);
-	if (reason != REFUSE_NONE) {
+	if (d->max_uploads > 0 && ctl->usage[d->slot].uploads >= d->max_uploads) {
 		ctl->usage[d->slot].refused++;
-		return reason;
+		return REFUSE_BUSY;
 	}
 	a = attempt_alloc(ctl, ask);
 	if (a == NULL)
@@ -591,7 +590,8 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 	if (ret < 0) {
 		host_leave(a);
 		attempt_memory_free(a);
-		return ret == -EFBIG ? REFUSE_TOO_LARGE : REFUSE_BUSY;
+		ctl->usage[d->slot].refused += ret == -EDQUOT;
+		return begin_refusal(ret);
 	}
 	a->owner = owner;
 	a->judged = ctl->now_us;

@@ -38,8 +38,8 @@ static void domain_fill(struct domain *d, const struct domain_config *dc)
 	d->sends = rate_make(dc->requests_per_second, dc->requests_per_second);
 	d->max_bytes = dc->max_bytes;
 	d->max_blobs = dc->max_blobs;
+	d->keep_seconds = dc->keep_seconds;
 	d->max_uploads = dc->max_uploads;
-	d->max_requests = dc->max_requests;
 }
 
 static int domain_compare(const void *a, const void *b)

@@ -61,7 +61,7 @@ static void check_limits(const struct program *p)
 	check(ctl->attempts->active <= c->max_uploads);
 	check(HASH_COUNT(ctl->uploads->by_key) <= HASH_COUNT(ctl->requests->by_key));
 	check(lease_count(ctl->relay->leases) <= c->max_leases);
-	check(index_count(ctl->relay->index) <= c->max_blobs);
+	check(index_count(ctl->relay->index) <= c->slab_blobs);
 	check(ctl->relay->control_bell.fd >= 0);
 }
 

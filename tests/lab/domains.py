@@ -41,7 +41,8 @@ def closed_lab(make_lab, folder):
     """A lab whose relays serve the domains only; they are in lab.domains by name."""
     domains = {name: Domain(folder, name, id) for id, name in enumerate(LIMITS, 1)}
     extra = folder / "domains.conf"
-    extra.write_text(f"[limits]\nmax_leases_per_host = {LEASES_PER_HOST}\n" +
+    extra.write_text("[store]\nat_limit = refuse\n"
+                     f"[limits]\nmax_leases_per_host = {LEASES_PER_HOST}\n" +
                      "".join(domains[name].section(LIMITS[name]) for name in LIMITS))
     lab = make_lab(LAB_SLAB="256M", LAB_HUGEPAGES=0, LAB_EXTRA_PRIVATE=extra,
                    LAB_EXTRA_CENTRAL=extra)

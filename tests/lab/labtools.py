@@ -51,6 +51,14 @@ def xdp_program(lab, role):
     return program and program.get("name", str(program["id"]))
 
 
+def reload(lab, role):
+    """SIGHUP to the relay; what its status says of that."""
+    before = lab.status(role)["reload"]["count"]
+    os.kill(lab.daemon_pid(role), signal.SIGHUP)
+    return wait_until(lambda: (now := lab.status(role)["reload"])["count"] > before and now, 5,
+                      what="the reload")
+
+
 def expect_drop(lab, role, reason, act, count=1):
     """act() must raise this counter by exactly `count`, and no other."""
     before = lab.drops(role)

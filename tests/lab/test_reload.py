@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from labtools import wait_until
+from labtools import reload, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -17,14 +17,6 @@ def members(make_lab):
     lab = make_lab(LAB_DOMAINS=1, LAB_SLAB="256M", LAB_HUGEPAGES=0)
     yield lab
     lab.down()
-
-
-def reload(lab, role):
-    """SIGHUP to the relay; what its status says of that."""
-    before = lab.status(role)["reload"]["count"]
-    os.kill(lab.daemon_pid(role), signal.SIGHUP)
-    return wait_until(lambda: (now := lab.status(role)["reload"])["count"] > before and now, 5,
-                      what="the reload")
 
 
 def keygen(lab, *words):
@@ -117,11 +109,11 @@ def test_broken_file(members, make_blob, out):
 def test_restart_needed(members):
     config = members.state / "private.conf"
     text = config.read_text()
-    config.write_text(text.replace("[store]\n", "[store]\nmax_blobs = 99\n"))
+    config.write_text(text.replace("[store]\n", "[store]\nslab_blobs = 99\n"))
     try:
         result = reload(members, "private")
         assert result["ok"] is True
-        assert "[store] max_blobs needs a restart" in result["messages"]
+        assert "[store] slab_blobs needs a restart" in result["messages"]
     finally:
         config.write_text(text)
     assert "messages" not in reload(members, "private")

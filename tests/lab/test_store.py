@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from crash import Crash  # noqa: E402
+from labtools import reload, wait_until  # noqa: E402
 
 SIZES = (0, 1, 250, 5_000, 32_256, 32_257, 774_144, 774_145, 5_000_000)
 
@@ -66,6 +67,37 @@ def test_more_than_memory(small_lab, make_blob, out):
     status = small_lab.status("private")
     assert status["blob_bytes"] <= 16 << 20 and status["loads"] > 0
     assert status["evictions"] > 0
+
+
+@pytest.fixture
+def store_limits(small_lab):
+    """Sets lines of the private relay's [store] by a reload; at the end they are gone again."""
+    config = small_lab.state / "private.conf"
+    text = config.read_text()
+
+    def set_limits(lines):
+        config.write_text(text.replace("[store]\n", f"[store]\n{lines}\n"))
+        assert reload(small_lab, "private")["ok"]
+
+    yield set_limits
+    set_limits("")
+
+
+def test_limits(small_lab, store_limits, make_blob, out):
+    """The oldest go, or new ones are refused, and what is too old goes by itself."""
+    blobs = [make_blob(1_000_000) for _ in range(6)]
+    deliver_all(small_lab, blobs, "private", out)
+    store_limits("max_bytes = 4M")
+    wait_until(lambda: small_lab.status("private")["stored_bytes"] <= 4 << 20)
+    for blob, outcome in zip(reversed(blobs), ["private-hit"] * 4 + ["uploaded-private"] * 2):
+        assert small_lab.deliver(blob, "private", out)[0].outcome == outcome
+    assert small_lab.status("private")["stored_bytes"] <= 4 << 20
+    store_limits("max_bytes = 4M\nat_limit = refuse")
+    refused = small_lab.send(make_blob(1_000_000), "private")
+    assert refused.code != 0 and "the relay's store is full" in refused.err
+    store_limits("keep_seconds = 1")
+    wait_until(lambda: small_lab.status("private")["blobs"] == 0)
+    assert small_lab.status("private")["blobs_expired"] >= 4
 
 
 def test_target_behind_the_disk_and_a_bad_link(small_lab, make_blob, out):

@@ -41,7 +41,7 @@ packet_buffers = 14336
 [store]
 engine = memory
 slab_size = 16M
-max_blobs = 1024
+slab_blobs = 1024
 [targets]
 allow = 10.1.0.0/16
 """

@@ -155,7 +155,7 @@ void box_config(struct config *c, enum role role, bool ip6)
 	memset(c->master_key, 7, sizeof(c->master_key));
 	c->slab_size = 2 << 20;
 	c->max_blob = 1 << 20;
-	c->max_blobs = 64;
+	c->slab_blobs = 64;
 	c->rules = 1u << RULE_SHA256;
 	c->max_uploads = 4;
 	c->max_uploads_per_source = 2;
@@ -209,11 +209,11 @@ static void relay_configure(const struct config *c, struct relay *r)
 
 static int store_open(const struct config *c, struct relay *r)
 {
-	const struct slab_config sc = {.bytes = c->slab_size, .pieces = c->max_blobs};
+	const struct slab_config sc = {.bytes = c->slab_size, .pieces = c->slab_blobs};
 	int ret = slab_open(&r->slab, &sc);
 
 	if (ret == 0)
-		ret = index_create(&r->index, "box", c->max_blobs, SOCKET_ID_ANY);
+		ret = index_create(&r->index, "box", c->slab_blobs, SOCKET_ID_ANY);
 	if (ret < 0)
 		slab_close(&r->slab);
 	return ret;
@@ -440,7 +440,7 @@ int box_store(struct box *b, uint32_t domain, uint8_t rule, const void *bytes, s
 	if (ret == 0) {
 		store_put_ready(&put, chunk_count(len));
 		store_put_commit(&put, box_stored);
-		store_poll(&b->control.store, box_seconds());
+		store_poll(&b->control.store, box_seconds() * 1000000);
 		ret = box_result;
 	}
 	store_put_end(&put, box_ended);

@@ -506,12 +506,12 @@ static void test_missing(void **state)
 
 	/* all problems of a file at once, in its order */
 	assert_int_equal(load("[relay]\nrole = private\nworkers = 99\nfoo = 1\n[store]\n"
-			      "max_blobs = 0\n[upstream]\ntimeout_ms = 300\n"),
+			      "slab_blobs = 0\n[upstream]\ntimeout_ms = 300\n"),
 			 -EINVAL);
 	assert_int_equal(message_count(), 8);
 	assert_non_null(strstr(messages, ":3: [relay] workers:"));
 	assert_non_null(strstr(messages, ":4: [relay] foo:"));
-	assert_non_null(strstr(messages, ":6: [store] max_blobs:"));
+	assert_non_null(strstr(messages, ":6: [store] slab_blobs:"));
 	assert_non_null(strstr(messages, ":4: [relay] listen: is missing"));
 	assert_non_null(strstr(messages, ":8: [upstream] key_file: is missing"));
 	assert_non_null(strstr(messages, ":8: [upstream] address: is missing"));
@@ -540,17 +540,17 @@ static void test_store_of_this_host(void **state)
 	(void)state;
 	do { /* somebody may set hugepages aside just now */
 		usable = memory_usable();
-		must_load(RELAY "[store]\nslab_size = auto\nmax_blob = auto\nmax_blobs = auto\n");
+		must_load(RELAY "[store]\nslab_size = auto\nmax_blob = auto\nslab_blobs = auto\n");
 	} while (memory_usable() != usable);
 	assert_in_range(usable, 64 << 20, (uint64_t)sysconf(_SC_PHYS_PAGES) * 4096);
 	assert_true(config.slab_chosen);
 	assert_in_range(config.slab_size, usable / 4 - (2 << 20), usable / 4 + (2 << 20));
 	assert_int_equal(config.slab_size % (1 << 20), 0);
 	assert_int_equal(config.max_blob, BLOB_MAX_LENGTH);
-	assert_in_range(config.max_blobs, 65536, INDEX_MAX_ENTRIES);
+	assert_in_range(config.slab_blobs, 65536, INDEX_MAX_ENTRIES);
 	must_load(RELAY "[store]\nslab_size = 1M\n");
 	assert_false(config.slab_chosen);
-	assert_int_equal(config.max_blobs, 65536);
+	assert_int_equal(config.slab_blobs, 65536);
 	must_refuse(RELAY "workers = auto\n", 6, "[relay] workers: ", "out of range");
 }
 
@@ -566,15 +566,15 @@ static void test_max_blob_clipped(void **state)
 	assert_int_equal(config.max_blob, 1024);
 	must_load(RELAY "[store]\nengine = memory\nslab_size = 2G\n");
 	assert_int_equal(config.max_blob, UINT64_C(32768) * EXTENT_SUMS);
-	assert_int_equal(config.max_blobs, 262144);
+	assert_int_equal(config.slab_blobs, 262144);
 	must_refuse(RELAY "[store]\nengine = memory\nslab_size = 2G\nmax_blob = 2049M\n", 9,
 		    "[store] max_blob: ", "does not fit in slab_size, 2G");
 	must_load(RELAY "[store]\nengine = memory\nslab_size = 64T\nmax_blob = 1G\n");
 	assert_int_equal(config.max_blob, 1 << 30);
-	assert_int_equal(config.max_blobs, INDEX_MAX_ENTRIES);
-	must_load(RELAY "[store]\nengine = memory\nslab_size = 64T\nmax_blobs = 77\n");
+	assert_int_equal(config.slab_blobs, INDEX_MAX_ENTRIES);
+	must_load(RELAY "[store]\nengine = memory\nslab_size = 64T\nslab_blobs = 77\n");
 	assert_int_equal(config.max_blob, 77 * (uint64_t)PIECE_SIZE);
-	assert_int_equal(config.max_blobs, 77);
+	assert_int_equal(config.slab_blobs, 77);
 	must_load(RELAY "[store]\nengine = memory\nslab_size = 64T\n");
 	assert_int_equal(config.max_blob, BLOB_MAX_LENGTH);
 	/* what is kept elsewhere passes through */

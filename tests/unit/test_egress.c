@@ -268,7 +268,7 @@ static void long_upload_takes_no_memory(void **state)
 	scene.config.targets.allow_special = true;
 	scene.config.slab_size = UINT64_C(1) << 30;
 	scene.config.max_blob = 700000000;
-	scene.config.max_blobs = 1024;
+	scene.config.slab_blobs = 1024;
 	scene_open(&scene);
 	about_file(&wanted, 700000000, 1);
 	before = mallinfo2().uordblks + mallinfo2().hblkhd;

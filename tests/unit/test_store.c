@@ -75,7 +75,7 @@ static void settle(void)
 {
 	store_drain(&store);
 	while (store_waits(&store)) {
-		store_poll(&store, 1);
+		store_poll(&store, 1000000);
 		reclaim_poll(reclaim);
 		store_drain(&store);
 	}
@@ -191,7 +191,7 @@ static void test_comes_and_goes(void **state)
 	assert_null(get(3, LENGTH));
 	check(2, LONG);
 	assert_int_equal(ready_bytes(), LENGTH + LONG);
-	assert_int_equal(store.blobs, 2);
+	assert_int_equal(store_here(&store).blobs, 2);
 	free_after = extents_free(&slab);
 	take_away(2, LONG);
 	assert_null(get(2, LONG));
@@ -315,8 +315,9 @@ static void test_full(void **state)
 	check(HOT, 200);
 	check(last, lengths[last / 100 % 5]);
 	assert_true(store.counters.evicted > BLOBS / 2);
-	assert_true(store.counters.evicted + store.blobs == BLOBS);
-	assert_int_equal(store_usage(&store, 0).blobs + store_usage(&store, 1).blobs, store.blobs);
+	assert_true(store.counters.evicted + store_here(&store).blobs == BLOBS);
+	assert_int_equal(store_usage(&store, 0).blobs + store_usage(&store, 1).blobs,
+			 store_here(&store).blobs);
 	assert_int_equal(store_usage(&store, 0).bytes + store_usage(&store, 1).bytes,
 			 ready_bytes());
 }
@@ -398,7 +399,7 @@ static void test_drop(void **state)
 	assert_false(store_drops(&store));
 	for (unsigned int i = 0; i < 10; i++)
 		assert_int_equal(get(i, i == 9 ? LONG : LENGTH) != NULL, i % 2 == 0);
-	assert_int_equal(store.blobs, 5);
+	assert_int_equal(store_here(&store).blobs, 5);
 	assert_int_equal(store.counters.removed, 5);
 	assert_int_equal(store.counters.removed_bytes, 4 * LENGTH + LONG);
 	assert_int_equal(store_usage(&store, 0).blobs, 5);

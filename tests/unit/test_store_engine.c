@@ -3,7 +3,6 @@
  * not said to be done.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,273 +11,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <rte_rcu_qsbr.h>
 
-#include "store/store_part.h"
 #include "tests/unit/slab_pieces.h"
-#include "tests/unit/unit_eal.h"
-
-#define PIECES 64
-#define SHORT 50000
-#define LONG (3 * (uint64_t)PIECE_SIZE + 5)
-
-static struct rte_rcu_qsbr *qsbr;
-static struct slab slab;
-static struct index *ix;
-static struct reclaim *reclaim;
-static struct store store;
-static char folder[64];
-static uint64_t seconds;
-
-/* ---- RocksDB, but for what the test wants to go wrong ---- */
-
-static const struct engine_ops *real;
-static struct engine_ops ops;
-static int fail_open, fail_find, fail_read, fail_write, fail_commit;
-static unsigned int opens, finds, reads, commits;
-
-static int bad(struct engine *e, int err)
-{
-	if (err != 0)
-		snprintf(e->why, sizeof(e->why), "the test says %d", err);
-	return err;
-}
-
-static int bad_find(struct engine *e, const struct blob_name *name, struct engine_record *r)
-{
-	__atomic_add_fetch(&finds, 1, __ATOMIC_RELAXED);
-	return fail_find != 0 ? bad(e, fail_find) : real->find(e, name, r);
-}
-
-static int bad_read(struct engine *e, const struct blob_name *name, struct engine_record *r,
-		    uint32_t block, void *to, uint32_t len)
-{
-	__atomic_add_fetch(&reads, 1, __ATOMIC_RELAXED);
-	return fail_read != 0 ? bad(e, fail_read) : real->read(e, name, r, block, to, len);
-}
-
-static int bad_write(struct engine *e, uint64_t *body, uint32_t first, const struct iovec *blocks,
-		     uint32_t count)
-{
-	return fail_write != 0 ? bad(e, fail_write) : real->write(e, body, first, blocks, count);
-}
-
-static int bad_commit(struct engine *e, struct engine_change *changes, uint32_t count, bool durable)
-{
-	commits++;
-	return fail_commit != 0 ? bad(e, fail_commit) : real->commit(e, changes, count, durable);
-}
-
-static int bad_open(struct engine **out, const char *path, char *why, size_t why_size)
-{
-	int ret = fail_open;
-
-	opens++;
-	if (ret == 0)
-		ret = engine_rocksdb_open(out, path, why, why_size);
-	else
-		snprintf(why, why_size, "the test says no");
-	if (ret == 0) {
-		real = (*out)->ops;
-		ops = *real;
-		ops.find = bad_find;
-		ops.read = bad_read;
-		ops.write = bad_write;
-		ops.commit = bad_commit;
-		(*out)->ops = &ops;
-	}
-	return ret;
-}
-
-/* ---- a store ---- */
-
-static void start(void)
-{
-	static unsigned int number;
-	cpu_set_t all;
-	struct store_engine c = {.open = bad_open, .path = folder};
-	char name[32], why[ENGINE_WHY];
-
-	CPU_ZERO(&all);
-	for (int i = 0; i < 64; i++)
-		CPU_SET(i, &all);
-	snprintf(name, sizeof(name), "kept_%u", number++);
-	rte_rcu_qsbr_init(qsbr, 1);
-	open_slab(&slab, 8 * MIB, PIECES);
-	assert_int_equal(index_create(&ix, name, PIECES, SOCKET_ID_ANY), 0);
-	reclaim = reclaim_create(qsbr);
-	assert_int_equal(store_init(&store, &slab, ix, reclaim, 1), 0);
-	c.jobs = jobs_start(3, &all);
-	assert_non_null(c.jobs);
-	assert_int_equal(store_attach(&store, &c, why, sizeof(why)), 0);
-	store_poll(&store, seconds);
-}
-
-static void settle(void)
-{
-	reclaim_poll(reclaim);
-	store_drain(&store);
-	while (store_waits(&store)) {
-		store_poll(&store, seconds);
-		reclaim_poll(reclaim);
-		store_drain(&store);
-	}
-}
-
-static void stop(void)
-{
-	settle();
-	while (reclaim_poll(reclaim))
-		continue;
-	reclaim_destroy(reclaim);
-	jobs_stop(store.jobs);
-	store_fini(&store);
-	index_destroy(ix);
-	slab_close(&slab);
-}
-
-static void restart(void)
-{
-	stop();
-	start();
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	fail_open = fail_find = fail_read = fail_write = fail_commit = 0;
-	opens = finds = reads = commits = 0;
-	seconds = 100;
-	strcpy(folder, "/tmp/oncewire-store-XXXXXX");
-	assert_non_null(mkdtemp(folder));
-	start();
-	return 0;
-}
-
-static int file_remove(const char *path, const struct stat *st, int what, struct FTW *f)
-{
-	(void)st;
-	(void)what;
-	(void)f;
-	return remove(path);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	stop();
-	return nftw(folder, file_remove, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static struct blob_name name_of(uint64_t seed, uint64_t length)
-{
-	return (struct blob_name){
-		.id = ident_of(seed), .length = length, .rule = RULE_SHA256, .domain = seed % 2};
-}
-
-/* ---- putting ---- */
-
-static int result;
-
-static void put_stored(struct store_put *put, int ret)
-{
-	(void)put;
-	result = ret;
-}
-
-static void put_ended(struct store_put *put)
-{
-	put->begun = UINT32_MAX;
-}
-
-/* As an upload does it: memory, bytes, and ready, piece by piece. */
-static int put_fill(struct store_put *put, uint64_t seed)
-{
-	const uint32_t all = chunk_count(put->name.length);
-
-	for (uint32_t at = 0; at < all; at += PIECE_CHUNKS) {
-		const uint32_t end = all - at < PIECE_CHUNKS ? all : at + PIECE_CHUNKS;
-		int ret;
-
-		while ((ret = store_put_grow(put, end)) == -EAGAIN)
-			settle();
-		if (ret < 0)
-			return ret;
-		for (uint32_t k = 0; k < end - at; k++)
-			write_chunk(&slab, put->piece[at / PIECE_CHUNKS], seed, k);
-		store_put_ready(put, end);
-		settle();
-	}
-	return 0;
-}
-
-static void put_end(struct store_put *put)
-{
-	store_put_end(put, put_ended);
-	settle();
-	assert_int_equal(put->begun, UINT32_MAX);
-}
-
-static int put(uint64_t seed, uint64_t length)
-{
-	const struct blob_name name = name_of(seed, length);
-	struct store_put p;
-	int ret = store_put_begin(&store, &name, &p);
-
-	if (ret < 0)
-		return ret;
-	ret = put_fill(&p, seed);
-	if (ret == 0) {
-		result = 1;
-		store_put_commit(&p, put_stored);
-		settle();
-		assert_int_not_equal(result, 1);
-		ret = result;
-	}
-	put_end(&p);
-	return ret;
-}
-
-/* ---- getting ---- */
-
-static unsigned int answers[3];
-
-static void got(struct store_get *g, enum store_answer answer)
-{
-	(void)g;
-	answers[answer]++;
-}
-
-static enum store_answer ask(uint64_t seed, uint64_t length, uint32_t number, enum store_want want)
-{
-	struct store_get g = {
-		.name = name_of(seed, length), .number = number, .want = want, .fn = got};
-
-	memset(answers, 0, sizeof(answers));
-	store_get(&store, &g);
-	assert_int_equal(answers[0] + answers[1] + answers[2], 0);
-	settle();
-	assert_int_equal(answers[0] + answers[1] + answers[2], 1);
-	return answers[STORE_HERE]     ? STORE_HERE
-	       : answers[STORE_ABSENT] ? STORE_ABSENT
-				       : STORE_FAILED;
-}
-
-/* All of it, brought into RAM by the piece. */
-static void check(uint64_t seed, uint64_t length)
-{
-	const struct blob_name name = name_of(seed, length);
-
-	for (uint32_t i = 0; i < piece_count(length); i++) {
-		const struct piece *p;
-
-		assert_int_equal(ask(seed, length, i, STORE_PIECE), STORE_HERE);
-		p = store_find_piece(&store, &name, i);
-		assert_non_null(p);
-		for (uint32_t k = 0; k < chunk_count(piece_length(length, i)); k++)
-			check_chunk(&slab, (uint32_t)(p - slab.pieces), seed, k);
-	}
-}
+#include "tests/unit/store_box.h"
 
 /* ---- tests ---- */
 
@@ -289,9 +24,9 @@ static void test_outlives_the_process(void **state)
 	assert_int_equal(put(2, LONG), 0);
 	assert_int_equal(put(3, 0), 0);
 	assert_int_equal(put(2, LONG), -EEXIST);
-	assert_int_equal(store.blobs, 3);
+	assert_int_equal(store_here(&store).blobs, 3);
 	restart();
-	assert_int_equal(store.blobs, 3);
+	assert_int_equal(store_here(&store).blobs, 3);
 	assert_int_equal(store_usage(&store, 0).bytes, LONG);
 	assert_int_equal(store_usage(&store, 1).blobs, 2);
 	assert_null(store_find(&store, &(struct blob_name){.id = ident_of(1), .length = SHORT}));
@@ -345,7 +80,7 @@ static void test_more_than_memory(void **state)
 	for (uint64_t i = 0; i < BLOBS; i++)
 		check(i, i % 2 ? SHORT : LONG);
 	check(1000, longest);
-	assert_int_equal(store.blobs, BLOBS + 1);
+	assert_int_equal(store_here(&store).blobs, BLOBS + 1);
 	assert_true(store.counters.evicted > 0);
 }
 
@@ -439,7 +174,7 @@ static void test_commit_fails(void **state)
 		assert_int_equal(put(20, SHORT), -EIO);
 		fail_commit = 0;
 		seconds += 2;
-		store_poll(&store, seconds);
+		store_poll(&store, seconds * 1000000);
 		settle();
 		assert_false(store.failed);
 		assert_int_equal(ask(10 + i, SHORT, 0, STORE_PIECE), STORE_ABSENT);
@@ -451,7 +186,7 @@ static void test_commit_fails(void **state)
 	check(2, LONG);
 	check(10, SHORT);
 	check(11, SHORT);
-	assert_int_equal(store.blobs, 3);
+	assert_int_equal(store_here(&store).blobs, 3);
 }
 
 static void test_write_fails(void **state)
@@ -463,9 +198,9 @@ static void test_write_fails(void **state)
 	fail_open = -EIO;
 	for (unsigned int i = 0; i < 3; i++) { /* it is tried again, not all the time */
 		seconds += 2;
-		store_poll(&store, seconds);
+		store_poll(&store, seconds * 1000000);
 		settle();
-		store_poll(&store, seconds);
+		store_poll(&store, seconds * 1000000);
 		settle();
 	}
 	assert_int_equal(opens, 4);
@@ -473,7 +208,7 @@ static void test_write_fails(void **state)
 	assert_string_equal(store.why, "the test says no");
 	fail_open = 0;
 	seconds += 2;
-	store_poll(&store, seconds);
+	store_poll(&store, seconds * 1000000);
 	settle();
 	assert_int_equal(put(2, LONG), 0);
 	check(2, LONG);
@@ -495,7 +230,7 @@ static void test_upload_across_a_reopening(void **state)
 	assert_int_equal(put(1, SHORT), -EIO);
 	fail_commit = 0;
 	seconds += 2;
-	store_poll(&store, seconds);
+	store_poll(&store, seconds * 1000000);
 	settle();
 	assert_false(store.failed);
 	result = 1;
@@ -519,7 +254,7 @@ static void test_corrupt(void **state)
 	fail_read = 0;
 	assert_int_equal(store.counters.corrupt, 1);
 	assert_false(store.failed);
-	assert_int_equal(store.blobs, 0);
+	assert_int_equal(store_here(&store).blobs, 0);
 	assert_int_equal(store_usage(&store, 1).blobs, 0);
 	assert_int_equal(ask(1, SHORT, 0, STORE_PIECE), STORE_ABSENT);
 	assert_int_equal(put(1, SHORT), 0);
@@ -537,7 +272,7 @@ static void test_read_fails(void **state)
 	fail_read = 0;
 	assert_true(store.failed);
 	seconds += 2;
-	store_poll(&store, seconds);
+	store_poll(&store, seconds * 1000000);
 	settle();
 	check(1, SHORT);
 }
@@ -548,13 +283,13 @@ static void test_remove(void **state)
 
 	(void)state;
 	assert_int_equal(put(2, LONG), 0);
-	blob_remove(&store, &name, false);
+	blob_remove(&store, &name, REMOVE_GONE);
 	assert_null(store_find(&store, &name));
 	settle();
 	assert_int_equal(ask(2, LONG, 1, STORE_PIECE), STORE_ABSENT);
-	assert_int_equal(store.blobs, 0);
+	assert_int_equal(store_here(&store).blobs, 0);
 	restart();
-	assert_int_equal(store.blobs, 0);
+	assert_int_equal(store_here(&store).blobs, 0);
 	/* one that is not in RAM, while it is being loaded */
 	assert_int_equal(put(2, LONG), 0);
 	restart();
@@ -563,12 +298,12 @@ static void test_remove(void **state)
 
 		memset(answers, 0, sizeof(answers));
 		store_get(&store, &g);
-		blob_remove(&store, &name, false);
+		blob_remove(&store, &name, REMOVE_GONE);
 		settle();
 		assert_int_equal(answers[STORE_ABSENT], 1);
 	}
 	assert_null(store_find(&store, &name));
-	assert_int_equal(store.blobs, 0);
+	assert_int_equal(store_here(&store).blobs, 0);
 }
 
 static bool odd(void *ctx, uint32_t domain)
@@ -589,7 +324,7 @@ static void test_drop(void **state)
 	assert_int_equal(store_drop(&store, odd, NULL), 0);
 	settle();
 	assert_false(store_drops(&store));
-	assert_int_equal(store.blobs, BLOBS / 2);
+	assert_int_equal(store_here(&store).blobs, BLOBS / 2);
 	assert_int_equal(store.counters.removed, BLOBS / 2);
 	assert_int_equal(store_usage(&store, 1).blobs, 0);
 	assert_int_equal(ask(1, 100, 0, STORE_PIECE), STORE_ABSENT);
@@ -617,24 +352,10 @@ static void test_group(void **state)
 	assert_int_equal(commits, 1);
 	for (uint64_t i = 0; i < BLOBS; i++)
 		put_end(&p[i]);
-	assert_int_equal(store.blobs, BLOBS);
+	assert_int_equal(store_here(&store).blobs, BLOBS);
 	restart();
 	for (uint64_t i = 0; i < BLOBS; i++)
 		check(i, 300);
-}
-
-static int group_set_up(void **state)
-{
-	size_t size = RTE_ALIGN(rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
-
-	qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
-	return qsbr ? unit_eal_start(state) : -1;
-}
-
-static int group_tear_down(void **state)
-{
-	free(qsbr);
-	return unit_eal_stop(state);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
