@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_eal.h>
 #include <rte_malloc.h>
 #include <sodium.h>
 
@@ -442,6 +443,7 @@ int control_attach(struct control *ctl, char *why, size_t why_size)
 	const struct store_engine e = {
 		.open = engine_rocksdb_open,
 		.path = ctl->config->store_path,
+		.log_path = rte_eal_get_runtime_dir(),
 		.sync = (enum store_sync)ctl->config->sync,
 		.jobs = ctl->io,
 	};

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * The engine's room: given back when blobs went, and how much of the disk is free.
  */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "store/store_part.h"
@@ -44,12 +47,25 @@ static struct clearing *clearing_of_look(struct job *job)
 	return (struct clearing *)((char *)job - offsetof(struct clearing, look));
 }
 
+/* Somebody took the folder away, or its disk: what is written there is for nobody. */
+static int folder_check(const struct store *s)
+{
+	struct stat st;
+
+	if (stat(s->config.path, &st) == 0 && st.st_dev == s->life.folder.dev &&
+	    st.st_ino == s->life.folder.ino)
+		return 0;
+	snprintf(s->engine->why, sizeof(s->engine->why), "the folder is not there any more");
+	return -EIO;
+}
+
 static void look_run(struct job *job)
 {
 	struct clearing *c = clearing_of_look(job);
 	struct statvfs v;
 
-	if (statvfs(c->store->config.path, &v) < 0)
+	c->look_result = folder_check(c->store);
+	if (c->look_result < 0 || statvfs(c->store->config.path, &v) < 0)
 		return;
 	c->disk_free = (uint64_t)v.f_bavail * v.f_frsize;
 	c->disk_size = (uint64_t)v.f_blocks * v.f_frsize;
@@ -61,7 +77,7 @@ static void look_done(struct job *job)
 
 	c->looking = false;
 	c->fresh = c->will_be_fresh && !c->wanted && !c->under_way;
-	c->store->under_way--;
+	engine_done(c->store, c->look_result);
 	c->store->disk_free = c->disk_free;
 	c->store->disk_size = c->disk_size;
 }

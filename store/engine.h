@@ -97,12 +97,18 @@ struct engine {
 	char why[ENGINE_WHY];
 };
 
-/* The engine of RocksDB in the folder `path`, which is there and ours. What a crash left
- * half written is cleared away. 0, or with a line in `why` that says what to do: -EBUSY:
- * another process has it; -EPROTO: it is of a version that is not known here; or -errno. */
-int engine_rocksdb_open(struct engine **out, const char *path, char *why, size_t why_size);
-/* With segments of at least so many bytes, the unit in which room comes back. */
-int engine_rocksdb_open_with(struct engine **out, const char *path, uint64_t segment_bytes,
-			     char *why, size_t why_size);
+struct engine_config {
+	const char *path;	/* a folder, which is there and ours */
+	const char *log_path;	/* another, for a log of the library's own, which must not fill up
+				 * as `path` may; NULL: the same */
+	bool create;		/* also where there is no store in it */
+	uint64_t segment_bytes; /* the least in which room comes back; 0: as is good */
+};
+
+/* The engine of RocksDB. What a crash left half written is cleared away. 0, or with a line in
+ * `why` that says what to do: -EBUSY: another process has it; -EPROTO: it is of a version that
+ * is not known here; -ENOENT: there is none; or -errno. */
+int engine_rocksdb_open(struct engine **out, const struct engine_config *c, char *why,
+			size_t why_size);
 
 #endif

@@ -182,6 +182,7 @@ static void removed(struct change *ch, int err)
 	/* where the engine fails it is still there, and found when it is asked for */
 	if (err == 0 && ch->c.result == 0) {
 		blob_forget(s, name); /* what was loaded meanwhile */
+		stored_sub(s, name->domain, name->length, 1);
 		here_sub(s, name->domain, name->length, 1);
 		usage_sub(s, name->domain, name->length, 1);
 		clearing_want(s);
@@ -390,8 +391,10 @@ static void put_committed(struct change *ch, int err)
 	if (ret == 0)
 		ret = put_enter(put);
 	put->committed = ret == 0;
-	if (ret == 0)
+	if (ret == 0) {
+		stored_add(s, put->name.domain, put->name.length, 1);
 		put_count(put, put->name.length - put->counted, 1);
+	}
 	if (put->ended != NULL)
 		put_finish(put);
 	else

@@ -2,9 +2,11 @@
  * The database: how it is set up, opened and closed.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/rocks.h"
 
@@ -80,25 +82,29 @@ static rocksdb_options_t *family_options(const struct rocks *r, size_t buffer, b
 	return o;
 }
 
-static void database_options(rocksdb_options_t *o)
+static void database_options(rocksdb_options_t *o, const struct engine_config *c)
 {
-	rocksdb_options_set_create_if_missing(o, 1);
+	rocksdb_options_set_create_if_missing(o, c->create);
 	rocksdb_options_set_create_missing_column_families(o, 1);
 	rocksdb_options_set_max_background_jobs(o, 2);
 	rocksdb_options_set_max_open_files(o, FILES_OPEN);
 	rocksdb_options_set_max_total_wal_size(o, WAL_BYTES);
 	rocksdb_options_set_db_write_buffer_size(o, BUFFERS_BYTES);
+	/* Where a line of its log cannot be written, as on a full disk, the next one ends the
+	 * process: an assertion that Debian's 7.8 has on. */
+	if (c->log_path != NULL)
+		rocksdb_options_set_db_log_dir(o, c->log_path);
 	rocksdb_options_set_keep_log_file_num(o, 2);
 	rocksdb_options_set_max_log_file_size(o, 1 << 20);
 	rocksdb_options_set_stats_dump_period_sec(o, 0);
 	rocksdb_options_set_bytes_per_sync(o, 1 << 20);
 }
 
-static void options_make(struct rocks *r)
+static void options_make(struct rocks *r, const struct engine_config *c)
 {
 	rocksdb_options_t *o = family_options(r, RECORDS_BUFFER, false);
 
-	database_options(o);
+	database_options(o, c);
 	rocksdb_options_set_uint64add_merge_operator(o);
 	r->options[FAMILY_DEFAULT] = o;
 	r->options[FAMILY_RECORDS] = family_options(r, RECORDS_BUFFER, true);
@@ -300,11 +306,25 @@ static int families_open(struct rocks *r, const char *path, struct families *f)
 	return text != NULL ? rocks_fail(r, text) : families_take(r, f);
 }
 
-static int database_open(struct rocks *r, const char *path)
+/* The library would make the folder anew, where it may. */
+static int database_check(struct rocks *r, const char *path)
+{
+	char current[PATH_MAX + 16];
+
+	snprintf(current, sizeof(current), "%s/CURRENT", path);
+	if (access(current, F_OK) == 0 || errno != ENOENT)
+		return 0;
+	snprintf(r->engine.why, sizeof(r->engine.why), "what was there is gone");
+	return -ENOENT;
+}
+
+static int database_open(struct rocks *r, const struct engine_config *c)
 {
 	struct families f = {0};
-	int ret = families_open(r, path, &f);
+	int ret = c->create ? 0 : database_check(r, c->path);
 
+	if (ret == 0)
+		ret = families_open(r, c->path, &f);
 	families_free(&f);
 	if (ret == 0)
 		ret = version_check(r);
@@ -323,6 +343,9 @@ static void open_explain(const struct rocks *r, int err, const char *path, char 
 		break;
 	case -EPROTO:
 		remedy = "it is of another oncewire: run that one, or set another [store] path";
+		break;
+	case -ENOENT:
+		remedy = "put it back, or restart the relay to begin with an empty one";
 		break;
 	case -ENOSPC:
 		remedy = "the disk is full: free some space";
@@ -354,32 +377,27 @@ static void locks_init(struct rocks *r)
 	pthread_mutex_init(&r->changing, NULL);
 }
 
-int engine_rocksdb_open_with(struct engine **out, const char *path, uint64_t segment_bytes,
-			     char *why, size_t why_size)
+int engine_rocksdb_open(struct engine **out, const struct engine_config *c, char *why,
+			size_t why_size)
 {
 	struct rocks *r = calloc(1, sizeof(*r));
 	int ret;
 
 	if (r == NULL) {
-		snprintf(why, why_size, "store %s: no memory", path);
+		snprintf(why, why_size, "store %s: no memory", c->path);
 		return -ENOMEM;
 	}
 	r->engine.ops = &rocks_ops;
-	r->segment_least = segment_bytes;
+	r->segment_least = c->segment_bytes > 0 ? c->segment_bytes : SEGMENT_BYTES;
 	locks_init(r);
 	r->cache = rocksdb_cache_create_lru(CACHE_BYTES);
-	options_make(r);
-	ret = database_open(r, path);
+	options_make(r, c);
+	ret = database_open(r, c);
 	if (ret < 0) {
-		open_explain(r, ret, path, why, why_size);
+		open_explain(r, ret, c->path, why, why_size);
 		rocks_close(&r->engine);
 		return ret;
 	}
 	*out = &r->engine;
 	return 0;
-}
-
-int engine_rocksdb_open(struct engine **out, const char *path, char *why, size_t why_size)
-{
-	return engine_rocksdb_open_with(out, path, SEGMENT_BYTES, why, why_size);
 }

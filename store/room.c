@@ -163,6 +163,7 @@ static void evict(struct store *s, uint32_t no)
 		return;
 	}
 	pieces_remove(s, &name);
+	stored_sub(s, name.domain, name.length, 1);
 	here_sub(s, name.domain, name.length, 1);
 	usage_sub(s, name.domain, name.length, 1);
 }

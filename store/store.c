@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * What is there, of whom, and the life of the engine.
+ * What is there, and of whom.
  */
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/store_part.h"
-
-#define RETRY_SECONDS 1 /* between attempts to open an engine that failed */
 
 int store_init(struct store *s, struct slab *slab, struct index *index, struct reclaim *reclaim,
 	       unsigned int readers)
@@ -38,8 +35,7 @@ void store_fini(struct store *s)
 	drops_fini(s);
 	loads_fini(s);
 	puts_fini(s);
-	if (s->engine != NULL)
-		s->engine->ops->close(s->engine);
+	life_fini(s);
 	cache_destroy(s->cache);
 	ages_fini(s);
 	free(s->leaving);
@@ -114,6 +110,16 @@ void usage_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
 	free(u);
 }
 
+void stored_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
+{
+	add(&usage_find(s, domain)->stored, bytes, blobs);
+}
+
+void stored_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
+{
+	sub(&usage_find(s, domain)->stored, bytes, blobs);
+}
+
 void here_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
 {
 	struct usage_of *u = usage_find(s, domain);
@@ -180,104 +186,7 @@ uint32_t piece_blocks(const struct slab *slab, uint32_t no, struct iovec blocks[
 	return n;
 }
 
-/* ---- the engine's life ---- */
-
-void engine_submit(struct store *s, struct job *job)
-{
-	s->under_way++;
-	jobs_submit(s->jobs, job);
-}
-
-static void engine_fail(struct store *s)
-{
-	if (s->failed)
-		return;
-	s->failed = true;
-	s->counters.failures++;
-	memcpy(s->why, s->engine->why, sizeof(s->why));
-	s->retry = s->unix_seconds + RETRY_SECONDS;
-}
-
-void engine_done(struct store *s, int err)
-{
-	s->under_way--;
-	if (err != 0 && err != -ENOENT && err != -EBADMSG)
-		engine_fail(s);
-}
-
-static struct store *store_of(struct job *job)
-{
-	return (struct store *)((char *)job - offsetof(struct store, reopening));
-}
-
-/* In a thread of the store's: the engine's own threads inherit from it. */
-static void engine_open(struct job *job)
-{
-	struct store *s = store_of(job);
-
-	if (s->engine != NULL)
-		s->engine->ops->close(s->engine);
-	s->engine = NULL;
-	s->reopened = s->config.open(&s->engine, s->config.path, s->reopened_why,
-				     sizeof(s->reopened_why));
-}
-
-static void engine_opened(struct job *job)
-{
-	struct store *s = store_of(job);
-
-	s->opening = false;
-	s->opened++;
-	s->failed = s->reopened < 0;
-	if (s->failed)
-		memcpy(s->why, s->reopened_why, sizeof(s->why));
-	s->retry = s->unix_seconds + RETRY_SECONDS;
-	clearing_want(s); /* what the one before left */
-}
-
-static void engine_reopen(struct store *s)
-{
-	if (!s->failed || s->opening || s->under_way > 0 || s->unix_seconds < s->retry)
-		return;
-	s->opening = true;
-	jobs_submit(s->jobs, &s->reopening);
-}
-
-static void usage_read(void *ctx, uint32_t domain, uint64_t bytes, uint64_t blobs)
-{
-	struct store *s = ctx;
-
-	if (usage_add(s, domain, bytes, blobs) == 0)
-		here_add(s, domain, bytes, blobs);
-}
-
-int store_attach(struct store *s, const struct store_engine *c, char *why, size_t why_size)
-{
-	struct pollfd opened;
-	int ret;
-
-	s->config = *c;
-	s->reopening = (struct job){.run = engine_open, .done = engine_opened};
-	s->jobs = c->jobs;
-	opened = (struct pollfd){.fd = jobs_fd(s->jobs), .events = POLLIN};
-	s->opening = true;
-	jobs_submit(s->jobs, &s->reopening);
-	while (s->opening) {
-		poll(&opened, 1, -1);
-		jobs_collect(s->jobs);
-	}
-	ret = s->reopened;
-	if (ret == 0)
-		ret = s->engine->ops->usage(s->engine, usage_read, s);
-	s->kept = ret == 0;
-	if (ret < 0) {
-		snprintf(why, why_size, "%s", s->engine == NULL ? s->why : s->engine->why);
-		return ret;
-	}
-	ages_fini(s);
-	clearing_init(s);
-	return 0;
-}
+/* ---- what is under way ---- */
 
 int store_fd(const struct store *s)
 {
@@ -286,10 +195,10 @@ int store_fd(const struct store *s)
 
 void store_drain(struct store *s)
 {
-	while (s->under_way > 0 || s->opening || puts_wait(s)) {
+	while (s->under_way > 0 || s->life.opening || puts_wait(s)) {
 		struct pollfd over = {.fd = store_fd(s), .events = POLLIN};
 
-		if (s->under_way > 0 || s->opening)
+		if (s->under_way > 0 || s->life.opening)
 			poll(&over, 1, -1);
 		store_poll(s, s->unix_us);
 	}
@@ -301,7 +210,7 @@ void store_poll(struct store *s, uint64_t unix_us)
 	s->unix_seconds = unix_us / 1000000;
 	if (s->jobs != NULL)
 		jobs_collect(s->jobs);
-	engine_reopen(s);
+	life_poll(s);
 	puts_poll(s);
 	loads_poll(s);
 	drops_poll(s);

@@ -31,6 +31,7 @@ struct load;
 struct loads;
 struct dropping;
 struct age;
+struct found;
 struct usage_of;
 struct store_put;
 
@@ -89,11 +90,30 @@ struct store_counters {
 
 /* How to get an engine. */
 struct store_engine {
-	int (*open)(struct engine **out, const char *path, char *why, size_t why_size);
-	const char *path;
+	int (*open)(struct engine **out, const struct engine_config *c, char *why, size_t why_size);
+	const char *path;     /* as in struct engine_config */
+	const char *log_path; /* likewise */
 	enum store_sync sync;
 	struct jobs *jobs; /* threads for it, whose CPUs and rights its own threads inherit;
 			    * they stop before store_fini() */
+};
+
+struct folder_id {
+	uint64_t dev, ino;
+};
+
+/* The opening of the engine; the store's own. */
+struct life {
+	struct store *store;
+	struct job job;
+	bool opening;
+	uint64_t retry; /* Unix seconds */
+	/* the thread's, until it is done: */
+	int result;
+	char why[ENGINE_WHY];
+	struct folder_id folder;
+	struct found *found; /* what the domains have */
+	uint32_t found_count, found_room;
 };
 
 #define TRIM_BURST 64u /* blobs at once */
@@ -124,6 +144,7 @@ struct clearing {
 	bool looking;
 	bool fresh, will_be_fresh; /* nothing came back since it was looked at */
 	uint64_t looked;	   /* Unix seconds */
+	int look_result;
 	uint64_t disk_free, disk_size;
 };
 
@@ -152,17 +173,13 @@ struct store {
 	/* the engine */
 	bool kept;   /* there is one, or will be again */
 	bool failed; /* it is not to be used: `why` */
-	bool opening;
 	char why[ENGINE_WHY];
 	struct store_engine config;
 	struct engine *engine; /* NULL: there is none (now) */
 	uint32_t opened;       /* how often it was */
 	struct jobs *jobs;
 	uint32_t under_way; /* jobs that use it */
-	uint64_t retry;	    /* Unix seconds: when to open it again */
-	struct job reopening;
-	int reopened;		       /* what came of it */
-	char reopened_why[ENGINE_WHY]; /* the thread's, until then */
+	struct life life;
 	struct commits *commits;
 	struct loads *loads;
 	struct dropping *drop; /* under way */

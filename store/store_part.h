@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * What the parts of the store share: store.c (what is there, and the engine's life),
+ * What the parts of the store share: store.c (what is there), life.c (the engine's),
  * room.c (memory, and who leaves it), age.c, load.c (from the engine), put.c (to it), limit.c,
  * clear.c, drop.c.
  * Private to store/.
@@ -20,9 +20,10 @@ struct usage_of {
 	uint32_t domain;
 	struct store_usage usage;
 	struct store_usage here; /* of these, what is stored, and what of uploads has come */
-	uint64_t expires;	 /* Unix microseconds: before that none is too old */
-	bool bare;		 /* there is nothing that could go */
-	uint32_t oldest, newest; /* without an engine: heads, or PIECE_NONE */
+	struct store_usage stored, before; /* with an engine: what it has; life.c's */
+	uint64_t expires;		   /* Unix microseconds: before that none is too old */
+	bool bare;			   /* there is nothing that could go */
+	uint32_t oldest, newest;	   /* without an engine: heads, or PIECE_NONE */
 	UT_hash_handle hh;
 };
 
@@ -35,6 +36,15 @@ void here_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
 struct index_key name_key(const struct store *s, const struct blob_name *name, uint32_t number);
 bool name_equal(const struct blob_name *a, const struct blob_name *b);
 
+/* What the engine has of a domain. */
+void stored_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
+void stored_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
+
+/* A thread's view of a piece: where its blocks lie. Returns how many there are. */
+uint32_t piece_blocks(const struct slab *slab, uint32_t no, struct iovec blocks[PIECE_EXTENTS]);
+
+/* ---- life.c ---- */
+
 /* May the engine be used? */
 static inline bool engine_works(const struct store *s)
 {
@@ -46,8 +56,8 @@ void engine_submit(struct store *s, struct job *job);
  * a blob's, make it fail. */
 void engine_done(struct store *s, int err);
 
-/* A thread's view of a piece: where its blocks lie. Returns how many there are. */
-uint32_t piece_blocks(const struct slab *slab, uint32_t no, struct iovec blocks[PIECE_EXTENTS]);
+void life_poll(struct store *s);
+void life_fini(struct store *s);
 
 /* ---- room.c ---- */
 

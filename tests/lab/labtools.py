@@ -458,3 +458,15 @@ class Lab:
         assert filecmp.cmp(path, got["path"], shallow=False)
         os.unlink(got["path"])
         return sent, got
+
+    def deliver_all(self, paths, via, out):
+        """All of them to one target, compared byte by byte; how each send ended."""
+        paths = list(paths)
+        with self.receive(out, count=len(paths)) as receiver:
+            sent = [self.send(path, via) for path in paths]
+            assert [one.code for one in sent] == [0] * len(paths), sent
+            files = {got["id"]: got["path"] for got in receiver.files()}
+        for one, path in zip(sent, paths):
+            assert filecmp.cmp(path, files[one.json["id"]], shallow=False)
+            os.unlink(files[one.json["id"]])
+        return sent

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What was stored is there: after a restart, a crash, and when it is more than RAM holds."""
 
-import filecmp
 import os
 import pathlib
 import signal
@@ -23,30 +22,18 @@ def small_lab(make_lab):
     return make_lab(LAB_SLAB="16M", LAB_HUGEPAGES=0)
 
 
-def deliver_all(lab, blobs, via, out):
-    """All of them to one target, compared byte by byte; what each send said."""
-    with lab.receive(out, count=len(blobs), timeout=60) as receiver:
-        sent = [lab.send(blob, via) for blob in blobs]
-        assert [one.code for one in sent] == [0] * len(blobs), sent
-        files = {got["id"]: got["path"] for got in receiver.files()}
-    for one, blob in zip(sent, blobs):
-        assert filecmp.cmp(blob, files[one.json["id"]], shallow=False)
-        os.unlink(files[one.json["id"]])
-    return sent
-
-
 @pytest.mark.parametrize("how, role, stored, hit", [
     (signal.SIGKILL, "private", "uploaded-private", "private-hit"),
     (signal.SIGTERM, "central", "uploaded-central", "direct-hit")])
 def test_blobs_outlive_the_relay(small_lab, make_blob, out, how, role, stored, hit):
     blobs = [make_blob(size) for size in SIZES]
-    for sent in deliver_all(small_lab, blobs, role, out):
+    for sent in small_lab.deliver_all(blobs, role, out):
         assert sent.outcome == stored
     before = small_lab.status(role)["blobs"]
     small_lab.stop_relay(role, how)
     small_lab.start_relay(role)
     assert small_lab.status(role)["blobs"] == before
-    for sent in deliver_all(small_lab, blobs, role, out):
+    for sent in small_lab.deliver_all(blobs, role, out):
         assert (sent.outcome, sent.json["uploaded_bytes"]) == (hit, 0)
 
 
@@ -63,7 +50,7 @@ def test_more_than_memory(small_lab, make_blob, out):
     """Four files of three quarters of the slab, and one of three times as much."""
     blobs = [make_blob(12_000_000) for _ in range(4)] + [make_blob(50_000_000)]
     for outcome in ("uploaded-private", "private-hit"):
-        assert {one.outcome for one in deliver_all(small_lab, blobs, "private", out)} == {outcome}
+        assert {one.outcome for one in small_lab.deliver_all(blobs, "private", out)} == {outcome}
     status = small_lab.status("private")
     assert status["blob_bytes"] <= 16 << 20 and status["loads"] > 0
     assert status["evictions"] > 0
@@ -86,11 +73,11 @@ def store_limits(small_lab):
 def test_limits(small_lab, store_limits, make_blob, out):
     """The oldest go, or new ones are refused, and what is too old goes by itself."""
     blobs = [make_blob(1_000_000) for _ in range(6)]
-    deliver_all(small_lab, blobs, "private", out)
+    small_lab.deliver_all(blobs, "private", out)
     store_limits("max_bytes = 4M")
     wait_until(lambda: small_lab.status("private")["stored_bytes"] <= 4 << 20)
-    for blob, outcome in zip(reversed(blobs), ["private-hit"] * 4 + ["uploaded-private"] * 2):
-        assert small_lab.deliver(blob, "private", out)[0].outcome == outcome
+    sent = small_lab.deliver_all(reversed(blobs), "private", out)
+    assert [one.outcome for one in sent] == ["private-hit"] * 4 + ["uploaded-private"] * 2
     assert small_lab.status("private")["stored_bytes"] <= 4 << 20
     store_limits("max_bytes = 4M\nat_limit = refuse")
     refused = small_lab.send(make_blob(1_000_000), "private")

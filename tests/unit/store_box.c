@@ -23,7 +23,7 @@ struct slab slab;
 static struct index *ix;
 static struct reclaim *reclaim;
 struct store store;
-static char folder[64];
+char folder[64];
 uint64_t seconds;
 bool memory_alone;
 
@@ -66,13 +66,15 @@ static int bad_commit(struct engine *e, struct engine_change *changes, uint32_t 
 	return fail_commit != 0 ? bad(e, fail_commit) : real->commit(e, changes, count, durable);
 }
 
-static int bad_open(struct engine **out, const char *path, char *why, size_t why_size)
+static int bad_open(struct engine **out, const struct engine_config *c, char *why, size_t why_size)
 {
+	struct engine_config small = *c;
 	int ret = fail_open;
 
+	small.segment_bytes = SEGMENT;
 	opens++;
 	if (ret == 0)
-		ret = engine_rocksdb_open_with(out, path, SEGMENT, why, why_size);
+		ret = engine_rocksdb_open(out, &small, why, why_size);
 	else
 		snprintf(why, why_size, "the test says no");
 	if (ret == 0) {
@@ -142,6 +144,13 @@ void restart(void)
 {
 	stop();
 	start();
+}
+
+void later(uint64_t by)
+{
+	seconds += by;
+	store_poll(&store, seconds * 1000000);
+	settle();
 }
 
 int set_up(void **state)

@@ -12,6 +12,7 @@
 
 extern struct slab slab;
 extern struct store store;
+extern char folder[64];
 extern uint64_t seconds;  /* the time */
 extern bool memory_alone; /* for start(): there is no engine */
 
@@ -31,6 +32,8 @@ void start(void);
 void settle(void);
 void stop(void);
 void restart(void);
+/* So many seconds on, with whatever was to be done then. */
+void later(uint64_t by);
 
 /* In domain 0 or 1. */
 struct blob_name name_of(uint64_t seed, uint64_t length);

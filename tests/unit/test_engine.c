@@ -32,7 +32,9 @@ static int file_remove(const char *path, const struct stat *st, int what, struct
 
 static void open_engine(void)
 {
-	assert_int_equal(engine_rocksdb_open_with(&e, folder, SEGMENT, why, sizeof(why)), 0);
+	const struct engine_config c = {.path = folder, .create = true, .segment_bytes = SEGMENT};
+
+	assert_int_equal(engine_rocksdb_open(&e, &c, why, sizeof(why)), 0);
 }
 
 static void reopen(void)
@@ -515,11 +517,12 @@ static void test_dies_while_clearing(void **state)
 
 static void test_second_is_refused(void **state)
 {
+	const struct engine_config c = {.path = folder, .create = true};
 	struct engine *second = NULL;
 
 	(void)state;
 	assert_int_equal(put(1, 100, 0), 0);
-	assert_int_equal(engine_rocksdb_open(&second, folder, why, sizeof(why)), -EBUSY);
+	assert_int_equal(engine_rocksdb_open(&second, &c, why, sizeof(why)), -EBUSY);
 	assert_null(second);
 	assert_non_null(strstr(why, folder));
 	assert_non_null(strstr(why, "another process has it"));

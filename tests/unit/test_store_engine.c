@@ -173,9 +173,7 @@ static void test_commit_fails(void **state)
 		check(2, LONG); /* RAM goes on */
 		assert_int_equal(put(20, SHORT), -EIO);
 		fail_commit = 0;
-		seconds += 2;
-		store_poll(&store, seconds * 1000000);
-		settle();
+		later(2);
 		assert_false(store.failed);
 		assert_int_equal(ask(10 + i, SHORT, 0, STORE_PIECE), STORE_ABSENT);
 		assert_int_equal(put(10 + i, SHORT), 0);
@@ -197,9 +195,7 @@ static void test_write_fails(void **state)
 	fail_write = 0;
 	fail_open = -EIO;
 	for (unsigned int i = 0; i < 3; i++) { /* it is tried again, not all the time */
-		seconds += 2;
-		store_poll(&store, seconds * 1000000);
-		settle();
+		later(2);
 		store_poll(&store, seconds * 1000000);
 		settle();
 	}
@@ -207,9 +203,7 @@ static void test_write_fails(void **state)
 	assert_true(store.failed);
 	assert_string_equal(store.why, "the test says no");
 	fail_open = 0;
-	seconds += 2;
-	store_poll(&store, seconds * 1000000);
-	settle();
+	later(2);
 	assert_int_equal(put(2, LONG), 0);
 	check(2, LONG);
 	assert_int_equal(store_usage(&store, 0).blobs, 1);
@@ -229,9 +223,7 @@ static void test_upload_across_a_reopening(void **state)
 	fail_commit = -EIO;
 	assert_int_equal(put(1, SHORT), -EIO);
 	fail_commit = 0;
-	seconds += 2;
-	store_poll(&store, seconds * 1000000);
-	settle();
+	later(2);
 	assert_false(store.failed);
 	result = 1;
 	store_put_commit(&p, put_stored);
@@ -271,10 +263,70 @@ static void test_read_fails(void **state)
 	assert_int_equal(ask(1, SHORT, 0, STORE_PIECE), STORE_FAILED);
 	fail_read = 0;
 	assert_true(store.failed);
-	seconds += 2;
-	store_poll(&store, seconds * 1000000);
-	settle();
+	later(2);
 	check(1, SHORT);
+}
+
+static void shell(const char *format, ...)
+{
+	char command[256];
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(command, sizeof(command), format, list);
+	va_end(list);
+	assert_int_equal(system(command), 0);
+}
+
+/* Somebody moves it away: nothing is said to be stored from then on, and it goes on where it
+ * was when it is back. */
+static void test_folder_disappears(void **state)
+{
+	(void)state;
+	assert_int_equal(put(1, SHORT), 0);
+	assert_int_equal(put(2, LONG), 0);
+	restart();
+	check(1, SHORT);
+	shell("mv %s %s.away", folder, folder);
+	for (unsigned int i = 0; i < 3; i++) {
+		later(2);
+		assert_true(store.failed);
+		check(1, SHORT); /* from RAM */
+		assert_int_equal(ask(2, LONG, 0, STORE_PIECE), STORE_FAILED);
+		assert_int_equal(put(3, SHORT), -EIO);
+	}
+	assert_non_null(strstr(store.why, folder));
+	assert_non_null(strstr(store.why, "put it back"));
+	shell("rm -rf %s && mv %s.away %s", folder, folder, folder);
+	later(2);
+	assert_false(store.failed);
+	check(2, LONG);
+	assert_int_equal(put(3, SHORT), 0);
+	assert_int_equal(store_here(&store).blobs, 3);
+}
+
+/* A backup is put in the place of one that failed: what counts is what it has. */
+static void test_folder_of_another_day(void **state)
+{
+	(void)state;
+	assert_int_equal(put(1, SHORT), 0);
+	stop();
+	shell("cp -r %s %s.copy", folder, folder);
+	start();
+	assert_int_equal(put(3, LONG), 0);
+	fail_commit = fail_open = -EIO;
+	assert_int_equal(put(5, SHORT), -EIO);
+	later(2); /* it is closed */
+	shell("rm -rf %s && mv %s.copy %s", folder, folder, folder);
+	fail_commit = fail_open = 0;
+	later(2);
+	assert_false(store.failed);
+	assert_int_equal(store_here(&store).blobs, 1);
+	assert_int_equal(store_here(&store).bytes, SHORT);
+	assert_int_equal(store_usage(&store, 1).bytes, SHORT);
+	check(1, SHORT);
+	restart();
+	assert_int_equal(ask(3, LONG, 0, STORE_PIECE), STORE_ABSENT);
 }
 
 static void test_remove(void **state)
@@ -373,6 +425,8 @@ int main(void)
 		TEST(test_upload_across_a_reopening),
 		TEST(test_corrupt),
 		TEST(test_read_fails),
+		TEST(test_folder_disappears),
+		TEST(test_folder_of_another_day),
 		TEST(test_remove),
 		TEST(test_drop),
 		TEST(test_group),

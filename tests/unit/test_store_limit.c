@@ -44,13 +44,6 @@ static int memory_set_up(void **state)
 	return ret;
 }
 
-static void later(uint64_t by)
-{
-	seconds += by;
-	store_poll(&store, seconds * 1000000);
-	settle();
-}
-
 static bool there(uint64_t seed, uint64_t length)
 {
 	return ask(seed, length, 0, STORE_PRESENCE) == STORE_HERE;

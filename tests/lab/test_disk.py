@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a relay does whose disk is full, breaks, loses power or is taken away: what it said to
+be stored is there, it says what is wrong, and goes on by itself once that is over."""
+
+import signal
+
+import pytest
+
+from labtools import wait_until
+from volume import Volume
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab):
+    return make_lab(LAB_SLAB="64M", LAB_HUGEPAGES=0, LAB_STORE="min_free = 0")
+
+
+def problem(lab):
+    """What the private relay says is wrong with its store, or None."""
+    found = [p for p in lab.status("private")["health"]["problems"] if "store" in p or "disk" in p]
+    return found[0] if found else None
+
+
+def upload(lab, blob, out):
+    sent, _ = lab.deliver(blob, "private", out)
+    assert sent.outcome == "uploaded-private"
+
+
+def assert_hits(lab, blobs, out):
+    for sent in lab.deliver_all(blobs, "private", out):
+        assert (sent.outcome, sent.json["uploaded_bytes"]) == ("private-hit", 0)
+
+
+def assert_not_taken(lab, blob, out):
+    """Though its target is there."""
+    before = lab.status("private")["blobs"]
+    with lab.receive(out):
+        sent = lab.send(blob, "private", timeout=2)
+        assert sent.code != 0 and sent.json["outcome"] is None
+    assert lab.status("private")["blobs"] == before
+
+
+def test_full(lab, make_blob, out):
+    """Nothing that does not fit is said to be stored, what is in memory is served, and it goes
+    on when there is room again; what was stored before is there."""
+    before, later, long = make_blob(300_000), make_blob(300_000), make_blob(80_000_000)
+    with Volume(lab, "private") as volume:
+        upload(lab, before, out)
+        volume.fill()
+        assert_not_taken(lab, long, out)  # a log that is there already has room for short ones
+        wait_until(lambda: problem(lab), 10)
+        assert "No space left" in problem(lab) and str(volume.path) in problem(lab)
+        assert_hits(lab, [before], out)
+        volume.free()
+        wait_until(lambda: not problem(lab), 20)
+        upload(lab, later, out)
+        lab.stop_relay("private", signal.SIGKILL)
+        lab.start_relay("private")
+        assert_hits(lab, [before, later], out)
+
+
+def test_too_full_to_start(lab, make_blob, out):
+    with Volume(lab, "private") as volume:
+        blob = make_blob(100_000)
+        upload(lab, blob, out)
+        lab.stop_relay("private")
+        volume.fill()
+        done = lab.run("private", "oncewired", "--config", lab.state / "private.conf")
+        assert done.returncode == 1
+        assert "the disk is full: free some space" in done.stderr
+        volume.free()
+        lab.start_relay("private")
+        assert_hits(lab, [blob], out)
+
+
+def test_room_is_kept_free(make_lab, make_blob, out):
+    """The oldest go where others write to the disk; where they write more than that helps,
+    nothing is taken."""
+    lab = make_lab(LAB_SLAB="64M", LAB_HUGEPAGES=0, LAB_STORE="min_free = 20M")
+    try:
+        with Volume(lab, "private", size="100M") as volume:
+            blob = make_blob(300_000)
+            upload(lab, blob, out)
+            volume.fill(but=15 << 20)
+            wait_until(lambda: lab.status("private")["blobs"] == 0, 10)
+            upload(lab, blob, out)
+            volume.fill(but=5 << 20)
+            wait_until(lambda: problem(lab), 10)
+            assert "nothing is taken until it has more" in problem(lab)
+            refused = lab.send(make_blob(300_000), "private", timeout=2)
+            assert "the relay's store is full" in refused.err
+            volume.free()
+            wait_until(lambda: not problem(lab), 10)
+            upload(lab, make_blob(300_000), out)
+    finally:
+        lab.down()
+
+
+def test_disk_breaks(lab, make_blob, out, tmp_path):
+    """Each write fails (EIO) from some moment on."""
+    before, after = make_blob(300_000), make_blob(300_000)
+    with Volume(lab, "private", tmp_path / "disk", "256M") as volume:
+        upload(lab, before, out)
+        volume.power_off()
+        assert_not_taken(lab, after, out)
+        wait_until(lambda: problem(lab), 10)
+        assert "does not work" in problem(lab)
+        assert_hits(lab, [before], out)
+        volume.power_on()
+        wait_until(lambda: not problem(lab), 20)
+        upload(lab, after, out)
+        assert_hits(lab, [before], out)
+
+
+def test_folder_disappears(lab, make_blob, out):
+    blob = make_blob(300_000)
+    path, away = lab.stores / "private", lab.stores / "away"
+    upload(lab, blob, out)
+    path.rename(away)
+    try:
+        wait_until(lambda: problem(lab), 10)
+        assert "put it back" in wait_until(lambda: "put it back" in problem(lab) and problem(lab))
+        assert_not_taken(lab, make_blob(300_000), out)
+        assert_hits(lab, [blob], out)
+    finally:
+        away.rename(path)
+    wait_until(lambda: not problem(lab), 20)
+    upload(lab, make_blob(300_000), out)
+
+
+@pytest.mark.parametrize("sync", ["group", "always", "os"])
+def test_power_is_lost(lab, make_blob, out, tmp_path, sync):
+    """group, always: what was said to be stored is there. os: it need not be, but what is
+    there is right, and the store opens."""
+    blobs = [make_blob(size) for size in (1, 5_000, 100_000, 1_000_000, 3_000_000)]
+    config = lab.state / "private.conf"
+    text = config.read_text()
+    config.write_text(text.replace("[store]\n", f"[store]\nsync = {sync}\n"))
+    try:
+        with Volume(lab, "private", tmp_path / "disk", "256M") as volume:
+            sent = lab.deliver_all(blobs, "private", out)
+            assert {one.outcome for one in sent} == {"uploaded-private"}
+            volume.power_off()
+            lab.stop_relay("private", signal.SIGKILL)
+            volume.power_on()
+            lab.start_relay("private")
+            sent = lab.deliver_all(blobs, "private", out)
+            hits = sum(one.outcome == "private-hit" for one in sent)
+    finally:
+        config.write_text(text)
+    print(f"sync = {sync}: {hits} of {len(blobs)} were there")
+    assert hits == len(blobs) or sync == "os"
