@@ -96,6 +96,11 @@ static bool upload_by(const struct upload *u, const struct addr *host)
 	return false;
 }
 
+static bool waiter_lives(const struct upload *u, const struct waiter *w)
+{
+	return u->ctl->now_us - w->heard < LIVELY_US;
+}
+
 /* The first that waits and whose source was heard of lately: one that lives
  * repeats its SEND, and the dead would cost a stall each. */
 static struct waiter *upload_elect(const struct upload *u)
@@ -103,8 +108,7 @@ static struct waiter *upload_elect(const struct upload *u)
 	struct waiter *w;
 
 	TAILQ_FOREACH (w, &u->waiters, link)
-		if (w->attempt == NULL && u->ctl->now_us - w->heard < LIVELY_US &&
-		    !upload_by(u, &w->ask->key.source))
+		if (w->attempt == NULL && waiter_lives(u, w) && !upload_by(u, &w->ask->key.source))
 			return w;
 	return NULL;
 }
@@ -192,7 +196,9 @@ static enum refuse_reason store_refusal(int result)
 	}
 }
 
-/* It is there, or was there already: what others sent meanwhile serves as well. */
+/* It is there, or was there already: what others sent meanwhile serves as well. A source that
+ * died must not take what its target may have been told to take only once; if it lives after
+ * all, its next SEND is a hit. */
 static void upload_stored(struct upload *u, struct attempt *a)
 {
 	const struct control *ctl = u->ctl;
@@ -209,7 +215,7 @@ static void upload_stored(struct upload *u, struct attempt *a)
 	u->ctl->counters.uploads++;
 	while ((w = TAILQ_FIRST(&u->waiters)) != NULL) {
 		w->brought = w == bringer;
-		waiter_out(u, w, WAITER_STORED);
+		waiter_out(u, w, w->brought || waiter_lives(u, w) ? WAITER_STORED : WAITER_PUT_OFF);
 	}
 	upload_free(u);
 }

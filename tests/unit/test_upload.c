@@ -458,6 +458,23 @@ static void faster_source_uploads_beside(void **state)
 	assert_int_equal(sources[1].refused, 0);
 }
 
+/* One that is not heard of any more gets no offer made: its target may take the blob only
+ * once, from the source that lives. When it sends again, that is a hit. */
+static void dead_source_is_not_served(void **state)
+{
+	(void)state;
+	sources[0] = (struct source){.every = SECOND / 10, .still = {2 * SECOND, 40 * SECOND}};
+	sources[1] = (struct source){.still = {0, 5 * SECOND}};
+	run(2, 30 * SECOND);
+	assert_true(sources[1].stored);
+	assert_true(sources[1].served);
+	assert_false(sources[0].served);
+	assert_int_equal(scene.box->control.stats.offers, 1);
+	run(2, 15 * SECOND);
+	assert_true(sources[0].served);
+	assert_int_equal(sources[0].refused, 0);
+}
+
 /* A wrong chunk of one is never part of what the other sent. */
 static void bytes_never_mix(void **state)
 {
@@ -506,6 +523,7 @@ int main(void)
 		TEST(who_stopped_first_makes_room),
 		TEST(stopped_source_makes_room),
 		TEST(faster_source_uploads_beside),
+		TEST(dead_source_is_not_served),
 		TEST(bytes_never_mix),
 		TEST(own_transfers_do_not_compete),
 	};
