@@ -80,6 +80,8 @@ static void look_done(struct job *job)
 	engine_done(c->store, c->look_result);
 	c->store->disk_free = c->disk_free;
 	c->store->disk_size = c->disk_size;
+	if (disk_short(c->store) > 0 && c->store->space.dead > 0)
+		clearing_want(c->store); /* though nobody went */
 }
 
 /* ---- both ---- */

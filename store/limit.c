@@ -102,18 +102,23 @@ int limit_admits(struct store *s, const struct blob_name *name)
 	return scope_admits(s, &all, name->length) && !store_disk_full(s) ? 0 : -ENOSPC;
 }
 
+/* Where nobody can go, all that is there is uploads. */
+static int scope_room(const struct store *s, const struct scope *of)
+{
+	if (beyond(of->u->here.bytes, of->limits.bytes) <= OVER_MOST)
+		return 0;
+	return s->policy.refuse || of->u->bare || of->u->here.blobs == 0 ? -ENOSPC : -EAGAIN;
+}
+
 int limit_room(struct store *s, uint32_t domain)
 {
-	struct usage_of *u = usage_find(s, domain);
-	const struct scope all = scope_all(s), of = scope_domain(s, u);
+	const struct scope all = scope_all(s), of = scope_domain(s, usage_find(s, domain));
+	int ret;
 
 	if (store_disk_full(s))
 		return -ENOSPC;
-	if (beyond(all.u->here.bytes, all.limits.bytes) <= OVER_MOST &&
-	    beyond(of.u->here.bytes, of.limits.bytes) <= OVER_MOST)
-		return 0;
-	/* what is left is uploads */
-	return of.u->bare || of.u->here.blobs == 0 || all.u->bare ? -ENOSPC : -EAGAIN;
+	ret = scope_room(s, &all);
+	return ret == 0 ? scope_room(s, &of) : ret;
 }
 
 /* ---- who goes ---- */
@@ -183,6 +188,8 @@ static void oldest_done(struct job *job)
 
 	t->listing = false;
 	engine_done(s, t->listed < 0 ? t->listed : 0);
+	if (t->listed < 0)
+		t->due = false; /* in a second */
 	if (t->listed < 0 || u == NULL)
 		return;
 	of = t->all ? scope_all(s) : scope_domain(s, u);

@@ -195,6 +195,7 @@ int store_fd(const struct store *s)
 
 void store_drain(struct store *s)
 {
+	s->draining = true;
 	while (s->under_way > 0 || s->life.opening || puts_wait(s)) {
 		struct pollfd over = {.fd = store_fd(s), .events = POLLIN};
 
@@ -202,6 +203,7 @@ void store_drain(struct store *s)
 			poll(&over, 1, -1);
 		store_poll(s, s->unix_us);
 	}
+	s->draining = false;
 }
 
 void store_poll(struct store *s, uint64_t unix_us)
@@ -213,6 +215,8 @@ void store_poll(struct store *s, uint64_t unix_us)
 	life_poll(s);
 	puts_poll(s);
 	loads_poll(s);
+	if (s->draining) /* what can wait until the next start does */
+		return;
 	drops_poll(s);
 	trim_poll(s);
 	clearing_poll(s);

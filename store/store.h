@@ -179,6 +179,7 @@ struct store {
 	uint32_t opened;       /* how often it was */
 	struct jobs *jobs;
 	uint32_t under_way; /* jobs that use it */
+	bool draining;
 	struct life life;
 	struct commits *commits;
 	struct loads *loads;
