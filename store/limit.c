@@ -19,7 +19,11 @@ struct scope {
 
 static struct scope scope_all(struct store *s)
 {
-	return (struct scope){.u = s->all, .limits = s->policy.all};
+	struct scope all = {.u = s->all, .limits = s->policy.all};
+
+	if (!s->kept) /* the slab's size is the limit */
+		all.limits.bytes = all.limits.blobs = 0;
+	return all;
 }
 
 static struct scope scope_domain(const struct store *s, struct usage_of *u)

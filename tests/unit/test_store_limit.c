@@ -176,6 +176,18 @@ static void test_of_a_domain(void **state)
 	assert_int_equal(put(22, 1000), 0);
 }
 
+/* Without an engine the slab is the store's limit, and no other. */
+static void test_memory_has_the_slab(void **state)
+{
+	(void)state;
+	limit((struct store_limits){.bytes = 1000, .blobs = 1}, true);
+	for (uint64_t i = 0; i < 5; i++)
+		assert_int_equal(put(i, SHORT), 0);
+	limit((struct store_limits){.bytes = 1000, .blobs = 1}, false);
+	assert_int_equal(put(5, SHORT), 0);
+	assert_int_equal(store_here(&store).blobs, 6);
+}
+
 static void test_too_old(void **state)
 {
 	(void)state;
@@ -269,6 +281,7 @@ int main(void)
 		TEST(test_refused),
 		TEST(test_of_a_domain),
 		IN_MEMORY(test_of_a_domain),
+		IN_MEMORY(test_memory_has_the_slab),
 		TEST(test_too_old),
 		TEST(test_too_old_is_so_after_a_restart),
 		TEST(test_disk_too_small),
