@@ -49,7 +49,12 @@ void age_remove(struct store *s, uint32_t no)
 	*age_link(s, a->after, false, &u->newest) = a->before;
 }
 
-uint32_t ages_oldest(const struct store *s, const struct usage_of *u, struct engine_aged *out,
+uint64_t age_stored(const struct store *s, uint32_t no)
+{
+	return s->ages[no].stored;
+}
+
+uint32_t ages_oldest(const struct store *s, const struct usage_of *u, struct engine_entry *out,
 		     uint32_t max)
 {
 	uint32_t n = 0;

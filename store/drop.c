@@ -20,7 +20,7 @@ struct dropping {
 	uint32_t count, at;    /* domains, and which one is listed */
 	bool behind;	       /* `last` is set */
 	struct blob_name last; /* that was listed of it */
-	struct blob_name name[LIST_BURST];
+	struct engine_entry entry[LIST_BURST];
 	uint32_t domain[];
 };
 
@@ -70,8 +70,8 @@ static void list_run(struct job *job)
 	struct dropping *d = drop_of(job);
 	struct engine *e = d->store->engine;
 
-	d->listed =
-		e->ops->list(e, d->domain[d->at], d->behind ? &d->last : NULL, d->name, LIST_BURST);
+	d->listed = e->ops->list(e, &d->domain[d->at], d->behind ? &d->last : NULL, d->entry,
+				 LIST_BURST);
 }
 
 static void list_done(struct job *job)
@@ -82,10 +82,10 @@ static void list_done(struct job *job)
 	d->listing = false;
 	engine_done(d->store, d->listed < 0 ? d->listed : 0);
 	for (uint32_t i = 0; i < listed; i++)
-		drop_blob(d->store, &d->name[i]);
+		drop_blob(d->store, &d->entry[i].name);
 	d->behind = listed == LIST_BURST;
 	if (d->behind)
-		d->last = d->name[listed - 1];
+		d->last = d->entry[listed - 1].name;
 	else if (d->listed >= 0)
 		d->at++;
 }

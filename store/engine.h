@@ -30,7 +30,8 @@ struct engine_record {
 	uint64_t stored; /* Unix microseconds */
 };
 
-struct engine_aged {
+/* A blob that is there. */
+struct engine_entry {
 	struct blob_name name;
 	uint64_t stored; /* Unix microseconds */
 };
@@ -60,6 +61,8 @@ struct engine_ops {
 	void (*close)(struct engine *e);
 	/* 0, -ENOENT, or an error. */
 	int (*find)(struct engine *e, const struct blob_name *name, struct engine_record *r);
+	/* Whatever its length, which is filled in as is the time. Likewise. */
+	int (*stat)(struct engine *e, struct engine_entry *entry);
 	/* All `len` bytes of a block, whose length that must be, of the blob of which find()
 	 * said `r`, which changes where its body did. -ENOENT: it was removed; -EBADMSG also
 	 * where only the block is not there. */
@@ -83,12 +86,12 @@ struct engine_ops {
 	int (*usage)(struct engine *e,
 		     void (*fn)(void *ctx, uint32_t domain, uint64_t bytes, uint64_t blobs),
 		     void *ctx);
-	/* The first `max` blobs of a domain behind `after` (NULL: from the first), in the order
-	 * of rule and identifier. How many, or an error. */
-	int (*list)(struct engine *e, uint32_t domain, const struct blob_name *after,
-		    struct blob_name *out, uint32_t max);
+	/* The first `max` blobs, of all or (not NULL) of a domain, behind `after` (NULL: from the
+	 * first), in the order of domain, rule and identifier. How many, or an error. */
+	int (*list)(struct engine *e, const uint32_t *domain, const struct blob_name *after,
+		    struct engine_entry *out, uint32_t max);
 	/* The `max` oldest blobs, of all or (not NULL) of a domain. How many, or an error. */
-	int (*oldest)(struct engine *e, const uint32_t *domain, struct engine_aged *out,
+	int (*oldest)(struct engine *e, const uint32_t *domain, struct engine_entry *out,
 		      uint32_t max);
 };
 

@@ -158,7 +158,7 @@ static void trim_listed(struct store *s, const struct scope *of)
 	uint32_t i = 0;
 
 	for (; i < (uint32_t)t->listed; i++) {
-		const struct engine_aged *a = &t->aged[i];
+		const struct engine_entry *a = &t->aged[i];
 		const bool old = expired(s, of, a->stored);
 
 		if (!old && e.blobs == 0 && e.bytes == 0)

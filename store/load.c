@@ -411,9 +411,8 @@ static void chunks_done(struct job *job)
 	if (r->result == -EBADMSG) {
 		r->store->counters.corrupt++;
 		blob_remove(r->store, &r->name, REMOVE_DAMAGED);
-		r->result = -ENOENT;
 	}
-	r->fn(r, r->result == 0 || r->result == -ENOENT ? r->result : -EIO);
+	r->fn(r, said(r->result));
 }
 
 /* Is all of it in RAM? Then it is copied. */
@@ -436,7 +435,7 @@ static bool chunks_here(const struct store *s, const struct store_read *r)
 void store_read(struct store *s, struct store_read *r)
 {
 	r->store = s;
-	if (chunks_here(s, r)) {
+	if (!(r->stored && s->kept) && chunks_here(s, r)) {
 		r->fn(r, 0);
 	} else if (!engine_works(s)) {
 		r->fn(r, s->kept ? -EIO : -ENOENT);

@@ -164,6 +164,7 @@ struct removal {
 	struct change change; /* first */
 	struct store *store;
 	bool trimmed;
+	struct store_removal *told; /* NULL: nobody is */
 };
 
 static void blob_forget(struct store *s, const struct blob_name *name)
@@ -187,10 +188,13 @@ static void removed(struct change *ch, int err)
 		usage_sub(s, name->domain, name->length, 1);
 		clearing_want(s);
 	}
+	if (r->told != NULL)
+		r->told->fn(r->told, said(err != 0 ? err : ch->c.result));
 	free(r);
 }
 
-int blob_remove(struct store *s, const struct blob_name *name, enum remove_why why)
+static int removal_begin(struct store *s, const struct blob_name *name, enum remove_why why,
+			 struct store_removal *told)
 {
 	struct removal *r;
 
@@ -201,12 +205,26 @@ int blob_remove(struct store *s, const struct blob_name *name, enum remove_why w
 		return -ENOMEM;
 	r->store = s;
 	r->trimmed = why == REMOVE_TRIMMED;
+	r->told = told;
 	r->change.c = (struct engine_change){
 		.name = *name, .remove = true, .quarantine = why == REMOVE_DAMAGED};
 	r->change.done = removed;
 	blob_forget(s, name);
 	change_queue(s, &r->change);
 	return 0;
+}
+
+int blob_remove(struct store *s, const struct blob_name *name, enum remove_why why)
+{
+	return removal_begin(s, name, why, NULL);
+}
+
+int store_remove(struct store *s, struct store_removal *r)
+{
+	int ret = removal_begin(s, &r->name, r->damaged ? REMOVE_DAMAGED : REMOVE_GONE, r);
+
+	s->counters.corrupt += ret == 0 && r->damaged;
+	return ret;
 }
 
 /* ---- a blob on its way in ---- */

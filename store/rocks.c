@@ -137,6 +137,19 @@ int rocks_find(struct engine *e, const struct blob_name *name, struct engine_rec
 	return ret == 0 && out->length != name->length ? -ENOENT : ret;
 }
 
+int rocks_stat(struct engine *e, struct engine_entry *entry)
+{
+	const struct record_key key = record_key(&entry->name);
+	struct engine_record record;
+	int ret = record_get((struct rocks *)e, &key, &record);
+
+	if (ret == 0) {
+		entry->name.length = record.length;
+		entry->stored = record.stored;
+	}
+	return ret;
+}
+
 int block_read(struct rocks *r, const struct segment *s, uint64_t body, uint32_t block, void *to,
 	       uint32_t len)
 {

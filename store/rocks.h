@@ -143,6 +143,7 @@ void batch_add(rocksdb_writebatch_t *b, const struct rocks *r, char of, uint32_t
 /* Takes the batch. */
 int batch_write(struct rocks *r, rocksdb_writebatch_t *b, bool durable);
 int rocks_find(struct engine *e, const struct blob_name *name, struct engine_record *out);
+int rocks_stat(struct engine *e, struct engine_entry *entry);
 int rocks_read(struct engine *e, const struct blob_name *name, struct engine_record *record,
 	       uint32_t block, void *to, uint32_t len);
 int rocks_write(struct engine *e, uint64_t *body, uint32_t first, const struct iovec *blocks,
@@ -164,9 +165,9 @@ int each_key(struct rocks *r, rocksdb_column_family_handle_t *family, const void
 	     void *ctx);
 int rocks_usage(struct engine *e,
 		void (*fn)(void *ctx, uint32_t domain, uint64_t bytes, uint64_t blobs), void *ctx);
-int rocks_list(struct engine *e, uint32_t domain, const struct blob_name *after,
-	       struct blob_name *out, uint32_t max);
-int rocks_oldest(struct engine *e, const uint32_t *domain, struct engine_aged *out, uint32_t max);
+int rocks_list(struct engine *e, const uint32_t *domain, const struct blob_name *after,
+	       struct engine_entry *out, uint32_t max);
+int rocks_oldest(struct engine *e, const uint32_t *domain, struct engine_entry *out, uint32_t max);
 
 /* ---- rocks_segment.c ---- */
 

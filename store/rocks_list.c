@@ -77,7 +77,7 @@ static void name_of(const struct record_key *k, const uint8_t length[8], struct 
 
 struct lister {
 	const struct record_key *after; /* NULL: none */
-	struct blob_name *out;
+	struct engine_entry *out;
 	uint32_t count, max;
 };
 
@@ -91,19 +91,20 @@ static bool name_take(void *ctx, const char *key, size_t key_size, const char *v
 	if (key_size != sizeof(*k) || value_size != sizeof(*v) ||
 	    (l->after != NULL && memcmp(k, l->after, sizeof(*k)) == 0))
 		return true;
-	name_of(k, v->length, &l->out[l->count]);
+	name_of(k, v->length, &l->out[l->count].name);
+	l->out[l->count].stored = get_be(v->stored, sizeof(v->stored));
 	return ++l->count < l->max;
 }
 
-int rocks_list(struct engine *e, uint32_t domain, const struct blob_name *after,
-	       struct blob_name *out, uint32_t max)
+int rocks_list(struct engine *e, const uint32_t *domain, const struct blob_name *after,
+	       struct engine_entry *out, uint32_t max)
 {
 	struct rocks *r = (struct rocks *)e;
-	const struct blob_name first = {.domain = domain};
+	const struct blob_name first = {.domain = domain != NULL ? *domain : 0};
 	const struct record_key from = record_key(after != NULL ? after : &first);
 	struct lister l = {.after = after != NULL ? &from : NULL, .out = out, .max = max};
-	int ret = each_key(r, r->family[FAMILY_RECORDS], &from, sizeof(from), sizeof(from.domain),
-			   name_take, &l);
+	int ret = each_key(r, r->family[FAMILY_RECORDS], &from, sizeof(from),
+			   domain != NULL ? sizeof(from.domain) : 0, name_take, &l);
 
 	return ret < 0 ? ret : (int)l.count;
 }
@@ -111,7 +112,7 @@ int rocks_list(struct engine *e, uint32_t domain, const struct blob_name *after,
 /* ---- ages ---- */
 
 struct ager {
-	struct engine_aged *out;
+	struct engine_entry *out;
 	uint32_t count, max;
 };
 
@@ -120,7 +121,7 @@ static bool age_take(void *ctx, const char *key, size_t key_size, const char *va
 		     size_t value_size)
 {
 	struct ager *a = ctx;
-	struct engine_aged *out = &a->out[a->count];
+	struct engine_entry *out = &a->out[a->count];
 	const size_t before = key[0] == 't' ? offsetof(struct time_key, stored)
 					    : offsetof(struct domain_key, stored);
 
@@ -131,7 +132,7 @@ static bool age_take(void *ctx, const char *key, size_t key_size, const char *va
 	return ++a->count < a->max;
 }
 
-int rocks_oldest(struct engine *e, const uint32_t *domain, struct engine_aged *out, uint32_t max)
+int rocks_oldest(struct engine *e, const uint32_t *domain, struct engine_entry *out, uint32_t max)
 {
 	struct rocks *r = (struct rocks *)e;
 	struct ager a = {.out = out, .max = max};

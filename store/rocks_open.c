@@ -53,6 +53,7 @@ static void rocks_close(struct engine *e)
 static const struct engine_ops rocks_ops = {
 	.close = rocks_close,
 	.find = rocks_find,
+	.stat = rocks_stat,
 	.read = rocks_read,
 	.write = rocks_write,
 	.abandon = rocks_abandon,

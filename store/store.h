@@ -130,7 +130,7 @@ struct trim {
 	int listed;
 	uint32_t removing;
 	uint64_t second; /* when it was last looked at */
-	struct engine_aged aged[TRIM_BURST];
+	struct engine_entry aged[TRIM_BURST];
 };
 
 /* Room that comes back, and what the disk has; the store's own. */
@@ -257,14 +257,50 @@ void store_get_cancel(struct store_get *g);
 /* Loads a piece for nobody in particular, if it is not here and there is time. */
 void store_get_ahead(struct store *s, const struct blob_name *name, uint32_t number);
 
+/* ---- what there is ---- */
+
+/* The blob of a domain, a rule and an identifier. */
+struct store_stat {
+	struct engine_entry entry; /* its length and time are filled in */
+	/* Without an engine here and now. 0; -ENOENT; -EIO: that cannot be told now */
+	void (*fn)(struct store_stat *st, int result);
+	/* the store's */
+	struct job job;
+	struct store *store;
+	int result;
+};
+void store_stat(struct store *s, struct store_stat *st);
+
+#define STORE_PAGE 256u
+
+/* All blobs, or a domain's, a page at a time. */
+struct store_list {
+	const uint32_t *domain; /* NULL: all */
+	/* Behind which it goes on; of zeros for the first page, set for the next one: */
+	bool behind;
+	struct blob_name after;
+	uint32_t cursor; /* without an engine: descriptors, in whose order they are */
+	/* as in store_stat; `more`: there may be, even where `count` is 0 */
+	void (*fn)(struct store_list *l, int result);
+	bool more;
+	uint32_t count;
+	struct engine_entry entry[STORE_PAGE];
+	/* the store's */
+	struct job job;
+	struct store *store;
+	int result;
+};
+void store_list(struct store *s, struct store_list *l);
+
 /* Chunks of a blob, wherever they are, copied one behind the other. */
 struct store_read {
 	struct blob_name name;
 	const uint32_t *chunk; /* their numbers */
 	uint32_t count;
 	uint8_t *to;
-	/* Called here and now where they are in RAM. 0; -ENOENT: there is no such blob; -EIO:
-	 * they cannot be had now */
+	bool stored; /* as the engine has them, even where RAM has them, too */
+	/* Called here and now where they are in RAM. 0; -ENOENT: there is no such blob;
+	 * -EBADMSG: it was damaged, and is put aside; -EIO: they cannot be had now */
 	void (*fn)(struct store_read *r, int result);
 	/* the store's */
 	struct job job;
@@ -272,6 +308,17 @@ struct store_read {
 	int result;
 };
 void store_read(struct store *s, struct store_read *r);
+
+/* ---- a blob that goes ---- */
+
+struct store_removal {
+	struct blob_name name;
+	bool damaged; /* it is put aside, and counted */
+	/* 0: it is there no more, as durable as a put; -ENOENT: it was not there; -EIO */
+	void (*fn)(struct store_removal *r, int result);
+};
+/* What is being served of it ends. 0: fn is called later; -ENOENT; -ENOMEM. */
+int store_remove(struct store *s, struct store_removal *r);
 
 /* ---- a blob on its way in ---- */
 

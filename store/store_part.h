@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * What the parts of the store share: store.c (what is there), life.c (the engine's),
- * room.c (memory, and who leaves it), age.c, load.c (from the engine), put.c (to it), limit.c,
- * clear.c, drop.c.
+ * room.c (memory, and who leaves it), age.c, load.c (from the engine), put.c (to it), look.c,
+ * limit.c, clear.c, drop.c.
  * Private to store/.
  */
 #ifndef STORE_STORE_PART_H
 #define STORE_STORE_PART_H
+
+#include <errno.h>
 
 #include <uthash.h>
 
 #include "store/store.h"
 
 _Static_assert(ENGINE_BLOCK == EXTENT_SUMS, "an extent's bytes are one block");
+
+/* An error of the engine, as the store says it. */
+static inline int said(int err)
+{
+	return err == 0 || err == -ENOENT || err == -EBADMSG ? err : -EIO;
+}
 
 /* ---- store.c ---- */
 
@@ -130,8 +138,10 @@ void ages_fini(struct store *s);
 /* Its domain's newest; a head. */
 void age_add(struct store *s, uint32_t no);
 void age_remove(struct store *s, uint32_t no);
+/* When it was stored, Unix microseconds. */
+uint64_t age_stored(const struct store *s, uint32_t no);
 /* The first `max` of a domain. Returns how many. */
-uint32_t ages_oldest(const struct store *s, const struct usage_of *u, struct engine_aged *out,
+uint32_t ages_oldest(const struct store *s, const struct usage_of *u, struct engine_entry *out,
 		     uint32_t max);
 
 /* ---- drop.c ---- */

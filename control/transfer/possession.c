@@ -50,7 +50,8 @@ static void proof_read(struct store_read *r, int result)
 		jobs_submit(j->ctl->hasher, &j->job);
 		return;
 	}
-	j->again(j->ctl, &j->asked, result == -ENOENT ? POSSESSION_ABSENT : POSSESSION_BUSY);
+	j->again(j->ctl, &j->asked,
+		 result == -ENOENT || result == -EBADMSG ? POSSESSION_ABSENT : POSSESSION_BUSY);
 	job_free(j);
 }
 
@@ -62,6 +63,7 @@ static void read_prepare(struct possession_job *j)
 	j->read.chunk = j->chunk;
 	j->read.count = proof_pick(&j->asked.cold.proof.challenge, length, j->chunk);
 	j->read.to = j->chunks;
+	j->read.stored = false;
 	j->read.fn = proof_read;
 	for (uint32_t i = 0; i < j->read.count; i++)
 		j->size += chunk_length(length, j->chunk[i]);

@@ -409,7 +409,7 @@ static void test_oldest(void **state)
 {
 	static const uint64_t order[] = {7, 4, 9, 1, 30, 12};
 	const uint32_t domain = 1, none = 8;
-	struct engine_aged a[8];
+	struct engine_entry a[8];
 	uint64_t before = 0;
 	struct ident id;
 
@@ -436,28 +436,57 @@ static void test_oldest(void **state)
 
 static void test_list(void **state)
 {
-	struct blob_name page[4], last;
+	const uint32_t domain = 1, none = 7;
+	struct engine_entry page[4];
+	struct blob_name last;
 	unsigned int seen = 0;
 	int n;
 
 	(void)state;
 	for (uint64_t i = 0; i < 30; i++)
 		assert_int_equal(put(i, i, 0), 0);
-	for (n = e->ops->list(e, 1, NULL, page, 4); n > 0; n = e->ops->list(e, 1, &last, page, 4)) {
+	for (n = e->ops->list(e, &domain, NULL, page, 4); n > 0;
+	     n = e->ops->list(e, &domain, &last, page, 4)) {
 		for (int i = 0; i < n; i++, seen++) {
+			const struct blob_name *name = &page[i].name;
 			uint64_t seed;
 
-			assert_int_equal(page[i].domain, 1);
-			assert_int_equal(page[i].rule, RULE_SHA256);
-			memcpy(&seed, page[i].id.b, sizeof(seed));
-			assert_int_equal(seed, page[i].length);
+			assert_int_equal(name->domain, 1);
+			assert_int_equal(name->rule, RULE_SHA256);
+			memcpy(&seed, name->id.b, sizeof(seed));
+			assert_int_equal(seed, name->length);
 			assert_int_equal(seed % 3, 1);
+			assert_int_equal(page[i].stored, 1000 + seed);
 		}
-		last = page[n - 1];
+		last = page[n - 1].name;
 	}
 	assert_int_equal(n, 0);
 	assert_int_equal(seen, 10);
-	assert_int_equal(e->ops->list(e, 7, NULL, page, 4), 0);
+	assert_int_equal(e->ops->list(e, &none, NULL, page, 4), 0);
+
+	/* all domains, in their order */
+	seen = 0;
+	for (n = e->ops->list(e, NULL, NULL, page, 4); n > 0;
+	     n = e->ops->list(e, NULL, &last, page, 4)) {
+		for (int i = 0; i < n; i++)
+			assert_int_equal(page[i].name.domain, seen++ / 10);
+		last = page[n - 1].name;
+	}
+	assert_int_equal(seen, 30);
+}
+
+static void test_stat(void **state)
+{
+	struct engine_entry entry = {.name = {.domain = 1, .rule = RULE_SHA256}};
+
+	(void)state;
+	assert_int_equal(put(4, 4000, 0), 0);
+	entry.name.id = ident_of(4);
+	assert_int_equal(e->ops->stat(e, &entry), 0);
+	assert_int_equal(entry.name.length, 4000);
+	assert_int_equal(entry.stored, 1004);
+	entry.name.domain = 2;
+	assert_int_equal(e->ops->stat(e, &entry), -ENOENT);
 }
 
 /* A process that dies after the commit, without closing anything. */
@@ -604,6 +633,7 @@ int main(void)
 		TEST(test_oldest),
 		TEST(test_quarantine),
 		TEST(test_list),
+		TEST(test_stat),
 		TEST(test_dies),
 		TEST(test_second_is_refused),
 		TEST(test_dies_while_clearing),
