@@ -312,6 +312,7 @@ struct rooms {
 	struct fetches fetches;
 	struct lookups lookups;
 	struct reload reload;
+	struct tasks tasks;
 };
 
 static int rooms_open(struct control *ctl)
@@ -334,6 +335,7 @@ static int rooms_open(struct control *ctl)
 	ctl->fetches = &r->fetches;
 	ctl->lookups = &r->lookups;
 	ctl->reload = &r->reload;
+	ctl->tasks = &r->tasks;
 	requests_init(ctl);
 	queries_init(ctl);
 	uploads_init(ctl);
@@ -347,6 +349,7 @@ static void rooms_close(struct control *ctl)
 {
 	if (ctl->rooms == NULL)
 		return;
+	tasks_fini(ctl);
 	fetches_fini(ctl);
 	lookups_fini(ctl);
 	possession_fini(ctl);

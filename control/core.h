@@ -93,6 +93,7 @@ struct control {
 	struct fetches *fetches;
 	struct lookups *lookups;
 	struct reload *reload;
+	struct tasks *tasks; /* commands on the store */
 	struct domain_usage usage[KEYRING_DOMAINS];
 	struct domain_slot slots[KEYRING_DOMAINS];
 	struct stats stats; /* this thread's drops, and what it sends of its own */

@@ -23,9 +23,10 @@
 #define WHY_MAX (PATH_MAX + 256)
 
 static const struct admin_command admin_commands[] = {
-	{"status", control_status},
-	{"metrics", metrics_describe},
-	{NULL, NULL},
+	{"status", false, control_status},
+	{"metrics", false, metrics_describe},
+	{"store", true, control_store},
+	{NULL, false, NULL},
 };
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)

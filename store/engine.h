@@ -90,6 +90,11 @@ struct engine_ops {
 	 * first), in the order of domain, rule and identifier. How many, or an error. */
 	int (*list)(struct engine *e, const uint32_t *domain, const struct blob_name *after,
 		    struct engine_entry *out, uint32_t max);
+	/* Something that the relay wants to know the next time, under a name; size 0: no more.
+	 * It may be lost in a loss of power. */
+	int (*note)(struct engine *e, const char *name, const void *bytes, size_t size);
+	/* 0 with *bytes for free(); -ENOENT; -ENOMEM; or an error. */
+	int (*recall)(struct engine *e, const char *name, void **bytes, size_t *size);
 	/* The `max` oldest blobs, of all or (not NULL) of a domain. How many, or an error. */
 	int (*oldest)(struct engine *e, const uint32_t *domain, struct engine_entry *out,
 		      uint32_t max);

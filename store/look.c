@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * What there is: one by its identifier, or all of it a page at a time.
+ * What there is: one by its identifier, or all of it a page at a time; and notes.
  */
 #include <errno.h>
 
@@ -72,7 +72,7 @@ static void list_run(struct job *job)
 	struct store_list *l = list_of(job);
 	struct engine *e = l->store->engine;
 
-	l->result = e->ops->list(e, l->domain, l->behind ? &l->after : NULL, l->entry, STORE_PAGE);
+	l->result = e->ops->list(e, l->domain, l->behind ? &l->after : NULL, l->entry, l->most);
 }
 
 static void list_done(struct job *job)
@@ -81,7 +81,7 @@ static void list_done(struct job *job)
 
 	engine_done(l->store, l->result < 0 ? l->result : 0);
 	l->count = l->result > 0 ? (uint32_t)l->result : 0;
-	l->more = l->count == STORE_PAGE;
+	l->more = l->count == l->most;
 	if (l->count > 0) {
 		l->behind = true;
 		l->after = l->entry[l->count - 1].name;
@@ -95,7 +95,7 @@ static void list_walk(const struct store *s, struct store_list *l)
 	const uint32_t all = s->slab->piece_count;
 	const uint32_t end = l->cursor + WALK_BURST < all ? l->cursor + WALK_BURST : all;
 
-	for (l->count = 0; l->cursor < end && l->count < STORE_PAGE; l->cursor++) {
+	for (l->count = 0; l->cursor < end && l->count < l->most; l->cursor++) {
 		const struct piece *p = slab_piece(s->slab, l->cursor);
 		const struct blob_name name = piece_name(p);
 
@@ -120,4 +120,58 @@ void store_list(struct store *s, struct store_list *l)
 		l->job = (struct job){.run = list_run, .done = list_done};
 		engine_submit(s, &l->job);
 	}
+}
+
+/* ---- notes ---- */
+
+static struct store_note *note_of(struct job *job)
+{
+	return (struct store_note *)((char *)job - offsetof(struct store_note, job));
+}
+
+static void note_write_run(struct job *job)
+{
+	struct store_note *n = note_of(job);
+	struct engine *e = n->store->engine;
+
+	n->result = e->ops->note(e, n->name, n->bytes, n->size);
+}
+
+static void note_read_run(struct job *job)
+{
+	struct store_note *n = note_of(job);
+	struct engine *e = n->store->engine;
+
+	n->result = e->ops->recall(e, n->name, &n->bytes, &n->size);
+}
+
+static void note_done(struct job *job)
+{
+	struct store_note *n = note_of(job);
+
+	engine_done(n->store, n->result == -ENOMEM ? 0 : n->result);
+	n->fn(n, n->result == 0 || n->result == -ENOENT ? 0 : -EIO);
+}
+
+static void note_submit(struct store *s, struct store_note *n, void (*run)(struct job *job))
+{
+	n->store = s;
+	if (!engine_works(s)) {
+		n->fn(n, s->kept ? -EIO : 0);
+		return;
+	}
+	n->job = (struct job){.run = run, .done = note_done};
+	engine_submit(s, &n->job);
+}
+
+void store_note_write(struct store *s, struct store_note *n)
+{
+	note_submit(s, n, note_write_run);
+}
+
+void store_note_read(struct store *s, struct store_note *n)
+{
+	n->bytes = NULL;
+	n->size = 0;
+	note_submit(s, n, note_read_run);
 }

@@ -11,6 +11,7 @@
  *             'b' body record-key             whose it is
  *             't' stored record-key           length; blobs by age
  *             'd' domain stored record-key    length; a domain's blobs by age
+ *             'n' name                        what the relay noted
  *   records   domain rule identifier          body, length, stored
  *   blocks-N  body block                      bytes; N is the segment, hexadecimal
  *
@@ -168,6 +169,9 @@ int rocks_usage(struct engine *e,
 int rocks_list(struct engine *e, const uint32_t *domain, const struct blob_name *after,
 	       struct engine_entry *out, uint32_t max);
 int rocks_oldest(struct engine *e, const uint32_t *domain, struct engine_entry *out, uint32_t max);
+
+int rocks_note(struct engine *e, const char *name, const void *bytes, size_t size);
+int rocks_recall(struct engine *e, const char *name, void **bytes, size_t *size);
 
 /* ---- rocks_segment.c ---- */
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * What there is, by domain, by name and by age.
+ * What there is, by domain, by name and by age; and notes.
  */
 #include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/rocks.h"
@@ -146,4 +149,44 @@ int rocks_oldest(struct engine *e, const uint32_t *domain, struct engine_entry *
 	}
 	ret = each_key(r, r->family[FAMILY_DEFAULT], &from, same, same, age_take, &a);
 	return ret < 0 ? ret : (int)a.count;
+}
+
+/* ---- notes ---- */
+
+static int note_key(const char *name, char key[64])
+{
+	return snprintf(key, 64, "n%s", name);
+}
+
+int rocks_note(struct engine *e, const char *name, const void *bytes, size_t size)
+{
+	struct rocks *r = (struct rocks *)e;
+	rocksdb_writebatch_t *b = rocksdb_writebatch_create();
+	char key[64];
+	const size_t key_size = (size_t)note_key(name, key);
+
+	if (size > 0)
+		batch_put(b, r->family[FAMILY_DEFAULT], key, key_size, bytes, size);
+	else
+		batch_delete(b, r->family[FAMILY_DEFAULT], key, key_size);
+	return batch_write(r, b, false);
+}
+
+int rocks_recall(struct engine *e, const char *name, void **bytes, size_t *size)
+{
+	struct rocks *r = (struct rocks *)e;
+	rocksdb_pinnableslice_t *slice;
+	char key[64];
+	const size_t key_size = (size_t)note_key(name, key);
+	const char *value;
+	int ret = rocks_get(r, r->family[FAMILY_DEFAULT], key, key_size, &slice);
+
+	if (ret < 0)
+		return ret;
+	value = rocksdb_pinnableslice_value(slice, size);
+	*bytes = malloc(*size > 0 ? *size : 1);
+	if (*bytes != NULL)
+		memcpy(*bytes, value, *size);
+	rocksdb_pinnableslice_destroy(slice);
+	return *bytes != NULL ? 0 : -ENOMEM;
 }

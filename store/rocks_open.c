@@ -62,6 +62,8 @@ static const struct engine_ops rocks_ops = {
 	.usage = rocks_usage,
 	.list = rocks_list,
 	.oldest = rocks_oldest,
+	.note = rocks_note,
+	.recall = rocks_recall,
 };
 
 /* ---- options ---- */

@@ -276,6 +276,7 @@ void store_stat(struct store *s, struct store_stat *st);
 /* All blobs, or a domain's, a page at a time. */
 struct store_list {
 	const uint32_t *domain; /* NULL: all */
+	uint32_t most;		/* on a page: 1 to STORE_PAGE */
 	/* Behind which it goes on; of zeros for the first page, set for the next one: */
 	bool behind;
 	struct blob_name after;
@@ -308,6 +309,24 @@ struct store_read {
 	int result;
 };
 void store_read(struct store *s, struct store_read *r);
+
+/* ---- what is to be known the next time ---- */
+
+struct store_note {
+	const char *name;
+	void *bytes; /* read: for free() */
+	size_t size; /* 0: there is none (any more) */
+	/* 0; -EIO: it cannot be written or read now. Without an engine here and now: 0, and there
+	 * never is one. */
+	void (*fn)(struct store_note *n, int result);
+	/* the store's */
+	struct job job;
+	struct store *store;
+	int result;
+};
+/* Not durable: a loss of power may bring back the one before. */
+void store_note_write(struct store *s, struct store_note *n);
+void store_note_read(struct store *s, struct store_note *n);
 
 /* ---- a blob that goes ---- */
 

@@ -46,6 +46,8 @@ ROWS = [
         "dataplane/offer.c", "return budget_take(&b->pair", "return true || budget_take(&b->pair"),
     Row("amplification", "test_wire_frame_client",
         "wire/frame_hello.c", "if (f->len < HELLO_SIZE)", "if (false)"),
+    Row("admin: the group reads blobs", "tests/lab/test_store_command.py::test_the_group_may_not",
+        "control/admin/socket.c", "if (cmd->owner && !c->owner)", "if (false)"),
     Row("client: aimed by WELCOME", "test_client_stranger",
         "client/lib/contact.c", "\t\tself_note(p, w.self, from);\n\t\treturn false;\n", ""),
     Row("client: silent holder", "test_client_stranger",

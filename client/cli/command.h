@@ -18,7 +18,7 @@ enum exit_status {
 	EXIT_UNREACHABLE = 3,
 	EXIT_UNCONFIRMED = 4,
 	EXIT_REFUSED = 5,
-	EXIT_UNWELL = 6, /* status: the relay answers, and says what is wrong */
+	EXIT_UNWELL = 6, /* status, store verify: the relay answers, and says what is wrong */
 };
 
 struct command {
@@ -35,6 +35,7 @@ int cmd_keygen(int argc, char **argv);
 int cmd_recv(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_store(int argc, char **argv);
 
 /* "oncewire NAME: TEXT" and a hint at --help, on stderr; returns EXIT_USAGE. */
 int usage_error(char **argv, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -69,6 +69,29 @@ const struct command commands[] = {
 	 "                          /run/oncewire)\n"
 	 "  --describe              say what each counter means, instead of their values\n"
 	 "  --json                  print the relay's answer as one line\n"},
+	{"store", cmd_store,
+	 "ls [--limit N] [--after MARK] | stat ID... | rm ID... | verify [--anew]\n"
+	 "                     | export ID FILE | import FILE...  [--domain NAME]\n"
+	 "                     [--rule sha256|xxh3] [--socket PATH] [--json]",
+	 "Looks into the store of the relay on this host, and changes it, as root or the\n"
+	 "relay's user. The relay serves on meanwhile.\n\n"
+	 "  ls                      each blob: identifier, rule, bytes, when it was stored, "
+	 "domain\n"
+	 "  stat ID...              what is known of a blob\n"
+	 "  rm ID...                removes a blob; deliveries of it that are under way end\n"
+	 "  verify                  reads every blob from the disk and computes its identifier\n"
+	 "                          anew; what is damaged is put aside. Ends with 6 if anything\n"
+	 "                          was. After an interruption it goes on where it was\n"
+	 "  export ID FILE          writes a blob to a new file\n"
+	 "  import FILE...          stores files, as if they had been uploaded\n\n"
+	 "  --domain NAME           the domain; - is the open one (default: any; import: the open\n"
+	 "                          one)\n"
+	 "  --rule sha256|xxh3      what the identifier is (default: any; import: sha256)\n"
+	 "  --limit N               ls: so many at most\n"
+	 "  --after MARK            ls: go on where a limit ended it\n"
+	 "  --anew                  verify: begin with the first\n"
+	 "  --socket PATH           as for status\n"
+	 "  --json                  print one object a blob, or a file\n"},
 	{NULL, NULL, NULL, NULL},
 };
 
@@ -82,7 +105,7 @@ static void help_print(FILE *to)
 	fputs("       oncewire --version\n"
 	      "       oncewire [COMMAND] --help\n\n"
 	      "Exit status: 0 done, 1 failed, 2 usage, 3 relay unreachable, 4 target did not\n"
-	      "confirm, 5 refused, 6 the relay has problems (status).\n",
+	      "confirm, 5 refused, 6 the relay has problems (status, store verify).\n",
 	      to);
 }
 

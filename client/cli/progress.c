@@ -46,7 +46,7 @@ static const char *bytes_text(double bytes, char *buf)
 	return buf;
 }
 
-static const char *phase_name(enum ow_phase phase)
+static const char *phase_name(int phase)
 {
 	switch (phase) {
 	case OW_HASHING:
@@ -59,6 +59,12 @@ static const char *phase_name(enum ow_phase phase)
 		return "delivering";
 	case OW_RECEIVING:
 		return "receiving";
+	case PROGRESS_VERIFYING:
+		return "verifying";
+	case PROGRESS_EXPORTING:
+		return "exporting";
+	case PROGRESS_IMPORTING:
+		return "importing";
 	}
 	return "";
 }
@@ -98,7 +104,7 @@ static const char *left_text(uint64_t done, uint64_t total, double rate, char *b
 	return buf;
 }
 
-char *progress_line(char *buf, size_t cap, int width, bool utf8, enum ow_phase phase, uint64_t done,
+char *progress_line(char *buf, size_t cap, int width, bool utf8, int phase, uint64_t done,
 		    uint64_t total, double rate)
 {
 	char bar[4 * BAR_MOST + 1] = "", tail[128], a[BYTES_TEXT], b[BYTES_TEXT], c[BYTES_TEXT + 4];
@@ -143,12 +149,16 @@ bool progress_begin(struct progress *p)
 
 void progress_show(void *ctx, enum ow_phase phase, uint64_t done, uint64_t total)
 {
-	struct progress *p = ctx;
+	progress_draw(ctx, (int)phase, done, total);
+}
+
+void progress_draw(struct progress *p, int phase, uint64_t done, uint64_t total)
+{
 	uint64_t now = clock_now();
 	double rate = 0;
 	char line[512];
 
-	if (p->phase != (int)phase || !p->drawn) {
+	if (p->phase != phase || !p->drawn) {
 		progress_end(p);
 		p->phase = phase;
 		p->begun = now;

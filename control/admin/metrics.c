@@ -397,12 +397,13 @@ uint64_t metric_value(const struct metrics_view *v, const struct metric *m, unsi
 	}
 }
 
-json_t *metrics_describe(void *ctl, int argc, char **argv)
+json_t *metrics_describe(void *ctl, struct admin_client *client, int argc, char **argv)
 {
 	static const char *const types[] = {"counter", "gauge", "histogram"};
 	json_t *all = json_array();
 
 	(void)ctl;
+	(void)client;
 	(void)argc;
 	(void)argv;
 	for (unsigned int i = 0; i < metrics_count; i++) {

@@ -5,8 +5,7 @@
 #ifndef CONTROL_ADMIN_METRICS_H
 #define CONTROL_ADMIN_METRICS_H
 
-#include <jansson.h>
-
+#include "control/admin/socket.h"
 #include "control/core.h"
 
 enum metric_type {
@@ -57,6 +56,6 @@ void metric_label(const struct metrics_view *v, const struct metric *m, unsigned
 		  size_t size);
 
 /* The admin command `metrics`: an array of {name, type, label, help}. */
-json_t *metrics_describe(void *ctl, int argc, char **argv);
+json_t *metrics_describe(void *ctl, struct admin_client *client, int argc, char **argv);
 
 #endif

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -10,7 +12,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 
@@ -20,12 +21,18 @@
 #define ADMIN_SECONDS 5
 #define ADMIN_LINE 4096
 #define ADMIN_WORDS 16
+#define TASK_SECONDS 30	     /* that a client may do nothing, where it has to */
+#define TASK_INPUT (1 << 20) /* bytes that wait for the task */
 
-struct client {
-	LIST_ENTRY(client) link;
+struct admin_client {
+	LIST_ENTRY(admin_client) link;
 	struct admin *admin;
 	struct bufferevent *bev;
-	struct event *deadline; /* of the whole exchange: a slow client does not stretch it */
+	/* Of the whole exchange, but for a task: a slow client does not stretch it. */
+	struct event *deadline;
+	struct admin_task *task;
+	bool owner;
+	bool ends; /* the last line is written */
 };
 
 struct admin {
@@ -34,55 +41,71 @@ struct admin {
 	struct event *retry;
 	const struct admin_command *commands;
 	void *ctx;
-	LIST_HEAD(, client) clients;
+	LIST_HEAD(, admin_client) clients;
 	unsigned int count;
 	struct sockaddr_un addr;
 	dev_t dev; /* the socket file that is ours */
 	ino_t ino;
 };
 
-static void client_free(struct client *c)
+static void client_free(struct admin_client *c)
 {
+	struct admin_task *t = c->task;
+
 	LIST_REMOVE(c, link);
 	if (c->admin->count-- == ADMIN_CLIENTS)
 		evconnlistener_enable(c->admin->listener);
 	event_free(c->deadline);
 	bufferevent_free(c->bev);
 	free(c);
+	if (t != NULL)
+		t->gone(t);
 }
 
-static json_t *error_json(const char *what)
+json_t *admin_error(const char *format, ...)
 {
-	return json_pack("{s:s}", "error", what);
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return json_pack("{s:s}", "error", text);
 }
 
-static json_t *command_run(struct admin *a, char *line)
+static json_t *command_run(struct admin_client *c, char *line)
 {
+	const struct admin *a = c->admin;
 	char *words[ADMIN_WORDS + 1], *save, *word;
 	int count = 0;
 
 	for (word = strtok_r(line, " \t\r", &save); word; word = strtok_r(NULL, " \t\r", &save)) {
 		if (count == ADMIN_WORDS)
-			return error_json("too many words");
+			return admin_error("too many words");
 		words[count++] = word;
 	}
 	words[count] = NULL;
 	if (count == 0)
-		return error_json("no command");
-	for (const struct admin_command *cmd = a->commands; cmd->name; cmd++)
-		if (strcmp(cmd->name, words[0]) == 0)
-			return cmd->run(a->ctx, count, words);
-	return error_json("unknown command");
+		return admin_error("no command");
+	for (const struct admin_command *cmd = a->commands; cmd->name; cmd++) {
+		if (strcmp(cmd->name, words[0]) != 0)
+			continue;
+		if (cmd->owner && !c->owner)
+			return admin_error(
+				"\"%s\" is for root and the user that the relay runs as; "
+				"run it as root",
+				words[0]);
+		return cmd->run(a->ctx, c, count, words);
+	}
+	return admin_error("unknown command");
 }
 
-/* Queues the answer; client_write() ends the exchange once it is out. */
-static void client_answer(struct client *c, json_t *answer)
+static void line_write(struct admin_client *c, json_t *line)
 {
 	struct evbuffer *out = bufferevent_get_output(c->bev);
-	char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
 
-	json_decref(answer);
-	bufferevent_disable(c->bev, EV_READ);
+	json_decref(line);
 	if (text)
 		evbuffer_add(out, text, strlen(text));
 	else
@@ -91,28 +114,113 @@ static void client_answer(struct client *c, json_t *answer)
 	free(text);
 }
 
-static void client_read(struct bufferevent *bev, void *arg)
+/* client_write() ends the exchange once all is out. */
+static void client_end(struct admin_client *c)
 {
-	struct client *c = arg;
-	struct evbuffer *in = bufferevent_get_input(bev);
+	static const struct timeval limit = {.tv_sec = ADMIN_SECONDS};
+
+	c->task = NULL;
+	c->ends = true;
+	bufferevent_disable(c->bev, EV_READ);
+	evtimer_add(c->deadline, &limit);
+}
+
+void admin_answer(struct admin_client *c, json_t *answer)
+{
+	line_write(c, answer);
+	client_end(c);
+}
+
+/* ---- tasks ---- */
+
+void admin_later(struct admin_client *c, struct admin_task *t)
+{
+	static const struct timeval limit = {.tv_sec = TASK_SECONDS};
+
+	c->task = t;
+	event_del(c->deadline);
+	bufferevent_set_timeouts(c->bev, &limit, &limit);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, TASK_INPUT);
+	admin_want(c, t->came != NULL);
+}
+
+void admin_say(struct admin_client *c, json_t *line)
+{
+	line_write(c, line);
+}
+
+void admin_send(struct admin_client *c, const void *bytes, size_t len)
+{
+	evbuffer_add(bufferevent_get_output(c->bev), bytes, len);
+}
+
+size_t admin_take(struct admin_client *c, void *to, size_t max)
+{
+	int n = evbuffer_remove(bufferevent_get_input(c->bev), to, max);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
+void admin_want(struct admin_client *c, bool more)
+{
+	if (more)
+		bufferevent_enable(c->bev, EV_READ);
+	else
+		bufferevent_disable(c->bev, EV_READ);
+}
+
+/* Where nothing is left to write, nothing would call client_write(). */
+void admin_hang_up(struct admin_client *c)
+{
+	client_end(c);
+	bufferevent_trigger(c->bev, EV_WRITE, BEV_OPT_DEFER_CALLBACKS);
+}
+
+/* ---- a connection ---- */
+
+static void line_read(struct admin_client *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
 	struct evbuffer_ptr end = evbuffer_search_eol(in, NULL, NULL, EVBUFFER_EOL_LF);
+	json_t *answer;
 	char *line;
 
 	if (end.pos >= ADMIN_LINE || (end.pos < 0 && evbuffer_get_length(in) >= ADMIN_LINE)) {
-		client_answer(c, error_json("the command is too long"));
+		admin_answer(c, admin_error("the command is too long"));
 		return;
 	}
 	if (end.pos < 0)
 		return;
 	line = evbuffer_readln(in, NULL, EVBUFFER_EOL_LF);
-	client_answer(c, line ? command_run(c->admin, line) : NULL);
+	answer = line ? command_run(c, line) : NULL;
 	free(line);
+	/* a task may have answered already */
+	if (answer != NULL || (c->task == NULL && !c->ends))
+		admin_answer(c, answer);
+}
+
+static void client_read(struct bufferevent *bev, void *arg)
+{
+	struct admin_client *c = arg;
+
+	(void)bev;
+	if (c->ends)
+		return;
+	if (c->task == NULL)
+		line_read(c);
+	if (c->task != NULL && c->task->came != NULL)
+		c->task->came(c->task);
 }
 
 static void client_write(struct bufferevent *bev, void *arg)
 {
-	if (!(bufferevent_get_enabled(bev) & EV_READ))
-		client_free(arg);
+	struct admin_client *c = arg;
+
+	(void)bev;
+	if (c->ends)
+		client_free(c);
+	else if (c->task != NULL && c->task->sent != NULL)
+		c->task->sent(c->task);
 }
 
 static void client_event(struct bufferevent *bev, short what, void *arg)
@@ -129,18 +237,29 @@ static void client_deadline(evutil_socket_t fd, short what, void *arg)
 	client_free(arg);
 }
 
+/* Root, and the user that the daemon runs as by now. */
+static bool peer_owns(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
 static void client_accept(struct evconnlistener *listener, evutil_socket_t fd,
 			  struct sockaddr *peer, int peer_len, void *arg)
 {
 	static const struct timeval limit = {.tv_sec = ADMIN_SECONDS};
 	struct admin *a = arg;
-	struct client *c = calloc(1, sizeof(*c));
+	struct admin_client *c = calloc(1, sizeof(*c));
 
 	(void)peer;
 	(void)peer_len;
 	if (!c)
 		goto fail;
 	c->admin = a;
+	c->owner = peer_owns(fd);
 	c->deadline = evtimer_new(a->base, client_deadline, c);
 	if (!c->deadline || evtimer_add(c->deadline, &limit) < 0)
 		goto fail_deadline;

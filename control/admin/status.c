@@ -104,13 +104,14 @@ static json_t *health_object(const struct control *ctl)
 	return o;
 }
 
-json_t *control_status(void *ctx, int argc, char **argv)
+json_t *control_status(void *ctx, struct admin_client *client, int argc, char **argv)
 {
 	struct control *ctl = ctx;
 	struct metrics_view v;
 	char text[ADDR_PAIR_TEXT_MAX];
 	json_t *o = json_object();
 
+	(void)client;
 	(void)argc;
 	(void)argv;
 	metrics_take(&v, ctl);

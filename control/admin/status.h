@@ -2,9 +2,9 @@
 #ifndef CONTROL_ADMIN_STATUS_H
 #define CONTROL_ADMIN_STATUS_H
 
-#include <jansson.h>
+#include "control/admin/socket.h"
 
 /* The object that `oncewire status` prints. ctl: struct control. */
-json_t *control_status(void *ctl, int argc, char **argv);
+json_t *control_status(void *ctl, struct admin_client *client, int argc, char **argv);
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -22,23 +23,25 @@ static char path[64];
 static struct event_base *base;
 static struct admin *admin;
 
-static json_t *echo_run(void *ctx, int argc, char **argv)
+static json_t *echo_run(void *ctx, struct admin_client *client, int argc, char **argv)
 {
 	json_t *words = json_array();
 
 	assert_ptr_equal(ctx, &admin);
+	assert_non_null(client);
 	assert_null(argv[argc]);
 	for (int i = 1; i < argc; i++)
 		json_array_append_new(words, json_string(argv[i]));
 	return json_pack("{s:o}", "words", words);
 }
 
-static json_t *large_run(void *ctx, int argc, char **argv)
+static json_t *large_run(void *ctx, struct admin_client *client, int argc, char **argv)
 {
 	char *text = malloc(1000001);
 	json_t *answer;
 
 	(void)ctx;
+	(void)client;
 	(void)argc;
 	(void)argv;
 	memset(text, 'x', 1000000);
@@ -48,19 +51,83 @@ static json_t *large_run(void *ctx, int argc, char **argv)
 	return answer;
 }
 
-static json_t *none_run(void *ctx, int argc, char **argv)
+static json_t *none_run(void *ctx, struct admin_client *client, int argc, char **argv)
 {
 	(void)ctx;
+	(void)client;
 	(void)argc;
 	(void)argv;
 	return NULL;
 }
 
+/* Says what came, a line for each turn of it, until "end" is among it. */
+struct teller {
+	struct admin_task task; /* first */
+	struct admin_client *client;
+	unsigned int gone, sent;
+	char got[64];
+	size_t len;
+};
+
+static struct teller teller;
+
+static void teller_gone(struct admin_task *t)
+{
+	assert_ptr_equal(t, &teller.task);
+	teller.gone++;
+	teller.client = NULL;
+}
+
+static void teller_came(struct admin_task *t)
+{
+	assert_ptr_equal(t, &teller.task);
+	teller.len += admin_take(teller.client, teller.got + teller.len,
+				 sizeof(teller.got) - 1 - teller.len);
+	if (strstr(teller.got, "end") != NULL)
+		admin_answer(teller.client, json_pack("{s:s}", "got", teller.got));
+	else
+		admin_say(teller.client, json_pack("{s:i}", "bytes", (int)teller.len));
+}
+
+static void teller_sent(struct admin_task *t)
+{
+	assert_ptr_equal(t, &teller.task);
+	teller.sent++;
+}
+
+static json_t *tell_run(void *ctx, struct admin_client *client, int argc, char **argv)
+{
+	(void)ctx;
+	(void)argv;
+	teller = (struct teller){
+		.task = {.gone = teller_gone,
+			 .came = argc > 1 ? NULL : teller_came,
+			 .sent = teller_sent},
+		.client = client,
+	};
+	admin_later(client, &teller.task);
+	return NULL;
+}
+
+/* Answers before it returns. */
+static json_t *at_once_run(void *ctx, struct admin_client *client, int argc, char **argv)
+{
+	tell_run(ctx, client, argc, argv);
+	admin_answer(client, json_pack("{s:b}", "at once", true));
+	return NULL;
+}
+
+static json_t *broken_run(void *ctx, struct admin_client *client, int argc, char **argv)
+{
+	tell_run(ctx, client, argc, argv);
+	admin_hang_up(client);
+	return NULL;
+}
+
 static const struct admin_command commands[] = {
-	{"echo", echo_run},
-	{"large", large_run},
-	{"none", none_run},
-	{NULL, NULL},
+	{"echo", false, echo_run}, {"large", false, large_run},	    {"none", false, none_run},
+	{"tell", true, tell_run},  {"at-once", false, at_once_run}, {"broken", false, broken_run},
+	{NULL, false, NULL},
 };
 
 static int client_connect(void)
@@ -146,6 +213,54 @@ static void test_commands(void **state)
 	assert_non_null(answer);
 	assert_int_equal(strlen(answer), strlen("{\"large\":\"\"}\n") + 1000000);
 	free(answer);
+}
+
+/* A task's lines, and bytes behind its command. */
+static void test_task(void **state)
+{
+	int fd = client_connect();
+	char *answer;
+
+	(void)state;
+	assert_int_equal(write(fd, "tell\nab", 7), 7);
+	turn(20);
+	assert_int_equal(teller.sent, 1);
+	assert_int_equal(write(fd, "cd", 2), 2);
+	turn(20);
+	assert_int_equal(write(fd, "end", 3), 3);
+	answer = client_finish(fd, 1000);
+	assert_string_equal(answer, "{\"bytes\":2}\n{\"bytes\":4}\n{\"got\":\"abcdend\"}\n");
+	free(answer);
+	assert_int_equal(teller.gone, 0);
+
+	must_answer("at-once\n", "{\"at once\":true}\n");
+	must_answer("broken\n", "");
+}
+
+/* It may take longer than any other answer, and is told when its client goes. */
+static void test_task_without_a_client(void **state)
+{
+	int fd = client_connect();
+
+	(void)state;
+	assert_int_equal(write(fd, "tell\nab", 7), 7);
+	turn(5500);
+	assert_int_equal(teller.gone, 0);
+	close(fd);
+	turn(20);
+	assert_int_equal(teller.gone, 1);
+
+	/* one from whom nothing is read: when something is written */
+	fd = client_connect();
+	assert_int_equal(write(fd, "tell nothing\nab", 15), 15);
+	turn(20);
+	close(fd);
+	turn(20);
+	assert_int_equal(teller.gone, 0);
+	assert_int_equal(teller.len, 0);
+	admin_say(teller.client, json_pack("{s:i}", "n", 1));
+	turn(20);
+	assert_int_equal(teller.gone, 1);
 }
 
 static void test_in_pieces(void **state)
@@ -326,6 +441,7 @@ static void test_close(void **state)
 static int setup(void **state)
 {
 	(void)state;
+	signal(SIGPIPE, SIG_IGN); /* as the daemon has it */
 	if (!mkdtemp(folder))
 		return -1;
 	snprintf(path, sizeof(path), "%s/admin", folder);
@@ -345,10 +461,16 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_commands),    cmocka_unit_test(test_in_pieces),
-		cmocka_unit_test(test_too_long),    cmocka_unit_test(test_many),
-		cmocka_unit_test(test_slow_client), cmocka_unit_test(test_socket_file),
-		cmocka_unit_test(test_stale),	    cmocka_unit_test(test_close),
+		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_task),
+		cmocka_unit_test(test_task_without_a_client),
+		cmocka_unit_test(test_in_pieces),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_slow_client),
+		cmocka_unit_test(test_socket_file),
+		cmocka_unit_test(test_stale),
+		cmocka_unit_test(test_close),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

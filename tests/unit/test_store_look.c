@@ -103,7 +103,7 @@ static unsigned int list_all(const uint32_t *domain, uint64_t from, uint64_t to,
 	bool seen[MANY] = {false};
 	unsigned int pages = 0;
 
-	l = (struct store_list){.domain = domain, .fn = list_told};
+	l = (struct store_list){.domain = domain, .most = STORE_PAGE, .fn = list_told};
 	do {
 		result = NOT_YET;
 		store_list(&store, &l);
@@ -264,6 +264,59 @@ static void test_read_alone(void **state)
 	assert_int_equal(chunks_read(4, true), -ENOENT);
 }
 
+/* ---- notes ---- */
+
+static void note_told(struct store_note *n, int ret)
+{
+	(void)n;
+	result = ret;
+}
+
+static int note_write(const char *name, char *bytes, size_t size)
+{
+	struct store_note n = {.name = name, .bytes = bytes, .size = size, .fn = note_told};
+
+	result = NOT_YET;
+	store_note_write(&store, &n);
+	settle();
+	return result;
+}
+
+static void must_recall(const char *name, const char *bytes)
+{
+	struct store_note n = {.name = name, .fn = note_told};
+
+	result = NOT_YET;
+	store_note_read(&store, &n);
+	settle();
+	assert_int_equal(result, 0);
+	assert_int_equal(n.size, strlen(bytes));
+	assert_int_equal(n.size == 0, n.bytes == NULL);
+	if (n.size > 0)
+		assert_memory_equal(n.bytes, bytes, n.size);
+	free(n.bytes);
+}
+
+static void test_notes(void **state)
+{
+	char one[] = "one", three[] = "three";
+
+	(void)state;
+	must_recall("a", "");
+	assert_int_equal(note_write("a", one, 3), 0);
+	assert_int_equal(note_write("ab", three, 5), 0);
+	restart();
+	must_recall("a", "one");
+	must_recall("ab", "three");
+	assert_int_equal(note_write("a", NULL, 0), 0);
+	must_recall("a", "");
+	must_recall("ab", "three");
+	assert_int_equal(store_here(&store).blobs, 0);
+	start_alone();
+	assert_int_equal(note_write("a", one, 3), 0);
+	must_recall("a", "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -271,7 +324,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_stat),	TEST(test_stat_alone), TEST(test_list),
 		TEST(test_list_alone),	TEST(test_remove),     TEST(test_remove_alone),
-		TEST(test_read_stored), TEST(test_read_alone),
+		TEST(test_read_stored), TEST(test_read_alone), TEST(test_notes),
 	};
 
 	return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
