@@ -162,6 +162,43 @@ static bool ghost_take(struct cache *c, uint32_t fingerprint)
 
 /* ---- entries ---- */
 
+static uint32_t fingerprint_of(uint64_t hash)
+{
+	const uint32_t head = (uint32_t)(hash >> 32);
+
+	return head != 0 ? head : 1;
+}
+
+void cache_remember(struct cache *c, uint64_t hash)
+{
+	const struct entry e = {.fingerprint = fingerprint_of(hash)};
+
+	ghost_add(c, &e);
+}
+
+static bool touched(const struct cache *c, uint32_t no)
+{
+	bool is = false;
+
+	for (unsigned int i = 0; i < c->readers && !is; i++)
+		is = atomic_load_explicit(&cache_reader(c, i)[no / 64], memory_order_relaxed) &
+		     UINT64_C(1) << no % 64;
+	return is;
+}
+
+unsigned int cache_rank(const struct cache *c, uint32_t no)
+{
+	const struct entry *e = &c->entry[no];
+	unsigned int count;
+
+	if (e->queue == QUEUE_NONE)
+		return 0;
+	count = e->count + touched(c, no);
+	if (e->queue == QUEUE_SMALL) /* of both kinds: 1, 2 or 3 */
+		return e->expected ? 1 : 2 + (count > 0);
+	return CACHE_RANK_MAIN + (count < COUNT_MOST ? count : COUNT_MOST);
+}
+
 /* Was it touched since this was last asked? */
 static bool touched_take(struct cache *c, uint32_t no)
 {
@@ -182,11 +219,10 @@ static bool touched_take(struct cache *c, uint32_t no)
 void cache_add(struct cache *c, uint32_t no, uint64_t hash, uint32_t weight, bool expected)
 {
 	struct entry *e = &c->entry[no];
-	const uint32_t head = (uint32_t)(hash >> 32);
 
 	assert(e->queue == QUEUE_NONE);
 	*e = (struct entry){.weight = weight, .expected = expected};
-	e->fingerprint = head != 0 ? head : 1;
+	e->fingerprint = fingerprint_of(hash);
 	touched_take(c, no);
 	queue_push(c, ghost_take(c, e->fingerprint) ? QUEUE_MAIN : QUEUE_SMALL, no);
 }

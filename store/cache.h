@@ -45,6 +45,13 @@ static inline void cache_touch(cache_map *map, uint32_t no)
 void cache_add(struct cache *c, uint32_t no, uint64_t hash, uint32_t weight, bool expected);
 /* It is gone, for whatever reason. */
 void cache_remove(struct cache *c, uint32_t no);
+/* How much it is worth, below CACHE_RANKS: 0: it is not here; from CACHE_RANK_MAIN on it was
+ * asked for more than once. */
+#define CACHE_RANKS 8u
+#define CACHE_RANK_MAIN 4u
+unsigned int cache_rank(const struct cache *c, uint32_t no);
+/* What is of this hash was here, before cache_create(), and asked for more than once. */
+void cache_remember(struct cache *c, uint64_t hash);
 bool cache_holds(const struct cache *c, uint32_t no);
 /* Takes out who is to go; CACHE_NONE: there is nobody who may. */
 uint32_t cache_evict(struct cache *c);

@@ -187,7 +187,10 @@ int store_attach(struct store *s, const struct store_engine *c, char *why, size_
 	}
 	ages_fini(s);
 	clearing_init(s);
-	return 0;
+	if (hot_begin(s) == 0)
+		return 0;
+	snprintf(why, why_size, "no memory");
+	return -ENOMEM;
 }
 
 void life_fini(struct store *s)

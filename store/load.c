@@ -275,6 +275,11 @@ bool loads_wait(const struct store *s)
 	       (!TAILQ_EMPTY(&ls->waiting) && ls->at_once < LOADS_AT_ONCE);
 }
 
+uint32_t loads_count(const struct store *s)
+{
+	return HASH_COUNT(s->loads->by_hash);
+}
+
 /* ---- who wants what ---- */
 
 static uint64_t load_hash(const struct store *s, const struct blob_name *name, uint32_t number)

@@ -32,6 +32,7 @@ void store_fini(struct store *s)
 {
 	struct usage_of *u, *next;
 
+	hot_fini(s);
 	drops_fini(s);
 	loads_fini(s);
 	puts_fini(s);
@@ -220,9 +221,11 @@ void store_poll(struct store *s, uint64_t unix_us)
 	drops_poll(s);
 	trim_poll(s);
 	clearing_poll(s);
+	hot_poll(s);
 }
 
 bool store_waits(const struct store *s)
 {
-	return puts_wait(s) || loads_wait(s) || drops_wait(s) || trim_waits(s) || clearing_wait(s);
+	return puts_wait(s) || loads_wait(s) || drops_wait(s) || trim_waits(s) ||
+	       clearing_wait(s) || hot_waits(s);
 }

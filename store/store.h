@@ -30,6 +30,7 @@
 struct load;
 struct loads;
 struct dropping;
+struct hot;
 struct age;
 struct found;
 struct usage_of;
@@ -79,6 +80,7 @@ struct store_counters {
 	uint64_t loads;		/* pieces read from the engine */
 	uint64_t load_bytes;	/* of these */
 	uint64_t load_failures; /* pieces that could not be read */
+	uint64_t read_back;	/* pieces that were wanted in RAM after the start */
 	uint64_t corrupt;	/* blobs found damaged */
 	uint64_t commits;	/* flushes of the engine for blobs that came or went */
 	uint64_t failures;	/* times that the engine failed */
@@ -184,6 +186,7 @@ struct store {
 	struct commits *commits;
 	struct loads *loads;
 	struct dropping *drop; /* under way */
+	struct hot *hot;       /* NULL: without an engine */
 };
 
 /* readers: threads that read beside control (cache_reader()). 0 or -ENOMEM; in both cases

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * What the parts of the store share: store.c (what is there), life.c (the engine's),
  * room.c (memory, and who leaves it), age.c, load.c (from the engine), put.c (to it), look.c,
- * limit.c, clear.c, drop.c.
+ * limit.c, clear.c, drop.c, hot.c.
  * Private to store/.
  */
 #ifndef STORE_STORE_PART_H
@@ -89,6 +89,8 @@ int loads_init(struct store *s);
 void loads_fini(struct store *s);
 void loads_poll(struct store *s);
 bool loads_wait(const struct store *s);
+/* How many there are, of any kind. */
+uint32_t loads_count(const struct store *s);
 /* The blob is gone: what is being loaded of it is not to be found. */
 void loads_forget(struct store *s, const struct blob_name *name);
 
@@ -143,6 +145,15 @@ uint64_t age_stored(const struct store *s, uint32_t no);
 /* The first `max` of a domain. Returns how many. */
 uint32_t ages_oldest(const struct store *s, const struct usage_of *u, struct engine_entry *out,
 		     uint32_t max);
+
+/* ---- hot.c ---- */
+
+/* Without memory, -ENOMEM. */
+int hot_begin(struct store *s);
+void hot_poll(struct store *s);
+bool hot_waits(const struct store *s);
+/* Nothing is under way any more, and the engine is open. */
+void hot_fini(struct store *s);
 
 /* ---- drop.c ---- */
 

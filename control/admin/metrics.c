@@ -222,6 +222,8 @@ const struct metric metrics[] = {
 	OF_STORE("loads", counters.loads, "pieces of blobs read from the store into memory"),
 	OF_STORE("load_bytes", counters.load_bytes, "what was in them"),
 	OF_STORE("load_failures", counters.load_failures, "pieces that could not be read"),
+	OF_STORE("loads_after_start", counters.read_back,
+		 "pieces that were read back since the start, as they were hot before it"),
 	OF_STORE("blobs_corrupt", counters.corrupt, "blobs found damaged, and put aside"),
 	OF_STORE("store_commits", counters.commits,
 		 "times that the store was told of blobs that came or went, of several at once"),

@@ -32,6 +32,7 @@ bool memory_alone;
 static const struct engine_ops *real;
 static struct engine_ops ops;
 int fail_open, fail_find, fail_read, fail_write, fail_commit;
+bool forgets;
 unsigned int opens, finds, reads, commits;
 
 static int bad(struct engine *e, int err)
@@ -66,6 +67,11 @@ static int bad_commit(struct engine *e, struct engine_change *changes, uint32_t 
 	return fail_commit != 0 ? bad(e, fail_commit) : real->commit(e, changes, count, durable);
 }
 
+static int bad_recall(struct engine *e, const char *name, void **bytes, size_t *size)
+{
+	return forgets ? -ENOENT : real->recall(e, name, bytes, size);
+}
+
 static int bad_open(struct engine **out, const struct engine_config *c, char *why, size_t why_size)
 {
 	struct engine_config small = *c;
@@ -84,6 +90,7 @@ static int bad_open(struct engine **out, const struct engine_config *c, char *wh
 		ops.read = bad_read;
 		ops.write = bad_write;
 		ops.commit = bad_commit;
+		ops.recall = bad_recall;
 		(*out)->ops = &ops;
 	}
 	return ret;
@@ -160,6 +167,7 @@ int set_up(void **state)
 	opens = finds = reads = commits = 0;
 	seconds = 100;
 	memory_alone = false;
+	forgets = true;
 	strcpy(folder, "/tmp/oncewire-store-XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	start();

@@ -18,6 +18,8 @@ extern bool memory_alone; /* for start(): there is no engine */
 
 /* What the engine says instead of doing it; 0: it does. */
 extern int fail_open, fail_find, fail_read, fail_write, fail_commit;
+/* It has no notes: nothing is read back into RAM after a start. At first that is so. */
+extern bool forgets;
 /* How often it was asked. */
 extern unsigned int opens, finds, reads, commits;
 

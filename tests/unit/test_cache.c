@@ -205,6 +205,32 @@ static void test_touch_sets_one_bit_of_its_reader(void **state)
 	assert_true((uintptr_t)cache_reader(c, 1) >= (uintptr_t)cache_reader(c, 0) + ENTRIES / 8);
 }
 
+/* What is to be here again after the next start, the best first. */
+static void test_rank(void **state)
+{
+	uint32_t expected, small, asked, main_no;
+
+	(void)state;
+	assert_int_equal(cache_rank(c, 5), 0);
+	expected = add_expected(1, true);
+	small = add(2);
+	asked = add(3);
+	touch(1, asked);
+	cache_remember(c, hash_of(4));
+	main_no = add(4);
+	assert_int_equal(cache_rank(c, expected), 1);
+	assert_int_equal(cache_rank(c, small), 2);
+	assert_int_equal(cache_rank(c, asked), 3);
+	assert_int_equal(cache_rank(c, main_no), CACHE_RANK_MAIN);
+	touch(0, main_no);
+	touch(1, main_no);
+	assert_int_equal(cache_rank(c, main_no), CACHE_RANK_MAIN + 1);
+	/* looking at it has not used the touch up */
+	assert_int_equal(evict(), expected);
+	assert_int_equal(evict(), small);
+	assert_int_equal(cache_rank(c, small), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -217,6 +243,7 @@ int main(void)
 		TEST(test_comes_back),
 		TEST(test_all_hot),
 		TEST(test_weights),
+		TEST(test_rank),
 		TEST(test_touch_sets_one_bit_of_its_reader),
 	};
 

@@ -302,6 +302,7 @@ static void test_notes(void **state)
 	char one[] = "one", three[] = "three";
 
 	(void)state;
+	forgets = false;
 	must_recall("a", "");
 	assert_int_equal(note_write("a", one, 3), 0);
 	assert_int_equal(note_write("ab", three, 5), 0);
