@@ -65,6 +65,12 @@ def content(seed, size):
     return random.Random(seed).randbytes(size)
 
 
+def roomy(peer):
+    """With place for all that one PULL brings, whenever it is read."""
+    peer.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
+    return peer
+
+
 def fetch(relay, source, target, expected):
     """What the target gets of a blob that nobody uploads; None: the relay does not have it."""
     takes = target.hello(relay)
@@ -102,8 +108,7 @@ class Crash:
         """Asks for the blob as a source that has nothing to upload, and pulls it."""
         expected = content(seed, size)
         with Peer(self.lab.udp_socket("source")) as source, \
-                Peer(self.lab.udp_socket("target")) as target:
-            target.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
+                roomy(Peer(self.lab.udp_socket("target"))) as target:
             got = fetch(self.lab.relay(self.role), source, target, expected)
         self.checked["blobs"] += 1
         self.checked["bytes"] += size

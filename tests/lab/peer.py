@@ -302,6 +302,8 @@ class Session:
                     if error.code == FRESH:
                         self.echo = error.echo
                     break
+                if frame.conn != self.conn:
+                    continue  # of a session before, by the same socket
                 self.echo = frame.body[:8]
                 at = struct.unpack(">I", frame.body[20:24])[0]
                 have[at] = frame.payload
@@ -417,8 +419,8 @@ class Peer:
         return codes
 
     def send_blob(self, relay, content, target, claim=None, deadline=20, transfer=None, meta=b"f",
-                  member=None, until=DELIVERED):
-        """A source's whole life: SEND until a final STATUS, or the one it waits for,
+                  member=None, until=DELIVERED, or_until=DELIVERED):
+        """A source's whole life: SEND until a final STATUS, or one that it waits for,
         serving PULLs and proving that it has what it uploads. `claim` is the content
         the identifier is computed from, if not the one uploaded.
         Returns the final status and the codes seen on the way."""
@@ -445,6 +447,6 @@ class Peer:
                 send = session.send_frame(blob_id, len(content), target, transfer, deadline,
                                           meta=meta, proof=proof)
                 again = 0
-            if status.code in (until, DELIVERED, REFUSED):
+            if status.code in (until, or_until, DELIVERED, REFUSED):
                 return status, codes
         raise AssertionError(f"no final status; seen: {codes}")

@@ -2,6 +2,8 @@
 """What a relay does whose disk is full, breaks, loses power or is taken away: what it said to
 be stored is there, it says what is wrong, and goes on by itself once that is over."""
 
+import ctypes
+import os
 import signal
 
 import pytest
@@ -45,6 +47,11 @@ def assert_not_taken(lab, blob, out):
     assert lab.status("private")["blobs"] == before
 
 
+def assert_no_start(lab, words):
+    done = lab.run("private", "oncewired", "--config", lab.state / "private.conf")
+    assert done.returncode == 1 and words in done.stderr, done.stderr
+
+
 def test_full(lab, make_blob, out):
     """Nothing that does not fit is said to be stored, what is in memory is served, and it goes
     on when there is room again; what was stored before is there."""
@@ -69,12 +76,65 @@ def test_too_full_to_start(lab, make_blob, out):
         upload(lab, blob, out)
         lab.stop_relay("private")
         volume.fill()
-        done = lab.run("private", "oncewired", "--config", lab.state / "private.conf")
-        assert done.returncode == 1
-        assert "the disk is full: free some space" in done.stderr
+        assert_no_start(lab, "the disk is full: free some space")
         volume.free()
         lab.start_relay("private")
         assert_hits(lab, [blob], out)
+
+
+def test_read_only(lab, make_blob, out):
+    with Volume(lab, "private") as volume:
+        blob = make_blob(100_000)
+        upload(lab, blob, out)
+        lab.stop_relay("private")
+        volume.remount("ro")
+        assert_no_start(lab, "the relay's user must be able to write there")
+        volume.remount("rw")
+        lab.start_relay("private")
+        assert_hits(lab, [blob], out)
+
+
+def set_version(folder, version):
+    """What a relay of another release would have written, with the database's own library."""
+    db = ctypes.CDLL("librocksdb.so.7.8")
+    for name in ("options_create", "list_column_families", "open_column_families",
+                 "writeoptions_create"):
+        getattr(db, f"rocksdb_{name}").restype = ctypes.c_void_p
+    options = ctypes.c_void_p(db.rocksdb_options_create())
+    db.rocksdb_options_set_uint64add_merge_operator(options)
+    path, error, count = str(folder).encode(), ctypes.c_char_p(), ctypes.c_size_t()
+    names = ctypes.c_void_p(db.rocksdb_list_column_families(
+        options, path, ctypes.byref(count), ctypes.byref(error)))
+    handles = (ctypes.c_void_p * count.value)()
+    base = ctypes.c_void_p(db.rocksdb_open_column_families(
+        options, path, count.value, names, (ctypes.c_void_p * count.value)(
+            *[options.value] * count.value), handles, ctypes.byref(error)))
+    assert error.value is None, error.value
+    default = [ctypes.cast(names, ctypes.POINTER(ctypes.c_char_p))[i]
+               for i in range(count.value)].index(b"default")
+    db.rocksdb_put_cf(base, ctypes.c_void_p(db.rocksdb_writeoptions_create()),
+                      ctypes.c_void_p(handles[default]), b"version", ctypes.c_size_t(7), version,
+                      ctypes.c_size_t(len(version)), ctypes.byref(error))
+    assert error.value is None, error.value
+    for handle in handles:
+        db.rocksdb_column_family_handle_destroy(ctypes.c_void_p(handle))
+    db.rocksdb_close(base)
+
+
+def test_newer_version(lab, make_blob, out):
+    """One that this release does not know is refused, and is as it was afterwards."""
+    blob, path = make_blob(2_000_000), lab.stores / "private"
+    upload(lab, blob, out)
+    lab.stop_relay("private")
+    owner = path.stat()
+    for version, works in ((b"3", False), (b"2", True)):
+        set_version(path, version)
+        for file in path.iterdir():
+            os.chown(file, owner.st_uid, owner.st_gid)
+        if not works:
+            assert_no_start(lab, "it is of another oncewire: run that one")
+    lab.start_relay("private")
+    assert_hits(lab, [blob], out)
 
 
 def test_room_is_kept_free(make_lab, make_blob, out):

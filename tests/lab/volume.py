@@ -76,6 +76,11 @@ class Volume:
                     left -= file.write(bytes(min(left, 1 << 20)))
                     file.flush()
 
+    def remount(self, how):
+        """ro or rw; what is in use for writing cannot become ro."""
+        for view in self.views():
+            run(*view, "mount", "-o", f"remount,{how}", self.path)
+
     def free(self):
         self.ballast.unlink()
 
