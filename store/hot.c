@@ -142,10 +142,11 @@ static void hot_walk(struct store *s, uint32_t burst)
 
 static void hot_noted(struct store_note *note, int result)
 {
-	struct store *s = note->store;
+	struct hot *h = note->store->hot;
 
-	(void)result; /* there is another one in a minute */
-	s->hot->step = HOT_RESTS;
+	h->step = HOT_RESTS;
+	if (result < 0)
+		h->noted = 0; /* again in a minute */
 }
 
 static void hot_note(struct store *s)

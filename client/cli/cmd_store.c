@@ -46,7 +46,7 @@ static const char *time_text(json_int_t unix_seconds, char buf[32])
 
 void store_question(char *question, size_t size, const char *verb, json_t *blob)
 {
-	snprintf(question, size, "store %s %s %s %s", verb, domain_text(blob),
+	snprintf(question, size, "store %s %s %s %s\n", verb, domain_text(blob),
 		 text_of(blob, "rule"), text_of(blob, "id"));
 }
 
@@ -214,8 +214,7 @@ static int store_rm(char **argv, struct admin_link *l, const struct store_option
 
 	if (blob == NULL)
 		return status;
-	store_question(question, sizeof(question) - 1, "rm", blob);
-	strcat(question, "\n");
+	store_question(question, sizeof(question), "rm", blob);
 	json_decref(blob);
 	answer = admin_answer(argv, l, STORE_SECONDS, question, &status);
 	if (answer == NULL)

@@ -22,7 +22,7 @@ struct store_options {
 /* The blob of this identifier, as the relay describes it; NULL with *status set. */
 json_t *store_find(char **argv, struct admin_link *l, const struct store_options *o, const char *id,
 		   int *status);
-/* "store VERB DOMAIN RULE ID", of a blob that was found. */
+/* "store VERB DOMAIN RULE ID\n", of a blob that was found. */
 void store_question(char *question, size_t size, const char *verb, json_t *blob);
 
 int store_verify(char **argv, struct admin_link *l, const struct store_options *o);

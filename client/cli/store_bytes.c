@@ -229,8 +229,7 @@ int store_export(char **argv, struct admin_link *l, const struct store_options *
 
 	if (blob == NULL)
 		return status;
-	store_question(question, sizeof(question) - 1, "export", blob);
-	strcat(question, "\n");
+	store_question(question, sizeof(question), "export", blob);
 	json_decref(blob);
 	if (access(path, F_OK) == 0) {
 		complain(argv, "%s is there already; nothing is overwritten", path);

@@ -62,21 +62,13 @@ static void leaving_read(struct store_read *read, int result)
 static void leaving_next(struct leaving *l)
 {
 	const struct blob_name *name = &l->stat.entry.name;
-	const uint32_t first = l->piece * PIECE_CHUNKS;
 
 	if ((uint64_t)l->piece * PIECE_SIZE >= name->length) {
 		leaving_break(l); /* it is all out */
 		return;
 	}
-	l->read = (struct store_read){
-		.name = *name,
-		.chunk = l->chunk,
-		.count = chunk_count(piece_length(name->length, l->piece)),
-		.to = l->bytes,
-		.fn = leaving_read,
-	};
-	for (uint32_t i = 0; i < l->read.count; i++)
-		l->chunk[i] = first + i;
+	piece_prepare(&l->read, name, l->piece, l->chunk, l->bytes);
+	l->read.fn = leaving_read;
 	task_out(&l->task);
 	store_read(&l->task.ctl->store, &l->read);
 }
@@ -112,7 +104,8 @@ json_t *store_export(struct control *ctl, struct admin_client *client, int argc,
 	(void)argc;
 	if (wrong != NULL)
 		return wrong;
-	l = task_begin(ctl, client, sizeof(*l), leaving_end, NULL, leaving_sent);
+	l = task_begin(ctl, client, sizeof(*l), leaving_end,
+		       (struct admin_task){.sent = leaving_sent});
 	if (l == NULL)
 		return NULL;
 	l->bytes = malloc(PIECE_SIZE);
@@ -337,6 +330,8 @@ json_t *store_import(struct control *ctl, struct admin_client *client, int argc,
 	(void)argc;
 	if (wrong == NULL && sscanf(argv[3], "%" SCNu64 "%c", &name.length, &end) != 1)
 		wrong = admin_error("\"%s\" is not a length in bytes", argv[3]);
+	else if (wrong == NULL && (ctl->config->rules & 1u << name.rule) == 0)
+		wrong = admin_error("this relay does not take %s; see [store] rules", argv[1]);
 	else if (wrong == NULL && keyring_domain(relay_keyring(ctl->relay), name.domain) == NULL)
 		wrong = admin_error("this relay serves domains only; choose one");
 	else if (wrong == NULL && name.length > ctl->config->max_blob)
@@ -344,7 +339,8 @@ json_t *store_import(struct control *ctl, struct admin_client *client, int argc,
 				    ctl->config->max_blob);
 	if (wrong != NULL)
 		return wrong;
-	c = task_begin(ctl, client, sizeof(*c), coming_end, coming_came, NULL);
+	c = task_begin(ctl, client, sizeof(*c), coming_end,
+		       (struct admin_task){.came = coming_came});
 	if (c == NULL)
 		return NULL;
 	c->name = name;

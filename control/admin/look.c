@@ -81,7 +81,7 @@ json_t *store_ls(struct control *ctl, struct admin_client *client, int argc, cha
 		return admin_error("\"%s\" is not a number from 1 to %u", argv[1], STORE_PAGE);
 	if (argc > 2 && mark_parse(ctl, argv[2], &at) < 0)
 		return admin_error("\"%s\" is not where a page ended", argv[2]);
-	l = task_begin(ctl, client, sizeof(*l), task_free, NULL, NULL);
+	l = task_begin(ctl, client, sizeof(*l), task_free, (struct admin_task){0});
 	if (l == NULL)
 		return NULL;
 	l->list = at;
@@ -193,7 +193,7 @@ json_t *store_stat_command(struct control *ctl, struct admin_client *client, int
 	(void)argc;
 	if (wrong != NULL)
 		return wrong;
-	l = task_begin(ctl, client, sizeof(*l), lookup_end, NULL, NULL);
+	l = task_begin(ctl, client, sizeof(*l), lookup_end, (struct admin_task){0});
 	if (l == NULL)
 		return NULL;
 	l->stat = (struct store_stat){.entry.name = name, .fn = looked_up};
@@ -263,7 +263,7 @@ json_t *store_rm(struct control *ctl, struct admin_client *client, int argc, cha
 	(void)argc;
 	if (wrong != NULL)
 		return wrong;
-	r = task_begin(ctl, client, sizeof(*r), task_free, NULL, NULL);
+	r = task_begin(ctl, client, sizeof(*r), task_free, (struct admin_task){0});
 	if (r == NULL)
 		return NULL;
 	r->stat = (struct store_stat){.entry.name = name, .fn = removing_found};

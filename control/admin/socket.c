@@ -139,9 +139,9 @@ void admin_later(struct admin_client *c, struct admin_task *t)
 
 	c->task = t;
 	event_del(c->deadline);
-	bufferevent_set_timeouts(c->bev, &limit, &limit);
+	bufferevent_set_timeouts(c->bev, t->watches ? NULL : &limit, &limit);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, TASK_INPUT);
-	admin_want(c, t->came != NULL);
+	admin_want(c, t->came != NULL || t->watches);
 }
 
 void admin_say(struct admin_client *c, json_t *line)
@@ -201,15 +201,17 @@ static void line_read(struct admin_client *c)
 
 static void client_read(struct bufferevent *bev, void *arg)
 {
+	struct evbuffer *in = bufferevent_get_input(bev);
 	struct admin_client *c = arg;
 
-	(void)bev;
 	if (c->ends)
 		return;
 	if (c->task == NULL)
 		line_read(c);
 	if (c->task != NULL && c->task->came != NULL)
 		c->task->came(c->task);
+	else if (c->task != NULL && c->task->watches)
+		evbuffer_drain(in, evbuffer_get_length(in));
 }
 
 static void client_write(struct bufferevent *bev, void *arg)

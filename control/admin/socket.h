@@ -19,10 +19,13 @@ struct admin_client;
 
 /* A command that is under way. */
 struct admin_task {
-	/* The client went, or did not read or write for half a minute: it is no more. */
+	/* The client went, or for half a minute did not read, or write what is wanted of it. */
 	void (*gone)(struct admin_task *t);
 	/* Bytes came, while they are wanted. NULL: the command has none. */
 	void (*came)(struct admin_task *t);
+	/* Likewise without bytes: that the client went is noticed at once, and not when something
+	 * is written; it has to do nothing meanwhile. */
+	bool watches;
 	/* All that was written has left. May be NULL. */
 	void (*sent)(struct admin_task *t);
 };

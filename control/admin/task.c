@@ -18,14 +18,14 @@ static void task_gone(struct admin_task *link)
 }
 
 void *task_begin(struct control *ctl, struct admin_client *client, size_t size,
-		 void (*end)(struct task *t), void (*came)(struct admin_task *t),
-		 void (*sent)(struct admin_task *t))
+		 void (*end)(struct task *t), struct admin_task link)
 {
 	struct task *t = calloc(1, size);
 
 	if (t == NULL)
 		return NULL;
-	t->link = (struct admin_task){.gone = task_gone, .came = came, .sent = sent};
+	t->link = link;
+	t->link.gone = task_gone;
 	t->ctl = ctl;
 	t->client = client;
 	t->end = end;
@@ -54,6 +54,19 @@ bool task_back(struct task *t)
 		return true;
 	t->end(t);
 	return false;
+}
+
+void piece_prepare(struct store_read *r, const struct blob_name *name, uint32_t piece,
+		   uint32_t chunk[PIECE_CHUNKS], uint8_t *to)
+{
+	*r = (struct store_read){
+		.name = *name,
+		.chunk = chunk,
+		.count = chunk_count(piece_length(name->length, piece)),
+		.to = to,
+	};
+	for (uint32_t i = 0; i < r->count; i++)
+		chunk[i] = piece * PIECE_CHUNKS + i;
 }
 
 void tasks_fini(struct control *ctl)

@@ -26,10 +26,10 @@ struct tasks {
 };
 
 /* A task of `size` bytes, which begins with a struct task, all zeros but that; `end` frees
- * what it has besides. admin_later() was called; came, sent: as there. NULL without memory. */
+ * what it has besides. admin_later() was called; of `link` came, watches and sent count. NULL
+ * without memory. */
 void *task_begin(struct control *ctl, struct admin_client *client, size_t size,
-		 void (*end)(struct task *t), void (*came)(struct admin_task *t),
-		 void (*sent)(struct admin_task *t));
+		 void (*end)(struct task *t), struct admin_task link);
 /* Frees its memory, and no more. */
 void task_free(struct task *t);
 /* Answers, and ends it. */
@@ -41,6 +41,10 @@ static inline void task_out(struct task *t)
 }
 /* Not any more. False: nobody wants it, and it was ended. */
 bool task_back(struct task *t);
+
+/* A whole piece, for store_read(), with place for the numbers of its chunks. */
+void piece_prepare(struct store_read *r, const struct blob_name *name, uint32_t piece,
+		   uint32_t chunk[PIECE_CHUNKS], uint8_t *to);
 
 /* Hash threads, workers and the admin socket are gone. */
 void tasks_fini(struct control *ctl);

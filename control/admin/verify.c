@@ -75,15 +75,6 @@ static void verify_end(struct task *t)
 		verify_free(v);
 }
 
-/* Only to see that the client is there: nobody is to be verified for. */
-static void verify_came(struct admin_task *t)
-{
-	char ignored[256];
-
-	while (admin_take(((struct task *)t)->client, ignored, sizeof(ignored)) > 0)
-		continue;
-}
-
 static void fail(struct verify *v)
 {
 	v->over = true;
@@ -255,7 +246,6 @@ static void piece_read(struct store_read *read, int result)
 static void piece_next(struct verify *v)
 {
 	const struct blob_name *name = &entry(v)->name;
-	const uint32_t first = v->piece * PIECE_CHUNKS;
 	struct ident computed;
 
 	if ((uint64_t)v->piece * PIECE_SIZE >= name->length) {
@@ -266,16 +256,9 @@ static void piece_next(struct verify *v)
 			blob_wrong(v);
 		return;
 	}
-	v->read = (struct store_read){
-		.name = *name,
-		.chunk = v->chunk,
-		.count = chunk_count(piece_length(name->length, v->piece)),
-		.to = v->bytes,
-		.stored = true,
-		.fn = piece_read,
-	};
-	for (uint32_t i = 0; i < v->read.count; i++)
-		v->chunk[i] = first + i;
+	piece_prepare(&v->read, name, v->piece, v->chunk, v->bytes);
+	v->read.stored = true;
+	v->read.fn = piece_read;
 	task_out(&v->task);
 	store_read(&v->task.ctl->store, &v->read);
 }
@@ -362,7 +345,7 @@ json_t *store_verify(struct control *ctl, struct admin_client *client, int argc,
 		return admin_error("store verify: \"%s\" is not a word it knows", argv[0]);
 	if (ctl->tasks->verifying)
 		return admin_error("the store is being verified already");
-	v = task_begin(ctl, client, sizeof(*v), verify_end, verify_came, NULL);
+	v = task_begin(ctl, client, sizeof(*v), verify_end, (struct admin_task){.watches = true});
 	if (v == NULL)
 		return NULL;
 	ctl->tasks->verifying = true;

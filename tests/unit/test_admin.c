@@ -102,6 +102,7 @@ static json_t *tell_run(void *ctx, struct admin_client *client, int argc, char *
 	teller = (struct teller){
 		.task = {.gone = teller_gone,
 			 .came = argc > 1 ? NULL : teller_came,
+			 .watches = argc > 2,
 			 .sent = teller_sent},
 		.client = client,
 	};
@@ -249,6 +250,16 @@ static void test_task_without_a_client(void **state)
 	close(fd);
 	turn(20);
 	assert_int_equal(teller.gone, 1);
+
+	/* one that is to do nothing */
+	fd = client_connect();
+	assert_int_equal(write(fd, "tell no thing\nab", 16), 16);
+	turn(20);
+	assert_int_equal(teller.gone, 0);
+	close(fd);
+	turn(20);
+	assert_int_equal(teller.gone, 1);
+	assert_int_equal(teller.len, 0);
 
 	/* one from whom nothing is read: when something is written */
 	fd = client_connect();
