@@ -118,7 +118,6 @@ def test_removed_while_it_is_served(store, make_blob, out):
         wait_until(lambda: store.lab.status("private")["data_chunks"] >
                    before["data_chunks"] + 500)
         store.run("rm", ident(blob))
-        assert store.lab.status("private")["blobs"] == before["blobs"] - 1
         assert sender.wait(60) == 0
         received, = target.files()
     assert ident(pathlib.Path(received["path"])) == ident(blob)
@@ -161,6 +160,16 @@ def test_the_group_may_not(store):
         assert done.returncode == 1 and "run it as root" in done.stderr, done
 
 
+def bring(store, size):
+    """Stores random bytes; their identifier."""
+    content = os.urandom(size)
+    name = hashlib.sha256(content).hexdigest()
+    with store.connect(f"store import - sha256 {name} {size}\n".encode()) as sock:
+        sock.sendall(content)
+        assert json.loads(sock.makefile().readline()) == {"stored": True}
+    return name
+
+
 def flip(folder, content):
     """Flips a bit of a blob in the database's files."""
     for path in folder.iterdir():
@@ -188,7 +197,10 @@ def restart(store, between=lambda: None):
 def test_flipped_on_disk(kept, make_blob, out, tmp_path, found_by):
     """It is put aside and said, never delivered, and can be stored again."""
     good, bad = make_blob(2_000_000), make_blob(2_000_000)
-    kept.lab.deliver_all([good, bad], "private", out)
+    kept.run("import", good, bad)
+    others = []
+    while kept.objects("stat", ident(bad))[0]["pieces_in_memory"] > 0:
+        others.append(bring(kept, 4_000_000))  # else a start would read it back, and find it
     restart(kept)  # what is in the log goes to the files
     folder = kept.lab.stores / "private"
     restart(kept, lambda: flip(folder, bad.read_bytes()))
@@ -204,18 +216,14 @@ def test_flipped_on_disk(kept, make_blob, out, tmp_path, found_by):
     assert [one.outcome for one in sent] == ["private-hit", "uploaded-private"]
     assert kept.lab.status("private")["blobs_corrupt"] == 1
     assert "0 damaged" in kept.run("verify", "--anew").stdout
-    kept.run("rm", ident(good), ident(bad))
+    kept.run("rm", ident(good), ident(bad), *others)
 
 
 def test_verify_goes_on_where_it_was(kept):
     """Clients leave in the middle; in the end each blob was looked at, and none twice."""
     blobs = 60
     for _ in range(blobs):
-        content = os.urandom(4_000_000)
-        line = f"store import - sha256 {hashlib.sha256(content).hexdigest()} {len(content)}\n"
-        with kept.connect(line.encode()) as sock:
-            sock.sendall(content)
-            assert json.loads(sock.makefile().readline()) == {"stored": True}
+        bring(kept, 4_000_000)
     for attempt in range(50):
         with kept.connect(b"store verify\n") as sock:
             begun = json.loads(sock.makefile().readline()).get("from_blobs", 0)
