@@ -11,6 +11,7 @@ folder was larger than its limits allow. As root.
 
 import argparse
 import bisect
+import hashlib
 import itertools
 import os
 import pathlib
@@ -23,9 +24,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lab"))
 
-from crash import content, fetch, roomy  # noqa: E402
+from crash import content, roomy  # noqa: E402
 from labtools import Lab  # noqa: E402
-from peer import SERVING_PRIVATE, STORED, Peer  # noqa: E402
+from peer import (OFFER, SERVING_PRIVATE, STORED, UPLOAD_WANTED, Offer,  # noqa: E402
+                  Peer)
 
 SLAB = 32 << 20
 STORE = 10 * SLAB
@@ -63,21 +65,40 @@ class Asker(threading.Thread):
         self.hits = self.hit_bytes = self.uploads = 0
         self.wrong, self.failed = [], []
 
+    def send(self, source, seed, size, target, until):
+        """As a source does, with the blob at hand. Was it uploaded?"""
+        _, codes = source.send_blob(self.lab.relay("private"), content(seed, size), target,
+                                    deadline=30, until=until, or_until=SERVING_PRIVATE)
+        return UPLOAD_WANTED in codes
+
     def upload(self, seed, size):
         with Peer(self.lab.udp_socket("source")) as source:
-            source.send_blob(self.lab.relay("private"), content(seed, size),
-                             (self.lab.address["target"], 4871), deadline=30, until=STORED,
-                             or_until=SERVING_PRIVATE)  # another asker brought it
+            self.send(source, seed, size, (self.lab.address["target"], 4871), STORED)
         self.uploads += 1
 
+    def offered(self, blob_id):
+        """The offer of that blob; None: it was lost."""
+        while (frame := self.target.get(0.5, (OFFER,))[0]) is not None:
+            offer = Offer.of(frame)
+            if offer.id == blob_id:
+                return offer
+        return None
+
     def ask(self, seed, size):
-        expected = content(seed, size)
+        """Who asked and was told to upload does so: a source that goes then keeps others waiting
+        for the blob, until the relay gives it up."""
+        takes = self.target.hello(self.lab.relay("private"))
+        takes.listen()
+        uploaded, offer = False, None
         with Peer(self.lab.udp_socket("source")) as source:
-            got = fetch(self.lab.relay("private"), source, self.target, expected)
-        if got is None:
-            self.upload(seed, size)
-        elif got != expected:
+            while offer is None:
+                uploaded |= self.send(source, seed, size, self.target.address, SERVING_PRIVATE)
+                offer = self.offered(hashlib.sha256(content(seed, size)).digest())
+        got = offer.inline if offer.inline is not None else takes.fetch(offer)
+        if got != content(seed, size):
             self.wrong.append(seed)
+        elif uploaded:
+            self.uploads += 1
         else:
             self.hits += 1
             self.hit_bytes += size
