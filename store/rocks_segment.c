@@ -251,6 +251,7 @@ static int body_first(struct rocks *r, struct segment *s)
 int segments_begin(struct rocks *r)
 {
 	uint64_t live, written;
+	int first;
 
 	if (r->segments == 0)
 		return segment_create(r, 1);
@@ -264,7 +265,9 @@ int segments_begin(struct rocks *r)
 			r->current = r->segment[i];
 	}
 	segment_size(r);
-	return body_first(r, r->current);
+	first = body_first(r, r->current);
+	/* its last block is damaged, and that is no reason not to open the others */
+	return first == -EBADMSG ? segment_create(r, r->current->number + 1) : first;
 }
 
 /* ---- dropping ---- */
