@@ -13,6 +13,7 @@ import argparse
 import bisect
 import hashlib
 import itertools
+import json
 import os
 import pathlib
 import random
@@ -26,8 +27,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lab"))
 
 from crash import content, roomy  # noqa: E402
 from labtools import Lab  # noqa: E402
-from peer import (OFFER, SERVING_PRIVATE, STORED, UPLOAD_WANTED, Offer,  # noqa: E402
-                  Peer)
+from peer import (OFFER, SERVING_PRIVATE, STORED, UPLOAD_WANTED, Gone,  # noqa: E402
+                  Offer, Peer)
 
 SLAB = 32 << 20
 STORE = 10 * SLAB
@@ -62,7 +63,7 @@ class Asker(threading.Thread):
         self.mine = population.blobs[number::ASKERS]
         self.filled = threading.Event()
         self.stop = threading.Event()
-        self.hits = self.hit_bytes = self.uploads = 0
+        self.hits = self.hit_bytes = self.uploads = self.gone = 0
         self.wrong, self.failed = [], []
 
     def send(self, source, seed, size, target, until):
@@ -84,19 +85,30 @@ class Asker(threading.Thread):
                 return offer
         return None
 
+    def check_gone(self, blob_id, begun):
+        """It was the oldest: it is not there, or somebody brought it since."""
+        done = self.lab.run("private", "oncewire", "store", "stat", blob_id.hex(), "--json")
+        if done.returncode == 0 and json.loads(done.stdout)["stored"] < begun - 1:
+            self.wrong.append(f"said to be gone, and is there: {blob_id.hex()}")
+
     def ask(self, seed, size):
         """Who asked and was told to upload does so: a source that goes then keeps others waiting
         for the blob, until the relay gives it up."""
         takes = self.target.hello(self.lab.relay("private"))
         takes.listen()
-        uploaded, offer = False, None
+        begun, uploaded, offer = time.time(), False, None
         with Peer(self.lab.udp_socket("source")) as source:
             while offer is None:
                 uploaded |= self.send(source, seed, size, self.target.address, SERVING_PRIVATE)
                 offer = self.offered(hashlib.sha256(content(seed, size)).digest())
-        got = offer.inline if offer.inline is not None else takes.fetch(offer)
+        try:
+            got = offer.inline if offer.inline is not None else takes.fetch(offer)
+        except Gone:
+            self.gone += 1
+            self.check_gone(offer.id, begun)
+            return
         if got != content(seed, size):
-            self.wrong.append(seed)
+            self.wrong.append(f"wrong bytes: seed {seed}")
         elif uploaded:
             self.uploads += 1
         else:
@@ -155,7 +167,7 @@ def judge(askers, samples):
     print(f"memory at most {before >> 20} MiB in the first half, {after >> 20} in the second; "
           f"folder at most {folder >> 20} MiB of {FOLDER_MOST >> 20} allowed")
     problems = [f"failed: {error}" for a in askers for error in a.failed]
-    problems += [f"wrong bytes: seed {seed}" for a in askers for seed in a.wrong]
+    problems += [wrong for a in askers for wrong in a.wrong]
     if after > before * GROWTH + GROWTH_BYTES:
         problems.append("the memory grew")
     if folder > FOLDER_MOST:
@@ -180,7 +192,8 @@ def run(lab, seconds, seed):
             asker.join()
     status = lab.status("private")
     print(f"{len(population.blobs)} blobs; {sum(a.hits for a in askers)} hits "
-          f"({sum(a.hit_bytes for a in askers)} bytes), {sum(a.uploads for a in askers)} uploads; "
+          f"({sum(a.hit_bytes for a in askers)} bytes), {sum(a.uploads for a in askers)} uploads, "
+          f"{sum(a.gone for a in askers)} gone while they were pulled; "
           f"{status['loads']} pieces loaded, {status['evictions']} evicted, "
           f"{status['blobs_trimmed']} blobs trimmed")
     return judge(askers, samples)

@@ -190,6 +190,10 @@ def answer_frame(nonce, query_nonce, transfer, code, reason=0, key=1 << 8 | 1):
     return Frame(ANSWER, query_nonce, body, key=key)
 
 
+class Gone(AssertionError):
+    """The relay does not have the blob any more."""
+
+
 @dataclass
 class Session:
     """What one relay told one socket: the way to speak to it from now on."""
@@ -283,7 +287,7 @@ class Session:
             self.tell(self.data_frame(pull, chunk, part))
 
     def fetch(self, offer, timeout=20):
-        """Pulls a whole blob, one PULL after the other."""
+        """Pulls a whole blob, one PULL after the other. May raise Gone."""
         chunks = -(-offer.length // CHUNK)
         have, number, end = {}, 0, time.monotonic() + timeout
         while len(have) < chunks:
@@ -298,6 +302,8 @@ class Session:
                     break
                 if frame.verb == ERROR:
                     error = Error.of(frame)
+                    if error.code == GONE:
+                        raise Gone
                     assert error.code in (FRESH, ERROR_BUSY), error
                     if error.code == FRESH:
                         self.echo = error.echo
