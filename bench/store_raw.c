@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < piece_count(length); i++) {
 		const uint32_t n = blocks_of(bytes, piece_length(length, i), block);
 
-		if (e->ops->write(e, &change.body, change.written, block, n) < 0)
+		if (e->ops->write(e, length, &change.body, change.written, block, n) < 0)
 			fail(e->why);
 		change.written += n;
 	}

@@ -68,10 +68,10 @@ struct engine_ops {
 	 * where only the block is not there. */
 	int (*read)(struct engine *e, const struct blob_name *name, struct engine_record *r,
 		    uint32_t block, void *to, uint32_t len);
-	/* *body is set where it is 0: for the first ones. Not durable by itself: the commit
-	 * makes it so. */
-	int (*write)(struct engine *e, uint64_t *body, uint32_t first, const struct iovec *blocks,
-		     uint32_t count);
+	/* Of a blob of `length` bytes. *body is set where it is 0: for the first ones. Not durable
+	 * by itself: the commit makes it so. */
+	int (*write)(struct engine *e, uint64_t length, uint64_t *body, uint32_t first,
+		     const struct iovec *blocks, uint32_t count);
 	/* Of what was written, and is not committed, nothing will be needed. */
 	int (*abandon)(struct engine *e, uint64_t body);
 	/* All of them, or none; no two are about one blob. durable: it survives a loss of power,
@@ -106,11 +106,12 @@ struct engine {
 };
 
 struct engine_config {
-	const char *path;	/* a folder, which is there and ours */
-	const char *log_path;	/* another, for a log of the library's own, which must not fill up
-				 * as `path` may; NULL: the same */
-	bool create;		/* also where there is no store in it */
-	uint64_t segment_bytes; /* the least in which room comes back; 0: as is good */
+	const char *path;	 /* a folder, which is there and ours */
+	const char *log_path;	 /* another, for a log of the library's own, which must not fill up
+				  * as `path` may; NULL: the same */
+	bool create;		 /* also where there is no store in it */
+	uint64_t segment_bytes;	 /* the least in which room comes back; 0: as is good */
+	uint64_t unlogged_bytes; /* the least blob of which not all is written twice; likewise */
 };
 
 /* The engine of RocksDB. What a crash left half written is cleared away. 0, or with a line in

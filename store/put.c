@@ -239,8 +239,8 @@ static void write_run(struct job *job)
 	struct store_put *put = put_of_job(job);
 	struct engine *e = put->store->engine;
 
-	put->error = e->ops->write(e, &put->body, put->written * PIECE_EXTENTS, put->blocks,
-				   put->block_count);
+	put->error = e->ops->write(e, put->name.length, &put->body, put->written * PIECE_EXTENTS,
+				   put->blocks, put->block_count);
 }
 
 static void put_pump(struct store_put *put);

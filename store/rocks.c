@@ -192,6 +192,14 @@ int rocks_read(struct engine *e, const struct blob_name *name, struct engine_rec
 
 /* ---- writing ---- */
 
+/* Blocks of large blobs do not go by the log, or they would be written twice: they are in the
+ * segment's files, flushed and synced, before their record is. As each such blob makes files
+ * of its own, smaller ones are better off with the log. */
+static bool blob_unlogged(const struct rocks *r, uint64_t length)
+{
+	return length >= r->unlogged_bytes;
+}
+
 void batch_put(rocksdb_writebatch_t *b, rocksdb_column_family_handle_t *family, const void *key,
 	       size_t key_size, const void *value, size_t value_size)
 {
@@ -216,36 +224,68 @@ void batch_add(rocksdb_writebatch_t *b, const struct rocks *r, char of, uint32_t
 }
 
 /* Into the body's segment, which is there. */
-static void batch_blocks(rocksdb_writebatch_t *b, const struct rocks *r, struct segment *s,
-			 uint64_t body, uint32_t first, const struct iovec *blocks, uint32_t count)
+static void batch_blocks(rocksdb_writebatch_t *b, const struct segment *s, uint64_t body,
+			 uint32_t first, const struct iovec *blocks, uint32_t count)
 {
-	uint64_t bytes = 0;
-
 	for (uint32_t i = 0; i < count; i++) {
 		const struct block_key key = block_key(body, first + i);
 
 		batch_put(b, s->family, &key, sizeof(key), blocks[i].iov_base, blocks[i].iov_len);
-		bytes += blocks[i].iov_len;
 	}
+}
+
+/* So many blocks are written there. */
+static void batch_count(rocksdb_writebatch_t *b, const struct rocks *r, struct segment *s,
+			const struct iovec *blocks, uint32_t count)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		bytes += blocks[i].iov_len;
 	batch_add(b, r, 's', s->number, 'w', bytes);
 	s->written += bytes;
 }
 
-int batch_write(struct rocks *r, rocksdb_writebatch_t *b, bool durable)
+static int batch_write_as(struct rocks *r, rocksdb_writebatch_t *b,
+			  const rocksdb_writeoptions_t *how)
 {
 	char *text = NULL;
 
-	rocksdb_write(r->db, durable ? r->write_durable : r->write, b, &text);
+	rocksdb_write(r->db, how, b, &text);
 	rocksdb_writebatch_destroy(b);
 	return text != NULL ? rocks_fail(r, text) : 0;
 }
 
-int rocks_write(struct engine *e, uint64_t *body, uint32_t first, const struct iovec *blocks,
-		uint32_t count)
+int batch_write(struct rocks *r, rocksdb_writebatch_t *b, bool durable)
+{
+	return batch_write_as(r, b, durable ? r->write_durable : r->write);
+}
+
+/* What the log has of them, and they themselves. */
+static int blocks_write(struct rocks *r, struct segment *s, rocksdb_writebatch_t *log,
+			uint64_t body, uint64_t length, uint32_t first, const struct iovec *blocks,
+			uint32_t count)
+{
+	const bool apart = blob_unlogged(r, length);
+	rocksdb_writebatch_t *b = apart ? rocksdb_writebatch_create() : log;
+	int ret = 0;
+
+	batch_count(log, r, s, blocks, count);
+	batch_blocks(b, s, body, first, blocks, count);
+	if (apart)
+		ret = batch_write(r, log, false);
+	if (ret < 0)
+		rocksdb_writebatch_destroy(b);
+	else
+		ret = batch_write_as(r, b, apart ? r->write_unlogged : r->write);
+	return ret;
+}
+
+int rocks_write(struct engine *e, uint64_t length, uint64_t *body, uint32_t first,
+		const struct iovec *blocks, uint32_t count)
 {
 	struct rocks *r = (struct rocks *)e;
 	rocksdb_writebatch_t *b;
-	struct segment *s;
 	int ret = segment_ready(r);
 
 	if (ret < 0)
@@ -258,11 +298,22 @@ int rocks_write(struct engine *e, uint64_t *body, uint32_t first, const struct i
 
 		batch_put(b, r->family[FAMILY_DEFAULT], &open, sizeof(open), "", 0);
 	}
-	s = segment_find(r, *body);
-	batch_blocks(b, r, s, *body, first, blocks, count);
-	ret = batch_write(r, b, false);
+	ret = blocks_write(r, segment_find(r, *body), b, *body, length, first, blocks, count);
 	pthread_rwlock_unlock(&r->lock);
 	return ret;
+}
+
+int blocks_settle(struct rocks *r, uint64_t length, uint64_t body)
+{
+	struct segment *s;
+
+	if (!blob_unlogged(r, length))
+		return 0;
+	pthread_rwlock_rdlock(&r->lock);
+	s = segment_find(r, body);
+	pthread_rwlock_unlock(&r->lock);
+	/* it stays: the body is an upload's under way */
+	return segment_flush(r, s);
 }
 
 int rocks_abandon(struct engine *e, uint64_t body)
@@ -296,14 +347,18 @@ static void batch_rest(rocksdb_writebatch_t *b, struct rocks *r, const struct en
 		       uint64_t *body)
 {
 	const struct body_key open = body_key('o', c->body);
+	struct segment *s;
 
 	*body = c->body;
 	if (c->written > 0)
 		batch_delete(b, r->family[FAMILY_DEFAULT], &open, sizeof(open));
 	else if (c->count > 0)
 		*body = body_take(r);
-	if (c->count > 0)
-		batch_blocks(b, r, segment_find(r, *body), *body, c->written, c->blocks, c->count);
+	if (c->count > 0) {
+		s = segment_find(r, *body);
+		batch_count(b, r, s, c->blocks, c->count);
+		batch_blocks(b, s, *body, c->written, c->blocks, c->count);
+	}
 }
 
 static void batch_put_blob(rocksdb_writebatch_t *b, struct rocks *r, const struct engine_change *c,
@@ -385,6 +440,9 @@ int rocks_commit(struct engine *e, struct engine_change *changes, uint32_t count
 	struct rocks *r = (struct rocks *)e;
 	int ret = segment_ready(r);
 
+	for (uint32_t i = 0; i < count && ret == 0; i++)
+		if (changes[i].written > 0)
+			ret = blocks_settle(r, changes[i].name.length, changes[i].body);
 	if (ret < 0)
 		return ret;
 	pthread_mutex_lock(&r->changing);

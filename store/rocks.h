@@ -104,7 +104,7 @@ struct rocks {
 	rocksdb_options_t *segment_options;
 	rocksdb_cache_t *cache;
 	rocksdb_readoptions_t *read;
-	rocksdb_writeoptions_t *write, *write_durable;
+	rocksdb_writeoptions_t *write, *write_durable, *write_unlogged;
 	/* Held for reading by whoever uses a segment; who holds it for writing may take one
 	 * away. */
 	pthread_rwlock_t lock;
@@ -114,6 +114,7 @@ struct rocks {
 	struct segment *current;  /* where new bodies go */
 	uint64_t segment_least;	  /* bytes */
 	uint64_t segment_bytes;	  /* what the current one may have */
+	uint64_t unlogged_bytes;  /* a blob as large does not go by the log */
 	pthread_mutex_t opening;  /* of the next one */
 	pthread_mutex_t changing; /* records: commit and move, one at a time */
 	struct segment *emptied;  /* NULL: none. Clearing's, as is: */
@@ -147,8 +148,10 @@ int rocks_find(struct engine *e, const struct blob_name *name, struct engine_rec
 int rocks_stat(struct engine *e, struct engine_entry *entry);
 int rocks_read(struct engine *e, const struct blob_name *name, struct engine_record *record,
 	       uint32_t block, void *to, uint32_t len);
-int rocks_write(struct engine *e, uint64_t *body, uint32_t first, const struct iovec *blocks,
-		uint32_t count);
+int rocks_write(struct engine *e, uint64_t length, uint64_t *body, uint32_t first,
+		const struct iovec *blocks, uint32_t count);
+/* Makes what was written of a blob durable where the log does not, before its record is. */
+int blocks_settle(struct rocks *r, uint64_t length, uint64_t body);
 int rocks_abandon(struct engine *e, uint64_t body);
 int rocks_commit(struct engine *e, struct engine_change *changes, uint32_t count, bool durable);
 /* A block of a segment that is there, with the lock held. */
@@ -198,6 +201,8 @@ struct segment *segment_find(const struct rocks *r, uint64_t body);
 int segment_sums(struct rocks *r, uint32_t number, uint64_t *written, uint64_t *live);
 /* Is any of it an upload's that is under way? 1, 0, or an error. */
 int segment_busy(struct rocks *r, uint32_t number);
+/* What was written to it is in its files, durably, after that. */
+int segment_flush(struct rocks *r, struct segment *s);
 /* Drops it if nothing of it is used. 1: that was so; 0; or an error. */
 int segment_drop(struct rocks *r, struct segment *s);
 

@@ -56,8 +56,10 @@ static int move_record(struct rocks *r)
 /* All of it was written. */
 static int move_commit(struct rocks *r)
 {
-	int ret;
+	int ret = blocks_settle(r, r->moving->from.length, r->moving->to);
 
+	if (ret < 0)
+		return ret;
 	pthread_mutex_lock(&r->changing);
 	pthread_rwlock_rdlock(&r->lock);
 	ret = move_record(r);
@@ -101,7 +103,7 @@ static int move_step(struct rocks *r)
 		return move_abandon(r);
 	}
 	if (ret == 0)
-		ret = rocks_write(&r->engine, &m->to, m->next, v, count);
+		ret = rocks_write(&r->engine, m->from.length, &m->to, m->next, v, count);
 	if (ret < 0)
 		return ret;
 	m->next += count;

@@ -17,6 +17,7 @@
 #define BUFFERS_BYTES (160u << 20) /* and whatever of all */
 #define WAL_BYTES (256u << 20)	   /* unflushed in all */
 #define SEGMENT_BYTES (UINT64_C(256) << 20)
+#define UNLOGGED_BYTES (UINT64_C(16) << 20)
 #define BLOB_FILE_BYTES (128u << 20)
 #define BLOB_LEAST 2048 /* bytes: smaller blocks lie in the tree itself */
 #define FILES_OPEN 256
@@ -44,6 +45,7 @@ static void rocks_close(struct engine *e)
 	rocksdb_readoptions_destroy(r->read);
 	rocksdb_writeoptions_destroy(r->write);
 	rocksdb_writeoptions_destroy(r->write_durable);
+	rocksdb_writeoptions_destroy(r->write_unlogged);
 	pthread_mutex_destroy(&r->changing);
 	pthread_mutex_destroy(&r->opening);
 	pthread_rwlock_destroy(&r->lock);
@@ -121,6 +123,8 @@ static void options_make(struct rocks *r, const struct engine_config *c)
 	r->write = rocksdb_writeoptions_create();
 	r->write_durable = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(r->write_durable, 1);
+	r->write_unlogged = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_disable_WAL(r->write_unlogged, 1);
 }
 
 /* ---- open ---- */
@@ -392,6 +396,7 @@ int engine_rocksdb_open(struct engine **out, const struct engine_config *c, char
 	}
 	r->engine.ops = &rocks_ops;
 	r->segment_least = c->segment_bytes > 0 ? c->segment_bytes : SEGMENT_BYTES;
+	r->unlogged_bytes = c->unlogged_bytes > 0 ? c->unlogged_bytes : UNLOGGED_BYTES;
 	locks_init(r);
 	r->cache = rocksdb_cache_create_lru(CACHE_BYTES);
 	options_make(r, c);

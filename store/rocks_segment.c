@@ -176,15 +176,20 @@ static int segment_create(struct rocks *r, uint32_t number)
 	return ret;
 }
 
-static void family_flush(struct rocks *r, rocksdb_column_family_handle_t *family)
+static int family_flush(struct rocks *r, rocksdb_column_family_handle_t *family, bool wait)
 {
 	rocksdb_flushoptions_t *o = rocksdb_flushoptions_create();
 	char *text = NULL;
 
-	rocksdb_flushoptions_set_wait(o, 0);
+	rocksdb_flushoptions_set_wait(o, wait);
 	rocksdb_flush_cf(r->db, o, family, &text);
 	rocksdb_flushoptions_destroy(o);
-	rocksdb_free(text); /* the next write says so too */
+	return text != NULL ? rocks_fail(r, text) : 0;
+}
+
+int segment_flush(struct rocks *r, struct segment *s)
+{
+	return family_flush(r, s->family, true);
 }
 
 /* With `opening` held. Nobody drops the current one, and it stays so until here. */
@@ -195,10 +200,10 @@ static int segment_follow(struct rocks *r)
 
 	if (ret < 0)
 		return ret;
-	/* all that the log has for them: so it can go */
-	family_flush(r, last->family);
-	family_flush(r, r->family[FAMILY_DEFAULT]);
-	family_flush(r, r->family[FAMILY_RECORDS]);
+	/* all that the log has for them: so it can go. An error comes with the next write too. */
+	family_flush(r, last->family, false);
+	family_flush(r, r->family[FAMILY_DEFAULT], false);
+	family_flush(r, r->family[FAMILY_RECORDS], false);
 	return 0;
 }
 

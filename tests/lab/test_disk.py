@@ -23,6 +23,10 @@ def problem(lab):
     return found[0] if found else None
 
 
+def log(lab):
+    return (lab.state / "private.log").read_text()
+
+
 def wait_for_problem(lab, *words):
     """That has all these words: it may come and go while the store is tried again."""
     wait_until(lambda: all(word in (problem(lab) or "") for word in words), 30, what=str(words))
@@ -59,8 +63,11 @@ def test_full(lab, make_blob, out):
     with Volume(lab, "private") as volume:
         upload(lab, before, out)
         volume.fill()
+        said = len(log(lab))
         assert_not_taken(lab, long, out)  # a log that is there already has room for short ones
-        wait_for_problem(lab, "No space left", str(volume.path))
+        # it is opened again at once if nothing else is to be written
+        wait_until(lambda: f"the store in {volume.path} does not work: IO error: No space left"
+                   in log(lab)[said:])
         assert_hits(lab, [before], out)
         volume.free()
         wait_until(lambda: not problem(lab), 30)
@@ -193,7 +200,8 @@ def test_folder_disappears(lab, make_blob, out):
 def test_power_is_lost(lab, make_blob, out, tmp_path, sync):
     """group, always: what was said to be stored is there. os: it need not be, but what is
     there is right, and the store opens."""
-    blobs = [make_blob(size) for size in (1, 5_000, 100_000, 1_000_000, 3_000_000)]
+    blobs = [make_blob(size) for size in (1, 5_000, 100_000, 1_000_000, 3_000_000,
+                                          20_000_000)]  # the last one not by the log
     config = lab.state / "private.conf"
     text = config.read_text()
     config.write_text(text.replace("[store]\n", f"[store]\nsync = {sync}\n"))
