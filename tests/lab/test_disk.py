@@ -4,12 +4,18 @@ be stored is there, it says what is wrong, and goes on by itself once that is ov
 
 import ctypes
 import os
+import pathlib
 import signal
+import sys
 
 import pytest
 
 from labtools import wait_until
 from volume import Volume
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from crash import Crash  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +225,13 @@ def test_power_is_lost(lab, make_blob, out, tmp_path, sync):
         config.write_text(text)
     print(f"sync = {sync}: {hits} of {len(blobs)} were there")
     assert hits == len(blobs) or sync == "os"
+
+
+def test_power_is_lost_again_and_again(lab, tmp_path):
+    """While several sources upload; tests/crash.py --power does it as often as it is told."""
+    with Volume(lab, "private", tmp_path / "disk", "2G") as volume:
+        crash = Crash(lab, "private", int.from_bytes(os.urandom(2), "big"), volume)
+        crash.run(5, last=20)
+        print(crash.summary())
+        assert not crash.failed(), crash.summary()
+        assert crash.checked["blobs"] > 10

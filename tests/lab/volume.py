@@ -25,6 +25,7 @@ class Volume:
         self.lab, self.role, self.image, self.size = lab, role, image, size
         self.path = lab.stores / role
         self.ballast = self.path / "ballast"
+        self.losses = 0  # of power
 
     def views(self):
         """What to put before a command so that it sees the mounts of this host, and those of
@@ -97,7 +98,8 @@ class Volume:
         """What came to the disk is there again, as a disk of its own: the old one may be in
         use still, by whoever took over this host's mounts."""
         self.unmount()
-        again = self.image.with_suffix(".again")
+        self.losses += 1
+        again = self.image.with_suffix(f".{self.losses}")
         run("cp", "--sparse=always", self.image, again)
         self.image.unlink()
         self.image = again
