@@ -2,6 +2,8 @@
 """Domains: members find their own blobs and nobody else's, what they say is signed, and
 what one domain uses up is its own."""
 
+import hashlib
+import json
 import os
 import time
 
@@ -114,6 +116,40 @@ def test_lease_of_another_domain_is_no_consent(lab, member, peer, digest):
         offer = Offer.of(receiver.peer.get(3, (wire.OFFER,))[0])
         assert (offer.inline == content) == is_inline
         receiver.peer.collect(0.2)
+
+
+def test_what_is_stored_is_a_domains(lab, make_blob, out, tmp_path):
+    """The operator's commands: one file in two domains is two blobs, and each command means one
+    of them if it is told which, or all."""
+    blob = make_blob(40_000)
+    name = hashlib.sha256(blob.read_bytes()).hexdigest()
+
+    def store(*words, code=0):
+        done = lab.run("private", "oncewire", "store", *words, "--json")
+        assert done.returncode == code, done
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def domains(*words):
+        return [o["domain"] for o in store(*words) if o["id"] == name]
+
+    assert store("import", blob, "--domain", "alpha") == [
+        {"id": name, "bytes": 40_000, "stored": True}]
+    with lab.receive(out, count=2) as receiver:
+        assert outcome_of(lab, "alpha", blob, "private") == "private-hit"
+        assert outcome_of(lab, "beta", blob, "private") == "uploaded-private"
+        receiver.files()
+    assert sorted(domains("ls")) == ["alpha", "beta"]
+    assert domains("ls", "--domain", "beta") == ["beta"]
+    assert domains("ls", "--domain", "-") == []
+    assert sorted(domains("stat", name)) == ["alpha", "beta"]
+    for index, domain in enumerate(("alpha", "beta")):
+        copy = tmp_path / domain
+        store("export", name, copy, "--domain", domain)
+        assert copy.read_bytes() == blob.read_bytes()
+        store("rm", name, "--domain", domain)
+        assert domains("ls") == ["beta"][index:]
+    assert store("export", name, tmp_path / "none", code=1) == []
+    store("import", blob, "--domain", "nowhere", code=1)
 
 
 # ---- who is a member ----
