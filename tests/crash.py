@@ -27,8 +27,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lab"))
 
 from labtools import Lab  # noqa: E402
-from peer import (OFFER, PULL, SERVING_PRIVATE, STATUS, STORED, UPLOAD_WANTED,  # noqa: E402
-                  Offer, Peer, Status)
+from peer import (PULL, SERVING_PRIVATE, STATUS, STORED, UPLOAD_WANTED, Peer,  # noqa: E402
+                  Status)
 from volume import Volume  # noqa: E402
 
 SIZES = (1, 500, 4_000, 30_000, 120_000, 900_000, 2_000_000,
@@ -84,7 +84,8 @@ def fetch(relay, source, target, expected):
     takes = target.hello(relay)
     takes.listen()
     asks = source.hello(relay)
-    send = asks.send_frame(hashlib.sha256(expected).digest(), len(expected), target.address)
+    blob_id = hashlib.sha256(expected).digest()
+    send = asks.send_frame(blob_id, len(expected), target.address)
     end = time.monotonic() + 20
     while time.monotonic() < end:
         asks.tell(send)
@@ -95,9 +96,8 @@ def fetch(relay, source, target, expected):
         if code == UPLOAD_WANTED:
             return None
         if code == SERVING_PRIVATE:
-            offer, _ = target.get(0.3, (OFFER,))
+            offer = target.offered(blob_id, 0.3)
             if offer is not None:
-                offer = Offer.of(offer)
                 return offer.inline if offer.inline is not None else takes.fetch(offer)
     raise AssertionError("no answer")
 
@@ -108,6 +108,7 @@ class Crash:
     def __init__(self, lab, role, seed, volume=None):
         self.lab, self.role, self.random = lab, role, random.Random(seed)
         self.volume = volume
+        self.target = roomy(Peer(lab.udp_socket("target")))  # one: a host's leases are bounded
         self.uploaders = [Uploader(lab, role, seed * 1000 + i) for i in range(SOURCES)]
         self.checked = collections.Counter()
         self.lost, self.corrupt, self.crashes = [], [], 0
@@ -118,9 +119,8 @@ class Crash:
     def check(self, seed, size):
         """Asks for the blob as a source that has nothing to upload, and pulls it."""
         expected = content(seed, size)
-        with Peer(self.lab.udp_socket("source")) as source, \
-                roomy(Peer(self.lab.udp_socket("target"))) as target:
-            got = fetch(self.lab.relay(self.role), source, target, expected)
+        with Peer(self.lab.udp_socket("source")) as source:
+            got = fetch(self.lab.relay(self.role), source, self.target, expected)
         self.checked["blobs"] += 1
         self.checked["bytes"] += size
         if got is None:
@@ -160,6 +160,7 @@ class Crash:
         blobs = self.stored()
         for blob in self.random.sample(blobs, min(len(blobs), last)):
             self.check(*blob)
+        self.target.sock.close()
 
     def failed(self, may_lose=False):
         return bool(self.corrupt or (self.lost and not may_lose))

@@ -27,8 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lab"))
 
 from crash import content, roomy  # noqa: E402
 from labtools import Lab  # noqa: E402
-from peer import (OFFER, SERVING_PRIVATE, STORED, UPLOAD_WANTED, Gone,  # noqa: E402
-                  Offer, Peer)
+from peer import SERVING_PRIVATE, STORED, UPLOAD_WANTED, Gone, Peer  # noqa: E402
 
 SLAB = 32 << 20
 STORE = 10 * SLAB
@@ -77,14 +76,6 @@ class Asker(threading.Thread):
             self.send(source, seed, size, (self.lab.address["target"], 4871), STORED)
         self.uploads += 1
 
-    def offered(self, blob_id):
-        """The offer of that blob; None: it was lost."""
-        while (frame := self.target.get(0.5, (OFFER,))[0]) is not None:
-            offer = Offer.of(frame)
-            if offer.id == blob_id:
-                return offer
-        return None
-
     def check_gone(self, blob_id, begun):
         """It was the oldest: it is not there, or somebody brought it since."""
         done = self.lab.run("private", "oncewire", "store", "stat", blob_id.hex(), "--json")
@@ -100,7 +91,7 @@ class Asker(threading.Thread):
         with Peer(self.lab.udp_socket("source")) as source:
             while offer is None:
                 uploaded |= self.send(source, seed, size, self.target.address, SERVING_PRIVATE)
-                offer = self.offered(hashlib.sha256(content(seed, size)).digest())
+                offer = self.target.offered(hashlib.sha256(content(seed, size)).digest(), 0.5)
         try:
             got = offer.inline if offer.inline is not None else takes.fetch(offer)
         except Gone:

@@ -363,6 +363,14 @@ class Peer:
                 return frame, sender
         return None, None
 
+    def offered(self, blob_id, timeout):
+        """The offer of that blob, of those that come now; None: there is none."""
+        while (frame := self.get(timeout, (OFFER,))[0]) is not None:
+            offer = Offer.of(frame)
+            if offer.id == blob_id:
+                return offer
+        return None
+
     def ask(self, raw, to, verb, tries=8):
         """Says it until an answer comes."""
         for _ in range(tries):

@@ -129,9 +129,9 @@ void settle(void)
 {
 	reclaim_poll(reclaim);
 	store_drain(&store);
-	while (store_waits(&store)) {
-		store_poll(&store, seconds * 1000000);
+	while (store_waits(&store) || reclaim_waits(reclaim)) {
 		reclaim_poll(reclaim);
+		store_poll(&store, seconds * 1000000);
 		store_drain(&store);
 	}
 }
