@@ -247,16 +247,15 @@ static void control_wait(struct control *ctl)
 bool control_turn(struct control *ctl, bool may_wait)
 {
 	unsigned int seen;
-	bool waiting;
 
 	control_clock(ctl);
 	seen = rings_drain(ctl);
 	requests_pump(ctl);
+	reclaim_poll(ctl->reclaim); /* first: the store may want what comes free */
 	store_poll(&ctl->store, ctl->unix_us);
 	requests_pump(ctl);
 	outbox_flush(ctl);
-	waiting = reclaim_poll(ctl->reclaim);
-	if (!may_wait || seen > 0 || waiting || store_waits(&ctl->store))
+	if (!may_wait || seen > 0 || reclaim_waits(ctl->reclaim) || store_waits(&ctl->store))
 		event_base_loop(ctl->base, EVLOOP_NONBLOCK);
 	else
 		control_wait(ctl);

@@ -267,11 +267,14 @@ void loads_poll(struct store *s)
 	}
 }
 
+/* Memory comes with the end of a job, or of a grace period that reclaim waits for; unless it
+ * could not be asked to. */
 bool loads_wait(const struct store *s)
 {
 	const struct loads *ls = s->loads;
 
-	return !TAILQ_EMPTY(&ls->answered) || !TAILQ_EMPTY(&ls->room) ||
+	return !TAILQ_EMPTY(&ls->answered) ||
+	       (!TAILQ_EMPTY(&ls->room) && s->leaving_first != PIECE_NONE) ||
 	       (!TAILQ_EMPTY(&ls->waiting) && ls->at_once < LOADS_AT_ONCE);
 }
 

@@ -79,5 +79,10 @@ bool reclaim_poll(struct reclaim *r)
 			last = NULL;
 		head_run(r);
 	}
+	return reclaim_waits(r);
+}
+
+bool reclaim_waits(const struct reclaim *r)
+{
 	return !TAILQ_EMPTY(&r->queue);
 }

@@ -19,5 +19,7 @@ void reclaim_destroy(struct reclaim *r);
 int reclaim_defer(struct reclaim *r, void (*fn)(void *ctx, uint64_t arg), void *ctx, uint64_t arg);
 /* Runs what is due; never blocks. True if something is still waiting. */
 bool reclaim_poll(struct reclaim *r);
+/* Is something waiting? */
+bool reclaim_waits(const struct reclaim *r);
 
 #endif
