@@ -14,7 +14,9 @@
 #define REPORT_EVERY (250 * MILLISECOND)
 #define ASK_EVERY (1 * SECOND)
 #define ERROR_WAIT (10 * MILLISECOND) /* before pulling again; doubles */
-#define ERROR_WAIT_DOUBLINGS 7
+#define BUSY_WAIT (1 * MILLISECOND)   /* likewise, after BUSY: what it means is there soon */
+#define ERROR_WAIT_DOUBLINGS 10
+#define ERROR_WAIT_MOST (1000 * MILLISECOND)
 #define ERRORS_MOST 16 /* in a row: then the next OFFER is waited for */
 
 /* All deliveries share one receive buffer. */
@@ -248,19 +250,14 @@ void delivery_forget(struct ow_receiver *r, struct delivery *d)
 
 /* ---- timers ---- */
 
-/* Stops pulling until `resume_at`, but at least for a while that grows with each
- * ERROR in a row: what a relay answers must not set our pace. */
-static void delivery_pause(struct delivery *d, uint64_t resume_at, uint64_t now)
+/* Stops pulling until `resume_at`, but at least for `wait`, or longer with each ERROR in a
+ * row: what a relay answers must not set our pace. */
+static void delivery_pause(struct delivery *d, uint64_t wait, uint64_t resume_at, uint64_t now)
 {
-	uint64_t least;
-
 	if (d->state == DELIVERY_PULLING) {
-		d->errors++;
-		least = d->errors > ERRORS_MOST
-				? NEVER
-				: now + (ERROR_WAIT
-					 << earlier(d->errors - 1, ERROR_WAIT_DOUBLINGS));
-		d->resume_at = least;
+		wait <<= earlier(d->errors++, ERROR_WAIT_DOUBLINGS);
+		d->resume_at =
+			d->errors > ERRORS_MOST ? NEVER : now + earlier(wait, ERROR_WAIT_MOST);
 	}
 	d->state = DELIVERY_PAUSED;
 	if (resume_at > d->resume_at)
@@ -275,16 +272,16 @@ void delivery_error(struct delivery *d, const struct error *e, uint64_t now)
 	switch (e->code) {
 	case ERROR_FRESH:
 		d->peer->echo = *e->echo;
-		delivery_pause(d, now, now);
+		delivery_pause(d, ERROR_WAIT, now, now);
 		break;
 	case ERROR_STALE:
-		delivery_pause(d, now, now);
+		delivery_pause(d, ERROR_WAIT, now, now);
 		break;
 	case ERROR_BUSY:
-		delivery_pause(d, now + e->retry_after * MILLISECOND, now);
+		delivery_pause(d, BUSY_WAIT, now + e->retry_after * MILLISECOND, now);
 		break;
 	default:
-		delivery_pause(d, NEVER, now);
+		delivery_pause(d, ERROR_WAIT, NEVER, now);
 		break;
 	}
 }
