@@ -11,17 +11,16 @@
 #include "store/rocks.h"
 
 #define FORMAT_VERSION "2"
-#define CACHE_BYTES (32u << 20)	   /* of index and record blocks; shared */
+#define CACHE_BYTES (32u << 20)	   /* of the files' blocks, half of it for their indices; shared */
 #define RECORDS_BUFFER (16u << 20) /* unflushed records */
 #define BLOCKS_BUFFER (64u << 20)  /* unflushed blocks of a segment, */
 #define BUFFERS_BYTES (160u << 20) /* and whatever of all */
 #define WAL_BYTES (256u << 20)	   /* unflushed in all */
 #define SEGMENT_BYTES (UINT64_C(256) << 20)
 #define UNLOGGED_BYTES (UINT64_C(16) << 20)
-#define BLOB_FILE_BYTES (128u << 20)
-#define BLOB_LEAST 2048 /* bytes: smaller blocks lie in the tree itself */
 #define FILES_OPEN 256
 #define FILTER_BITS 10.0 /* a key: one in a hundred that are absent is looked up */
+#define CHECKSUM_XXH3 4	 /* rocksdb/table.h, ChecksumType; CRC-32C is without instructions here */
 
 /* ---- close ---- */
 
@@ -70,20 +69,51 @@ static const struct engine_ops rocks_ops = {
 
 /* ---- options ---- */
 
-/* filter: for keys that are asked for and mostly are not there. */
-static rocksdb_options_t *family_options(const struct rocks *r, size_t buffer, bool filter)
+static rocksdb_block_based_table_options_t *table_options(const struct rocks *r)
 {
-	rocksdb_options_t *o = rocksdb_options_create();
 	rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
 
-	rocksdb_options_set_compression(o, rocksdb_no_compression); /* it is encrypted, or media */
 	rocksdb_block_based_options_set_block_cache(t, r->cache);
-	if (filter)
-		rocksdb_block_based_options_set_filter_policy(
-			t, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS));
+	rocksdb_block_based_options_set_checksum(t, CHECKSUM_XXH3);
+	return t;
+}
+
+/* For keys that are asked for, and are not there or not in most files. */
+static void table_filter(rocksdb_block_based_table_options_t *t)
+{
+	rocksdb_block_based_options_set_filter_policy(
+		t, rocksdb_filterpolicy_create_bloom_full(FILTER_BITS));
+}
+
+/* Takes the table's. */
+static rocksdb_options_t *family_options(rocksdb_block_based_table_options_t *t, size_t buffer)
+{
+	rocksdb_options_t *o = rocksdb_options_create();
+
+	rocksdb_options_set_compression(o, rocksdb_no_compression); /* it is encrypted, or media */
 	rocksdb_options_set_block_based_table_factory(o, t);
 	rocksdb_block_based_options_destroy(t);
 	rocksdb_options_set_write_buffer_size(o, buffer);
+	return o;
+}
+
+/* A segment's files stay as they were written, beside one another, until it is dropped. Of
+ * their indices, which have as many entries as there are small blobs, the cache has what is
+ * in use. */
+static rocksdb_options_t *segment_options(const struct rocks *r)
+{
+	rocksdb_block_based_table_options_t *t = table_options(r);
+	rocksdb_options_t *o;
+
+	table_filter(t);
+	/* what shares a table's block is damaged together: a large value begins one of its own */
+	rocksdb_block_based_options_set_block_size_deviation(t, 99);
+	rocksdb_block_based_options_set_index_type(
+		t, rocksdb_block_based_table_index_type_two_level_index_search);
+	rocksdb_block_based_options_set_partition_filters(t, 1);
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
+	o = family_options(t, BLOCKS_BUFFER);
+	rocksdb_options_set_disable_auto_compactions(o, 1);
 	return o;
 }
 
@@ -107,17 +137,15 @@ static void database_options(rocksdb_options_t *o, const struct engine_config *c
 
 static void options_make(struct rocks *r, const struct engine_config *c)
 {
-	rocksdb_options_t *o = family_options(r, RECORDS_BUFFER, false);
+	rocksdb_options_t *o = family_options(table_options(r), RECORDS_BUFFER);
+	rocksdb_block_based_table_options_t *t = table_options(r);
 
 	database_options(o, c);
 	rocksdb_options_set_uint64add_merge_operator(o);
 	r->options[FAMILY_DEFAULT] = o;
-	r->options[FAMILY_RECORDS] = family_options(r, RECORDS_BUFFER, true);
-	o = family_options(r, BLOCKS_BUFFER, false);
-	rocksdb_options_set_enable_blob_files(o, 1);
-	rocksdb_options_set_min_blob_size(o, BLOB_LEAST);
-	rocksdb_options_set_blob_file_size(o, BLOB_FILE_BYTES);
-	r->segment_options = o;
+	table_filter(t);
+	r->options[FAMILY_RECORDS] = family_options(t, RECORDS_BUFFER);
+	r->segment_options = segment_options(r);
 	r->read = rocksdb_readoptions_create();
 	rocksdb_readoptions_set_verify_checksums(r->read, 1);
 	r->write = rocksdb_writeoptions_create();
