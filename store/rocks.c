@@ -281,9 +281,24 @@ static int blocks_write(struct rocks *r, struct segment *s, rocksdb_writebatch_t
 	return ret;
 }
 
+/* What was written of a blob is durable where the log does not make it so, after that. */
+static int blocks_settle(struct rocks *r, uint64_t length, uint64_t body)
+{
+	struct segment *s;
+
+	if (!blob_unlogged(r, length))
+		return 0;
+	pthread_rwlock_rdlock(&r->lock);
+	s = segment_find(r, body);
+	pthread_rwlock_unlock(&r->lock);
+	/* it stays: the body is an upload's under way */
+	return segment_flush(r, s);
+}
+
 int rocks_write(struct engine *e, uint64_t length, uint64_t *body, uint32_t first,
 		const struct iovec *blocks, uint32_t count)
 {
+	const bool last = (uint64_t)(first + count) * ENGINE_BLOCK >= length;
 	struct rocks *r = (struct rocks *)e;
 	rocksdb_writebatch_t *b;
 	int ret = segment_ready(r);
@@ -300,20 +315,8 @@ int rocks_write(struct engine *e, uint64_t length, uint64_t *body, uint32_t firs
 	}
 	ret = blocks_write(r, segment_find(r, *body), b, *body, length, first, blocks, count);
 	pthread_rwlock_unlock(&r->lock);
-	return ret;
-}
-
-int blocks_settle(struct rocks *r, uint64_t length, uint64_t body)
-{
-	struct segment *s;
-
-	if (!blob_unlogged(r, length))
-		return 0;
-	pthread_rwlock_rdlock(&r->lock);
-	s = segment_find(r, body);
-	pthread_rwlock_unlock(&r->lock);
-	/* it stays: the body is an upload's under way */
-	return segment_flush(r, s);
+	/* not in the commit, for which those of others wait */
+	return ret == 0 && last ? blocks_settle(r, length, *body) : ret;
 }
 
 int rocks_abandon(struct engine *e, uint64_t body)
@@ -441,7 +444,7 @@ int rocks_commit(struct engine *e, struct engine_change *changes, uint32_t count
 	int ret = segment_ready(r);
 
 	for (uint32_t i = 0; i < count && ret == 0; i++)
-		if (changes[i].written > 0)
+		if (changes[i].written > 0 && changes[i].count > 0)
 			ret = blocks_settle(r, changes[i].name.length, changes[i].body);
 	if (ret < 0)
 		return ret;

@@ -150,8 +150,6 @@ int rocks_read(struct engine *e, const struct blob_name *name, struct engine_rec
 	       uint32_t block, void *to, uint32_t len);
 int rocks_write(struct engine *e, uint64_t length, uint64_t *body, uint32_t first,
 		const struct iovec *blocks, uint32_t count);
-/* Makes what was written of a blob durable where the log does not, before its record is. */
-int blocks_settle(struct rocks *r, uint64_t length, uint64_t body);
 int rocks_abandon(struct engine *e, uint64_t body);
 int rocks_commit(struct engine *e, struct engine_change *changes, uint32_t count, bool durable);
 /* A block of a segment that is there, with the lock held. */

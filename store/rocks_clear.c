@@ -56,10 +56,8 @@ static int move_record(struct rocks *r)
 /* All of it was written. */
 static int move_commit(struct rocks *r)
 {
-	int ret = blocks_settle(r, r->moving->from.length, r->moving->to);
+	int ret;
 
-	if (ret < 0)
-		return ret;
 	pthread_mutex_lock(&r->changing);
 	pthread_rwlock_rdlock(&r->lock);
 	ret = move_record(r);
