@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * What the engine alone takes, for bench/store: a blob of BYTES is written by the piece and
- * committed, durably, with nobody who sends, hashes or reads it. Prints seconds.
+ * What the engine alone takes, for bench/store: with nobody who sends, hashes or asks.
  *
- *     store_raw FOLDER BYTES
+ *     store_raw write FOLDER BYTES   a blob is written by the piece and committed, durably;
+ *                                    prints seconds
+ *     store_raw open FOLDER          prints seconds
+ *     store_raw read FOLDER COUNT    the first COUNT blobs, of one block each, are found and
+ *                                    read; prints milliseconds, of each a line
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,23 +40,39 @@ static uint32_t blocks_of(uint8_t *bytes, uint32_t len, struct iovec block[PIECE
 	return n;
 }
 
-int main(int argc, char **argv)
+static struct engine *open_engine(const char *path, bool create)
 {
-	const uint64_t length = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+	struct engine_config config = {.path = path, .create = create};
+	char why[ENGINE_WHY];
+	struct engine *e;
+
+	if (engine_rocksdb_open(&e, &config, why, sizeof(why)) < 0)
+		fail(why);
+	return e;
+}
+
+static void time_open(const char *path)
+{
+	const double begun = now();
+	struct engine *e = open_engine(path, false);
+
+	printf("%.6f\n", now() - begun);
+	e->ops->close(e);
+}
+
+static void time_write(const char *path, uint64_t length)
+{
 	struct engine_change change = {.name = {.length = length, .rule = 1}, .stored = 1};
-	struct engine_config config = {.path = argv[1], .create = true};
 	struct iovec block[PIECE_EXTENTS];
 	uint8_t *bytes = malloc(PIECE_SIZE);
-	char why[ENGINE_WHY];
 	struct engine *e;
 	double begun;
 
 	if (length <= PIECE_SIZE || bytes == NULL)
-		fail("FOLDER BYTES; more than one piece");
+		fail("it must be more than one piece");
 	for (uint32_t i = 0; i < PIECE_SIZE; i++)
 		bytes[i] = (uint8_t)(i * 2654435761u >> 24);
-	if (engine_rocksdb_open(&e, &config, why, sizeof(why)) < 0)
-		fail(why);
+	e = open_engine(path, true);
 	begun = now();
 	for (uint32_t i = 0; i < piece_count(length); i++) {
 		const uint32_t n = blocks_of(bytes, piece_length(length, i), block);
@@ -67,5 +86,46 @@ int main(int argc, char **argv)
 	printf("%.6f\n", now() - begun);
 	e->ops->close(e);
 	free(bytes);
+}
+
+static void time_one(struct engine *e, const struct blob_name *name)
+{
+	static uint8_t to[ENGINE_BLOCK];
+	struct engine_record record;
+	const double begun = now();
+
+	if (name->length > ENGINE_BLOCK || e->ops->find(e, name, &record) < 0 ||
+	    e->ops->read(e, name, &record, 0, to, (uint32_t)name->length) < 0)
+		fail("a blob cannot be read");
+	printf("%.4f\n", (now() - begun) * 1e3);
+}
+
+static void time_read(const char *path, uint32_t count)
+{
+	struct engine_entry *entry = calloc(count, sizeof(*entry));
+	struct engine *list = open_engine(path, false), *e;
+
+	if (entry == NULL || list->ops->list(list, NULL, NULL, entry, count) != (int)count)
+		fail("there are fewer");
+	list->ops->close(list);
+	e = open_engine(path, false); /* which knows nothing of them */
+	for (uint32_t i = 0; i < count; i++)
+		time_one(e, &entry[i].name);
+	e->ops->close(e);
+	free(entry);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 2 ? argv[1] : "";
+
+	if (strcmp(what, "open") == 0 && argc == 3)
+		time_open(argv[2]);
+	else if (strcmp(what, "write") == 0 && argc == 4)
+		time_write(argv[2], strtoull(argv[3], NULL, 10));
+	else if (strcmp(what, "read") == 0 && argc == 4)
+		time_read(argv[2], (uint32_t)strtoul(argv[3], NULL, 10));
+	else
+		fail("write FOLDER BYTES | open FOLDER | read FOLDER COUNT");
 	return 0;
 }
