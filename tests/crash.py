@@ -37,6 +37,7 @@ WEIGHTS = (4, 4, 4, 4, 4, 4, 4, 1)
 DISK = "8G"  # at most: files of what is not there take no room
 SOURCES = 3
 SO_RCVBUFFORCE = 33  # of Linux: above what hosts allow to all
+BEHIND = 0.2  # seconds
 CHECK_MOST = 12  # blobs asked for after each crash: the newest, and some of the older ones
 
 
@@ -47,6 +48,7 @@ class Uploader(threading.Thread):
         super().__init__()
         self.lab, self.role, self.random = lab, role, random.Random(seed)
         self.stored, self.sent, self.stop = [], 0, threading.Event()
+        self.told = []  # when it was, of each
 
     def blob(self):
         """Its seed: the bytes follow from it, so that they need not be kept."""
@@ -62,6 +64,7 @@ class Uploader(threading.Thread):
                                             (self.lab.address["target"], 4871), deadline=5,
                                             until=STORED)
                 if final.code == STORED:
+                    self.told.append(time.monotonic())
                     self.stored.append((seed, size))
             except (AssertionError, OSError):
                 time.sleep(0.02)  # the relay is not there
@@ -112,9 +115,16 @@ class Crash:
         self.uploaders = [Uploader(lab, role, seed * 1000 + i) for i in range(SOURCES)]
         self.checked = collections.Counter()
         self.lost, self.corrupt, self.crashes = [], [], 0
+        self.dark = []  # when there was no power, and the relay still a process
+
+    def counts(self, told):
+        """A machine without power tells nobody anything, and an fdatasync that was under way when
+        it went may return as if all were well."""
+        return not any(begin <= told <= end for begin, end in self.dark)
 
     def stored(self):
-        return [blob for uploader in self.uploaders for blob in list(uploader.stored)]
+        return [blob for uploader in self.uploaders
+                for blob, told in list(zip(uploader.stored, uploader.told)) if self.counts(told)]
 
     def check(self, seed, size):
         """Asks for the blob as a source that has nothing to upload, and pulls it."""
@@ -134,13 +144,20 @@ class Crash:
         for blob in {*newest, *self.random.sample(blobs, min(len(blobs), most // 2))}:
             self.check(*blob)
 
+    def lose_power(self):
+        begin = time.monotonic()
+        self.volume.power_off()
+        self.lab.stop_relay(self.role, signal.SIGKILL)
+        # the sources' threads may be behind
+        self.dark.append((begin, time.monotonic() + BEHIND))
+        self.volume.power_on()
+
     def round(self):
         time.sleep(self.random.uniform(0.02, 0.6))
         if self.volume:
-            self.volume.power_off()
-        self.lab.stop_relay(self.role, signal.SIGKILL)
-        if self.volume:
-            self.volume.power_on()
+            self.lose_power()
+        else:
+            self.lab.stop_relay(self.role, signal.SIGKILL)
         self.crashes += 1
         self.lab.start_relay(self.role)
         self.check_some(CHECK_MOST)
