@@ -526,6 +526,26 @@ static int router_open(struct control *ctl)
 	return ctl->router != NULL ? 0 : -errno;
 }
 
+void control_relay(const struct config *c, struct relay *r)
+{
+	r->self = c->listen;
+	r->central = c->role == ROLE_CENTRAL;
+	r->spin = c->idle == IDLE_SPIN;
+	r->unfinished_checksums = c->unfinished_checksums;
+	r->rules = c->rules;
+	r->max_blob = c->max_blob;
+	r->offers_per_target = c->offers_per_target;
+	r->rate_per_target = c->rate_per_target;
+	r->strangers.source = c->strangers_per_source;
+	r->strangers.total = c->strangers;
+	r->control_per_source = c->control_per_source;
+	r->gateway_mac = c->gateway_mac;
+	r->has_gateway_mac = !rte_is_zero_ether_addr(&c->gateway_mac);
+	r->possession = c->possession;
+	r->hide_hits = c->hide_hits;
+	r->control_bell.fd = -1;
+}
+
 int control_init(struct control *ctl, const struct config *c, struct relay *relay,
 		 const cpu_set_t *affinity, char *why, size_t why_size)
 {

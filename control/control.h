@@ -11,6 +11,8 @@
 #include "control/net/net.h"
 #include "control/transfer/transfer.h"
 
+/* What of a configuration the workers see, into a zeroed relay. */
+void control_relay(const struct config *c, struct relay *r);
 /* relay->slab, index, port and the workers' count are ready. 0 or -errno, with
  * one line of cause in `why`. */
 int control_init(struct control *ctl, const struct config *c, struct relay *relay,

@@ -106,26 +106,6 @@ static int rcu_create(const struct config *c, struct relay *r)
 	return r->qsbr != NULL && rte_rcu_qsbr_init(r->qsbr, c->workers) == 0 ? 0 : -ENOMEM;
 }
 
-static void relay_configure(const struct config *c, struct relay *r)
-{
-	r->self = c->listen;
-	r->central = c->role == ROLE_CENTRAL;
-	r->spin = c->idle == IDLE_SPIN;
-	r->unfinished_checksums = c->unfinished_checksums;
-	r->rules = c->rules;
-	r->max_blob = c->max_blob;
-	r->offers_per_target = c->offers_per_target;
-	r->rate_per_target = c->rate_per_target;
-	r->strangers.source = c->strangers_per_source;
-	r->strangers.total = c->strangers;
-	r->control_per_source = c->control_per_source;
-	r->gateway_mac = c->gateway_mac;
-	r->has_gateway_mac = !rte_is_zero_ether_addr(&c->gateway_mac);
-	r->possession = c->possession;
-	r->hide_hits = c->hide_hits;
-	r->control_bell.fd = -1;
-}
-
 static int workers_start(struct control *ctl)
 {
 	struct relay *r = ctl->relay;
@@ -358,7 +338,7 @@ int main(int argc, char **argv)
 		printf("%s: ok\n", cl.config);
 		return EXIT_SUCCESS;
 	}
-	relay_configure(&c, &r);
+	control_relay(&c, &r);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* until it can be served */
 	config_warn_open(&c);

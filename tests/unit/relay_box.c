@@ -146,6 +146,7 @@ void box_config(struct config *c, enum role role, bool ip6)
 	c->role = role;
 	strcpy(c->instance, "box");
 	strcpy(c->port, "vdev:net_ring");
+	c->gateway_mac = peer_mac;
 	if (ip6)
 		addr_parse("2001:db8::1", WIRE_PORT, &c->listen.ip6);
 	else
@@ -175,20 +176,7 @@ void box_config(struct config *c, enum role role, bool ip6)
 
 static void relay_configure(const struct config *c, struct relay *r)
 {
-	r->self = c->listen;
-	r->central = c->role == ROLE_CENTRAL;
-	r->rules = c->rules;
-	r->max_blob = c->max_blob;
-	r->offers_per_target = c->offers_per_target;
-	r->rate_per_target = c->rate_per_target;
-	r->possession = c->possession;
-	r->unfinished_checksums = c->unfinished_checksums;
-	r->hide_hits = c->hide_hits;
-	r->strangers.source = c->strangers_per_source;
-	r->strangers.total = c->strangers;
-	r->control_bell.fd = -1;
-	r->gateway_mac = peer_mac;
-	r->has_gateway_mac = true;
+	control_relay(c, r);
 	r->port = (struct port){
 		.kind = PORT_VDEV,
 		.workers = 1,
