@@ -22,11 +22,16 @@ static void stream_fill(uint64_t *state, uint8_t *out, size_t len)
 	}
 }
 
-void content_fill(uint64_t seed, uint64_t number, uint8_t *out, size_t len)
+void content_fill_from(uint64_t seed, uint64_t number, uint64_t at, uint8_t *out, size_t len)
 {
-	uint64_t state = stream_begin(seed, number);
+	uint64_t state = stream_begin(seed, number) + at / sizeof(uint64_t) * MIX_STEP;
 
 	stream_fill(&state, out, len);
+}
+
+void content_fill(uint64_t seed, uint64_t number, uint8_t *out, size_t len)
+{
+	content_fill_from(seed, number, 0, out, len);
 }
 
 int content_ident(uint64_t seed, uint64_t number, uint8_t rule, uint64_t length, struct ident *out)

@@ -132,6 +132,7 @@ void egress_flush(struct worker *w)
 {
 	uint16_t n = 0, run;
 
+	stage_over(STAGE_build);
 	for (uint16_t i = 0; i < w->tx_count; i = (uint16_t)(i + NEXTHOP_LOOKUP))
 		n = (uint16_t)(n + frames_finish(w, w->tx + i,
 						 RTE_MIN((uint16_t)(w->tx_count - i),
@@ -143,6 +144,7 @@ void egress_flush(struct worker *w)
 			run++;
 		frames_transmit(w, w->tx + i, run);
 	}
+	stage_over(STAGE_send);
 }
 
 static void egress_queue(struct worker *w, struct rte_mbuf *m)

@@ -12,6 +12,7 @@ static void offer_send(struct worker *w, const struct item *it, const struct ask
 
 	if (!offer_admit(w->relay, a, w->now_us, &lease, &w->stats))
 		return;
+	stage_over(STAGE_index);
 	m = egress_alloc(w, &a->target);
 	if (m == NULL)
 		return;
@@ -144,7 +145,9 @@ static void data_send(struct worker *w, const struct item *it, const struct pull
 		w->stats.drops[DROP_NO_BUFFER]++;
 		return;
 	}
+	stage_over(STAGE_build);
 	echo_mint(w->keys, &it->packet->peer, it->frame.conn, worker_seconds(w), &echo);
+	stage_over(STAGE_tokens);
 	for (unsigned int i = 0; i < n; i++) {
 		uint32_t chunk = p->first + (uint32_t)__builtin_ctz(mask);
 
@@ -213,6 +216,7 @@ void handle_pull(struct worker *w, struct item *it)
 				      worker_seconds(w));
 		code = ERROR_TICKET;
 	}
+	stage_over(STAGE_tokens);
 	if (reason == DROP_NONE && !pull_find(w, it, &from)) {
 		item_ask_control(w, it, NULL); /* the store may have it */
 		return;
@@ -227,5 +231,7 @@ void handle_pull(struct worker *w, struct item *it)
 			    });
 		return;
 	}
+	stage_over(STAGE_index);
 	data_send(w, it, &from);
+	stage_over(STAGE_build);
 }

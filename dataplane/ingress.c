@@ -115,7 +115,9 @@ static enum drop item_admit(struct worker *w, struct item *it)
 			sender_learn(w, it);
 		return reason;
 	default:
+		stage_over(STAGE_parse);
 		reason = sender_admit(w, it, it->frame.body);
+		stage_over(STAGE_tokens);
 		if (reason == DROP_NONE)
 			sender_proven(w, it);
 		else
@@ -336,7 +338,9 @@ void burst_process(struct worker *w, struct rte_mbuf **mbufs, uint16_t n)
 			kept++;
 	}
 	w->stats.rx_packets += n;
+	stage_over(STAGE_parse);
 	burst_lookup(w, items, kept);
+	stage_over(STAGE_index);
 	for (uint16_t i = 0; i < kept; i++) {
 		item_handle(w, &items[i]);
 		rte_pktmbuf_free(items[i].mbuf); /* NULL if handed on */

@@ -109,6 +109,7 @@ unsigned int worker_turn(struct worker *w)
 	uint16_t n = rte_eth_rx_burst(r->port.id, w->id, mbufs, WORKER_BURST);
 	unsigned int served;
 
+	stage_over(STAGE_receive);
 	w->now_us = clock_unix_us(&r->clock, rte_rdtsc());
 	w->keys = relay_keys(r);
 	w->keyring = relay_keyring(r);
@@ -117,6 +118,7 @@ unsigned int worker_turn(struct worker *w)
 		burst_process(w, mbufs, n);
 	}
 	served = control_serve(w);
+	stage_over(STAGE_rest);
 	if (w->tx_count > 0)
 		egress_flush(w);
 	rte_rcu_qsbr_quiescent(r->qsbr, w->id);
@@ -124,6 +126,7 @@ unsigned int worker_turn(struct worker *w)
 		w->told_control = false;
 		w->stats.control_wakes += doorbell_ring(&r->control_bell);
 	}
+	stage_over(STAGE_rest);
 	return n + served;
 }
 

@@ -9,6 +9,7 @@
 #include "dataplane/offer.h"
 #include "dataplane/packet.h"
 #include "dataplane/relay.h"
+#include "dataplane/stage.h"
 #include "dataplane/stats.h"
 
 #define WORKER_BURST 32

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bench/worker/ports.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_dev.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/port_part.h"
+
+#define ARRIVE_ROOM (RTE_PKTMBUF_HEADROOM + ANSWER_ROOM)
+#define UNDER_WAY (4 * PORTS_RING) /* buffers in rings, caches and bursts */
+
+/* An object with its header, the mbuf and our private area. */
+static uint64_t object_size(uint32_t room)
+{
+	return sizeof(struct rte_mempool_objhdr) + sizeof(struct rte_mbuf) + PORT_PRIVATE_SIZE +
+	       room + RTE_CACHE_LINE_SIZE;
+}
+
+uint64_t ports_memory(uint32_t requests)
+{
+	const uint64_t arrive = (uint64_t)requests + UNDER_WAY;
+
+	/* objects, the pool's ring, net_pcap's ring */
+	return arrive * (object_size(ARRIVE_ROOM) + 4 * sizeof(void *)) +
+	       UNDER_WAY * object_size(RTE_MBUF_DEFAULT_BUF_SIZE) + (UINT64_C(64) << 20);
+}
+
+static int fail(const char *what, int err)
+{
+	fprintf(stderr, "worker_bench: %s: %s\n", what, strerror(-err));
+	return err;
+}
+
+static int pools_create(struct ports *p, uint32_t requests)
+{
+	p->arrive = rte_pktmbuf_pool_create("arrive", requests + UNDER_WAY, PORT_CACHE,
+					    PORT_PRIVATE_SIZE, ARRIVE_ROOM, SOCKET_ID_ANY);
+	p->pool = rte_pktmbuf_pool_create("pool", UNDER_WAY, PORT_CACHE, PORT_PRIVATE_SIZE,
+					  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	return p->arrive != NULL && p->pool != NULL ? 0 : fail("buffers", -ENOMEM);
+}
+
+static int port_begin(uint16_t id, uint16_t rx, uint16_t tx, struct rte_mempool *pool)
+{
+	const struct rte_eth_conf conf = {0};
+	int err = rte_eth_dev_configure(id, rx, tx, &conf);
+
+	if (err == 0 && rx > 0)
+		err = rte_eth_rx_queue_setup(id, 0, PORT_VDEV_RING, SOCKET_ID_ANY, NULL, pool);
+	if (err == 0 && tx > 0)
+		err = rte_eth_tx_queue_setup(id, 0, PORT_VDEV_RING, SOCKET_ID_ANY, NULL);
+	if (err == 0)
+		err = rte_eth_dev_start(id);
+	return err < 0 ? fail("a port", err) : 0;
+}
+
+static int device_add(const char *name, const char *arguments, uint16_t *id)
+{
+	int err = rte_eal_hotplug_add("vdev", name, arguments);
+
+	if (err == 0)
+		err = rte_eth_dev_get_port_by_name(name, id);
+	return err < 0 ? fail(name, err) : 0;
+}
+
+int ports_pcap(struct ports *p, const char *path, uint32_t requests)
+{
+	char arguments[PATH_MAX + 32];
+	int err = pools_create(p, requests);
+
+	snprintf(arguments, sizeof(arguments), "rx_pcap=%s,infinite_rx=1", path);
+	if (err == 0)
+		err = device_add("net_pcap0", arguments, &p->rx);
+	if (err == 0)
+		err = device_add("net_null0", "", &p->tx);
+	/* net_pcap wants as many of each; what is not sent there it does not miss */
+	if (err == 0)
+		err = port_begin(p->rx, 1, 1, p->arrive);
+	return err == 0 ? port_begin(p->tx, 1, 1, p->arrive) : err;
+}
+
+static struct rte_ring *ring_create(const char *name)
+{
+	return rte_ring_create(name, PORTS_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+int ports_rings(struct ports *p)
+{
+	int id, err = pools_create(p, 0);
+
+	if (err < 0)
+		return err;
+	p->in = ring_create("arriving");
+	p->out = ring_create("leaving");
+	if (p->in == NULL || p->out == NULL)
+		return fail("rings", -ENOMEM);
+	id = rte_eth_from_rings("worker", &p->in, 1, &p->out, 1, SOCKET_ID_ANY);
+	if (id < 0)
+		return fail("net_ring", -EIO);
+	p->rx = p->tx = (uint16_t)id;
+	return port_begin(p->rx, 1, 1, p->arrive);
+}
