@@ -11,6 +11,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	micro_token();
 	micro_sign();
+	micro_sip();
 	micro_frame();
 	micro_shed();
 	micro_proof();

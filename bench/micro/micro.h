@@ -30,6 +30,7 @@ int micro_main(int argc, char **argv);
 /* The groups. */
 void micro_token(void);
 void micro_sign(void);
+void micro_sip(void);
 void micro_frame(void);
 void micro_shed(void);
 void micro_proof(void);
