@@ -234,6 +234,16 @@ static int relay_open(struct scene *s, const struct ports *ports)
 	return s->worker != NULL ? 0 : fail("a worker", -ENOMEM);
 }
 
+/* However old the requests are. */
+static void keys_rewind(struct scene *s)
+{
+	struct relay *r = &s->relay;
+	const uint64_t then = s->requests.unix_seconds;
+
+	token_ring_derive(&r->keys.slot[atomic_load(&r->keys.current)], s->config.master_key, then);
+	flow_table_epoch(&r->flows, token_epoch(then));
+}
+
 int scene_open(struct scene *s, const char *config, const struct ports *ports)
 {
 	int ret;
@@ -244,7 +254,11 @@ int scene_open(struct scene *s, const char *config, const struct ports *ports)
 	ret = relay_open(s, ports);
 	if (ret == 0)
 		ret = blobs_load(s);
-	return ret == 0 ? capture_know(s) : ret;
+	if (ret == 0)
+		ret = capture_know(s);
+	if (ret == 0)
+		keys_rewind(s);
+	return ret;
 }
 
 void scene_close(struct scene *s)
@@ -261,5 +275,6 @@ void scene_close(struct scene *s)
 
 void scene_rewind(struct scene *s)
 {
+	relay_limits_init(&s->relay); /* buckets know when they will be full */
 	clock_publish(&s->relay.clock, rte_rdtsc(), s->requests.unix_seconds * 1000000);
 }
