@@ -178,8 +178,9 @@ const struct config_key config_keys[] = {
 		 "withdrawn in the last ten minutes included."},
 	{KEY(LIMITS, COUNT, "offers_per_target"), FIELD(offers_per_target), .value = "64", .min = 1,
 	 .max = 1000000, .help = "Offers a second to one target that is not registered."},
-	{KEY(LIMITS, BYTES, "rate_per_target"), FIELD(rate_per_target), .value = "0", .min = 0,
-	 .max = UINT64_C(1) << 40, .help = "Bytes of data a second to one address; 0: no limit."},
+	{KEY(LIMITS, BYTES, "rate_per_target"), FIELD(rate_per_target), .value = "1250M", .min = 0,
+	 .max = UINT64_C(1) << 40,
+	 .help = "Bytes of data a second to one address, ten gigabits by default; 0: no limit."},
 	{KEY(LIMITS, COUNT, "strangers_per_source"), FIELD(strangers_per_source), .value = "500",
 	 .min = 0, .max = 100000000,
 	 .help = "Frames a second from one address (of IPv6: one /64) that are taken before their "

@@ -131,7 +131,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.upload_credit, 4096);
 	assert_int_equal(config.lease_seconds, 60);
 	assert_int_equal(config.offers_per_target, 64);
-	assert_int_equal(config.rate_per_target, 0);
+	assert_int_equal(config.rate_per_target, UINT64_C(1250) << 20);
 	assert_int_equal(config.hash_threads, 1);
 	assert_false(config.targets.allow_special);
 	assert_int_equal(config.targets.count, 0);
