@@ -96,7 +96,9 @@ void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_ext
 		  const struct piece *b)
 {
 	const struct lease *lease;
+	struct offer_macs macs;
 	struct rte_mbuf *m;
+	size_t len;
 
 	if (!offer_admit(ctl->relay, a, ctl->unix_us, &lease, &ctl->stats))
 		return;
@@ -104,9 +106,13 @@ void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_ext
 	if (m == NULL)
 		return;
 	packet_of(m)->source = a->key.source;
-	outbox_send(ctl, m,
-		    answer_offer(ctl->relay, a, e, b, lease, control_seconds(ctl),
-				 egress_payload(m), &ctl->stats));
+	len = answer_offer(ctl->relay, a, e, b, lease, control_seconds(ctl), egress_payload(m),
+			   &ctl->stats, &macs);
+	if (len > 0) {
+		offer_macs_hash(&macs, 1);
+		offer_macs_write(&macs, egress_payload(m));
+	}
+	outbox_send(ctl, m, len);
 }
 
 void outbox_serve(struct control *ctl, const struct ask *a, const struct ask_extras *e,

@@ -30,8 +30,8 @@ size_t answer_busy(const struct ask *a, uint8_t *buf)
 
 /* ---- OFFER ---- */
 
-void answer_ticket(const struct relay *r, const struct ask *a, const struct piece *b,
-		   uint64_t unix_seconds, struct ticket *out)
+/* All but its MAC. */
+static void ticket_fill(const struct ask *a, uint64_t unix_seconds, struct ticket *out)
 {
 	/* field by field, as in ask_of_send() */
 	out->leg = a->key.leg;
@@ -42,7 +42,28 @@ void answer_ticket(const struct relay *r, const struct ask *a, const struct piec
 	out->source = a->key.source;
 	out->home = a->home;
 	memcpy(out->transfer, a->key.transfer, TRANSFER_SIZE);
+}
+
+void answer_ticket(const struct relay *r, const struct ask *a, const struct piece *b,
+		   uint64_t unix_seconds, struct ticket *out)
+{
+	ticket_fill(a, unix_seconds, out);
 	ticket_mint(relay_keys(r), out, &b->id, b->rule, b->length);
+}
+
+void offer_macs_hash(struct offer_macs *m, unsigned int n)
+{
+	sip_hash(&m->ticket.sip, sizeof(*m), n);
+	sip_hash(&m->echo, sizeof(*m), n);
+}
+
+void offer_macs_write(const struct offer_macs *m, uint8_t *buf)
+{
+	struct wire_offer *w = (struct wire_offer *)(buf + sizeof(struct wire_header));
+
+	ticket_mint_end(&m->ticket, &w->ticket);
+	if (m->leased)
+		echo_mint_end(&m->echo, m->unix_seconds, &w->echo);
 }
 
 /* Until the target speaks, nobody knows its conn: ours is the transfer's head. */
@@ -62,11 +83,17 @@ static size_t inline_size(const struct ask_extras *e, const struct piece *b)
 	return OFFER_SIZE + ext + b->length + TRAILER_SIZE;
 }
 
-static void blob_copy(const struct relay *r, const struct piece *b, uint8_t *to)
+/* The blob, a chunk at most, to the end of a frame of `len` bytes. */
+static void blob_put(const struct relay *r, const struct piece *b, uint8_t *buf, size_t len,
+		     struct offer_macs *macs)
 {
-	for (uint32_t i = 0; i < chunk_count(b->length); i++)
-		memcpy(to + (size_t)i * CHUNK_SIZE, piece_chunk(&r->slab, b, i),
-		       chunk_length(b->length, i));
+	const uint8_t *from = piece_chunk(&r->slab, b, 0);
+
+	_Static_assert(WIRE_MAX_FRAME - OFFER_SIZE <= CHUNK_SIZE, "a chunk at most");
+	_Static_assert(OFFER_SIZE % 4 == 0, "as extensions are: the sum's words are even");
+	memcpy(buf + len - b->length, from, b->length);
+	macs->blob = (uint16_t)b->length;
+	macs->sum = b->length > 0 ? *piece_sum(b, 0, from) : 0;
 }
 
 /* To a target that has not said that it wants any. */
@@ -85,10 +112,10 @@ static size_t stranger_offer(const struct ask *a, const struct offer *o, uint8_t
 
 size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask_extras *e,
 		    const struct piece *b, const struct lease *lease, uint64_t unix_seconds,
-		    uint8_t *buf, struct stats *stats)
+		    uint8_t *buf, struct stats *stats, struct offer_macs *macs)
 {
-	struct ticket ticket;
-	struct echo echo;
+	const struct token_ring *keys = relay_keys(r);
+	struct ticket ticket = {0};
 	struct offer o = {
 		.transfer = a->key.transfer,
 		.id = &b->id,
@@ -103,16 +130,21 @@ size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask
 	};
 	size_t len;
 
-	answer_ticket(r, a, b, unix_seconds, &ticket);
+	ticket_fill(a, unix_seconds, &ticket);
+	ticket_mint_begin(keys, &ticket, &b->id, b->rule, b->length, &macs->ticket);
+	/* without a lease for nobody: what is hashed together is of one kind */
+	echo_mint_begin(keys, &a->target, lease != NULL ? lease->conn : 0,
+			lease != NULL ? lease->key : 0, unix_seconds, &macs->echo);
+	macs->unix_seconds = unix_seconds;
+	macs->leased = lease != NULL;
+	macs->blob = 0;
 	if (lease == NULL) {
 		len = stranger_offer(a, &o, buf);
 	} else {
-		echo_mint(relay_keys(r), &a->target, lease->conn, unix_seconds, &echo);
-		o.echo = &echo;
 		o.has_inline = inline_size(e, b) <= WIRE_MAX_FRAME;
 		len = offer_encode(buf, WIRE_MAX_FRAME, lease->key, lease->conn, &o, 0);
 		if (o.has_inline && len != 0)
-			blob_copy(r, b, buf + len - b->length);
+			blob_put(r, b, buf, len, macs);
 	}
 	stats->drops[DROP_OFFER_BUDGET] += len == 0;
 	stats->offers += len != 0;

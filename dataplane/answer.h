@@ -21,12 +21,26 @@ size_t answer_challenge(const struct ask *a, const struct token_ring *keys, uint
 /* ERROR(BUSY): come back later. */
 size_t answer_busy(const struct ask *a, uint8_t *buf);
 
-/* The OFFER of a READY blob. With a lease it carries an echo, and a small blob itself.
- * Without one it is padded to, and never larger than, the SEND that caused it; 0,
- * counted, if it cannot be that small. */
+/* What an OFFER waits for: its ticket's MAC, and under a lease its echo. A worker has them
+ * hashed with those of its burst. */
+struct offer_macs {
+	struct ticket_mac ticket;
+	struct sip echo;
+	uint64_t unix_seconds;
+	bool leased;
+	uint16_t blob; /* bytes at the frame's end that are the blob; 0: it is not in it, */
+	uint16_t sum;  /* and their one's-complement sum */
+};
+void offer_macs_hash(struct offer_macs *m, unsigned int n);
+/* buf: the OFFER's frame. */
+void offer_macs_write(const struct offer_macs *m, uint8_t *buf);
+
+/* The OFFER of a READY blob, but for its MACs. With a lease it carries an echo, and a small blob
+ * itself. Without one it is padded to, and never larger than, the SEND that caused it; 0, counted,
+ * if it cannot be that small. */
 size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask_extras *e,
 		    const struct piece *b, const struct lease *lease, uint64_t unix_seconds,
-		    uint8_t *buf, struct stats *stats);
+		    uint8_t *buf, struct stats *stats, struct offer_macs *macs);
 /* The right to pull it. */
 void answer_ticket(const struct relay *r, const struct ask *a, const struct piece *b,
 		   uint64_t unix_seconds, struct ticket *out);

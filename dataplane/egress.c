@@ -128,22 +128,98 @@ static void frames_transmit(struct worker *w, struct rte_mbuf **m, uint16_t n)
 	}
 }
 
-void egress_flush(struct worker *w)
+/* By whatever ports. */
+static void frames_leave(struct worker *w, struct rte_mbuf **m, uint16_t n)
 {
-	uint16_t n = 0, run;
+	uint16_t run;
 
-	stage_over(STAGE_build);
+	for (uint16_t i = 0; i < n; i = (uint16_t)(i + run)) {
+		for (run = 1; i + run < n && m[i + run]->port == m[i]->port;)
+			run++;
+		frames_transmit(w, m + i, run);
+	}
+}
+
+/* ---- MACs ---- */
+
+static void egress_queue_room(struct worker *w, unsigned int jobs)
+{
+	if (jobs == WORKER_TX_BURST)
+		egress_flush(w);
+}
+
+size_t egress_sign(struct worker *w, struct rte_mbuf *m, size_t len, const struct session *s)
+{
+	struct macs_out *out = &w->macs_out;
+
+	egress_queue_room(w, out->trailers);
+	len = frame_sign_begin(egress_payload(m), WIRE_MAX_FRAME, len, s,
+			       &out->trailer[out->trailers]);
+	if (len > 0)
+		packet_of(m)->mac_job = (uint8_t)++out->trailers;
+	return len;
+}
+
+struct offer_macs *egress_offer_macs(struct worker *w, struct rte_mbuf *m)
+{
+	struct macs_out *out = &w->macs_out;
+
+	egress_queue_room(w, out->offers);
+	packet_of(m)->mac_job = (uint8_t)(WORKER_TX_BURST + ++out->offers);
+	return &out->offer[out->offers - 1];
+}
+
+static void frame_mac(struct worker *w, struct rte_mbuf *m)
+{
+	const unsigned int job = packet_of(m)->mac_job;
+
+	if (job == 0)
+		return;
+	if (job <= WORKER_TX_BURST)
+		frame_sign_end(&w->macs_out.trailer[job - 1], egress_payload(m), m->data_len);
+	else
+		offer_macs_write(&w->macs_out.offer[job - WORKER_TX_BURST - 1], egress_payload(m));
+	packet_of(m)->mac_job = 0;
+}
+
+/* Whatever is queued has been written but for these. */
+static void macs_finish(struct worker *w)
+{
+	struct macs_out *out = &w->macs_out;
+
+	if (out->trailers == 0 && out->offers == 0)
+		return;
+	sip_hash(out->trailer, sizeof(out->trailer[0]), out->trailers);
+	offer_macs_hash(out->offer, out->offers);
+	out->trailers = out->offers = 0;
+	for (uint16_t i = 0; i < w->tx_count; i++)
+		frame_mac(w, w->tx[i]);
+}
+
+static void payloads_flush(struct worker *w)
+{
+	uint16_t n = 0;
+
+	macs_finish(w);
+	stage_over(STAGE_tokens);
 	for (uint16_t i = 0; i < w->tx_count; i = (uint16_t)(i + NEXTHOP_LOOKUP))
 		n = (uint16_t)(n + frames_finish(w, w->tx + i,
 						 RTE_MIN((uint16_t)(w->tx_count - i),
 							 (uint16_t)NEXTHOP_LOOKUP),
 						 w->tx + n));
 	w->tx_count = 0;
-	for (uint16_t i = 0; i < n; i = (uint16_t)(i + run)) {
-		for (run = 1; i + run < n && w->tx[i + run]->port == w->tx[i]->port;)
-			run++;
-		frames_transmit(w, w->tx + i, run);
-	}
+	frames_leave(w, w->tx, n);
+}
+
+void egress_flush(struct worker *w)
+{
+	const uint16_t n = w->headed_count;
+
+	stage_over(STAGE_build);
+	w->headed_count = 0;
+	frames_leave(w, w->headed, n);
+	if (w->tx_count > 0)
+		payloads_flush(w);
 	stage_over(STAGE_send);
 }
 
@@ -198,4 +274,59 @@ void egress_reply(struct worker *w, struct rte_mbuf *m, const struct item *it)
 		egress_return(w, m, it);
 	else
 		egress_send(w, m);
+}
+
+/* ---- whole frames ---- */
+
+static struct nexthop way_back(const struct item *it, uint16_t port)
+{
+	return (struct nexthop){
+		.mac = it->packet->mac,
+		.state = NEXTHOP_READY,
+		.port = (uint8_t)port,
+	};
+}
+
+void egress_ways(struct worker *w, const struct item *const items[], unsigned int n,
+		 struct nexthop out[])
+{
+	const struct addr *hosts[NEXTHOP_LOOKUP];
+
+	for (unsigned int i = 0; i < n; i++)
+		hosts[i] = &items[i]->packet->peer;
+	if (w->relay->port.ifindex != 0) {
+		nexthop_lookup(w->relay->nexthops, hosts, n, out);
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		out[i] = way_back(items[i], w->relay->port.id);
+}
+
+/* Back to a payload: control may have to be asked for the way. */
+static void headed_unfinished(struct worker *w, struct rte_mbuf *m, const struct addr *peer,
+			      unsigned int payload)
+{
+	const struct addr to = *peer; /* may be of m itself */
+
+	rte_pktmbuf_adj(m, (uint16_t)payload);
+	packet_init(m, &to);
+	egress_queue(w, m);
+}
+
+void egress_headed(struct worker *w, struct rte_mbuf *m, const struct nexthop *way,
+		   const struct addr *peer, unsigned int payload)
+{
+	if (way->state != NEXTHOP_READY) {
+		headed_unfinished(w, m, peer, payload);
+		return;
+	}
+	if (!rte_is_valid_assigned_ether_addr(&way->mac)) {
+		worker_drop(w, m, DROP_ADDRESS);
+		return;
+	}
+	m->port = way->port;
+	w->stats.tx_bytes += m->pkt_len;
+	w->headed[w->headed_count++] = m;
+	if (w->headed_count == WORKER_TX_BURST)
+		egress_flush(w);
 }

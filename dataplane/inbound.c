@@ -47,7 +47,7 @@ static void welcome_send(struct worker *w, const struct item *it, const struct h
 	if (m == NULL)
 		return;
 	cookie_mint(w->keys, peer, it->frame.conn, key, &cookie);
-	echo_mint(w->keys, peer, it->frame.conn, worker_seconds(w), &echo);
+	echo_mint(w->keys, peer, it->frame.conn, key, worker_seconds(w), &echo);
 	len = welcome_encode(egress_payload(m), WIRE_MAX_FRAME, key, it->frame.conn, &welcome);
 	if (session != NULL)
 		len = frame_sign(egress_payload(m), WIRE_MAX_FRAME, len, session);

@@ -1,77 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * A burst on its way in: packet headers, frame, tokens, one bulk lookup in the
- * index, then the handlers.
+ * A burst on its way in: packet headers and frames, tokens (admit.c), one bulk lookup
+ * in the index, then the handlers.
  */
 #include <rte_prefetch.h>
 
 #include "dataplane/worker.h"
-
-/* Every verb that a client sends after HELLO starts its body with the cookie,
- * which is how even an unknown verb can prove that its sender may be answered. */
-_Static_assert(offsetof(struct wire_listen, cookie) == 0 &&
-		       offsetof(struct wire_stop, cookie) == 0 &&
-		       offsetof(struct wire_send, cookie) == 0 &&
-		       offsetof(struct wire_pull, cookie) == 0 &&
-		       offsetof(struct wire_receipt, cookie) == 0,
-	       "cookie first");
-
-/* Who is it? Its cookie proves its address, a member's trailer its domain. */
-static enum drop sender_admit(struct worker *w, struct item *it, const uint8_t *body)
-{
-	const struct addr *peer = &it->packet->peer;
-	uint32_t key = it->frame.key;
-	const struct domain_keys *keys;
-	enum drop reason;
-
-	it->member = false;
-	it->domain = keyring_find(w->keyring, key, &keys);
-	reason = cookie_check(w->keys, (const struct cookie *)body, peer, it->frame.conn, key);
-	if (reason != DROP_NONE && reason != DROP_COOKIE_STALE)
-		return reason;
-	if (key == 0)
-		return reason;
-	if (it->domain == NULL) {
-		reply_error(w, it, &(struct error){.code = ERROR_KEY});
-		return DROP_KEY_UNKNOWN;
-	}
-	session_derive(keys, it->frame.conn, peer, &it->session);
-	it->member = true;
-	return frame_signed(&it->frame, &it->session) ? reason : DROP_AUTH;
-}
-
-/* Relay to relay: the pair's key. Nothing else of the frame is looked at before. */
-static enum drop pair_admit(const struct worker *w, const struct frame *f)
-{
-	const struct pair *p = keyring_pair(w->keyring, f->key);
-
-	if (p == NULL)
-		return DROP_KEY_UNKNOWN;
-	if (f->trailer == NULL ||
-	    !trailer_check(p->key, f->start, f->len - TRAILER_SIZE, f->trailer))
-		return DROP_AUTH;
-	return DROP_NONE;
-}
-
-static enum drop listen_admit(struct worker *w, struct item *it)
-{
-	if (it->domain != NULL)
-		return DROP_NONE;
-	reply_error(w, it, &(struct error){.code = ERROR_KEY});
-	return DROP_KEY_UNKNOWN;
-}
-
-/* Without the kernel's routes, where it came from is the way back. */
-static void sender_learn(struct worker *w, const struct item *it)
-{
-	if (w->relay->port.ifindex == 0)
-		mac_learn(&w->relay->macs, &it->packet->peer, &it->packet->mac);
-}
-
-static void sender_proven(struct worker *w, const struct item *it)
-{
-	w->stats.flow_evictions += flow_mark(&it->flow);
-	sender_learn(w, it);
-}
 
 /* Does this end take such frames at all? */
 static bool role_takes(const struct relay *r, const struct frame *f)
@@ -96,66 +29,6 @@ static bool role_takes(const struct relay *r, const struct frame *f)
 	}
 }
 
-/* Checks that cost little and need no lookup; decodes SEND and PULL. */
-static enum drop item_admit(struct worker *w, struct item *it)
-{
-	enum drop reason;
-
-	if (!role_takes(w->relay, &it->frame))
-		return DROP_ROLE;
-	switch (it->frame.verb) {
-	case VERB_HELLO:
-	case VERB_DATA:
-		return DROP_NONE;
-	case VERB_QUERY:
-	case VERB_ANSWER:
-	case VERB_NOTICE:
-		reason = pair_admit(w, &it->frame);
-		if (reason == DROP_NONE)
-			sender_learn(w, it);
-		return reason;
-	default:
-		stage_over(STAGE_parse);
-		reason = sender_admit(w, it, it->frame.body);
-		stage_over(STAGE_tokens);
-		if (reason == DROP_NONE)
-			sender_proven(w, it);
-		else
-			flow_forget(&it->flow);
-		break;
-	}
-	if (reason == DROP_COOKIE_STALE)
-		reply_error(w, it, &(struct error){.code = ERROR_STALE});
-	if (reason != DROP_NONE)
-		return reason;
-	if (it->frame.verb == VERB_SEND)
-		return send_decode(&it->frame, &it->send);
-	if (it->frame.verb == VERB_PULL)
-		return pull_decode(&it->frame, &it->pull);
-	if (it->frame.verb == VERB_LISTEN)
-		return listen_admit(w, it);
-	return DROP_NONE;
-}
-
-/* An unknown verb or critical extension is answered to a valid cookie only. */
-static void answer_unknown(struct worker *w, struct item *it)
-{
-	const size_t least = sizeof(struct wire_header) + sizeof(struct cookie);
-
-	if (it->frame.len >= least + (it->frame.trailer != NULL ? TRAILER_SIZE : 0) &&
-	    sender_admit(w, it, it->frame.start + sizeof(struct wire_header)) == DROP_NONE)
-		reply_error(w, it, &(struct error){.code = ERROR_UNSUPPORTED});
-}
-
-/* Is it worth the checks that cost? */
-static enum drop stranger_admit(struct worker *w, struct item *it)
-{
-	const struct addr *peer = &it->packet->peer;
-
-	it->flow = flow_find(&w->relay->flows, peer, it->frame.verb, it->frame.conn);
-	return it->flow.known ? DROP_NONE : shed_admit(&w->shed, peer, w->now_us);
-}
-
 static enum drop unfinished_admit(struct worker *w, const struct packet *p)
 {
 	if (w->stats.unfinished_checksums == 0)
@@ -166,32 +39,68 @@ static enum drop unfinished_admit(struct worker *w, const struct packet *p)
 	return w->relay->unfinished_checksums ? DROP_NONE : DROP_UDP_CHECKSUM;
 }
 
-static enum drop item_parse(struct worker *w, struct item *it)
+/* ---- checks that cost little and need no key, each for the whole burst: what one of them
+ * wrote, or has sent for, is there when the next one reads it ---- */
+
+typedef enum drop (*item_check)(struct worker *w, struct item *it);
+
+/* Drops those that do not pass; how many are left. */
+static inline uint16_t items_check(struct worker *w, struct item **items, uint16_t n,
+				   item_check check)
 {
-	enum drop shed, reason = packet_parse(it->mbuf, &w->relay->self);
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		enum drop reason = check(w, items[i]);
+
+		if (reason == DROP_NONE)
+			items[kept++] = items[i];
+		else
+			worker_drop(w, items[i]->mbuf, reason);
+	}
+	return kept;
+}
+
+static inline enum drop headers_check(struct worker *w, struct item *it)
+{
+	enum drop reason = packet_parse(it->mbuf, &w->relay->self);
 
 	if (reason == DROP_NONE && it->packet->unfinished)
 		reason = unfinished_admit(w, it->packet);
-	if (reason != DROP_NONE)
-		return reason;
-	reason = frame_parse(rte_pktmbuf_mtod(it->mbuf, void *), it->packet->payload_len,
-			     &it->frame);
+	return reason;
+}
+
+static inline enum drop frame_check(struct worker *w, struct item *it)
+{
+	enum drop reason = frame_parse(rte_pktmbuf_mtod(it->mbuf, void *), it->packet->payload_len,
+				       &it->frame);
+
 	if (reason != DROP_NONE && reason != DROP_VERB && reason != DROP_EXT_CRITICAL)
 		return reason;
-	shed = stranger_admit(w, it);
+	it->unknown = (uint8_t)reason;
+	it->by_echo = false;
+	it->hash = flow_hash(&w->relay->flows, &it->packet->peer, it->frame.verb, it->frame.conn);
+	flow_prefetch(&w->relay->flows, it->hash);
+	return DROP_NONE;
+}
+
+/* Is it worth the checks that cost? */
+static inline enum drop stranger_check(struct worker *w, struct item *it)
+{
+	enum drop shed;
+
+	it->flow = flow_at(&w->relay->flows, it->hash);
+	shed = it->flow.known ? DROP_NONE : shed_admit(&w->shed, &it->packet->peer, w->now_us);
 	if (shed != DROP_NONE)
 		return shed;
-	if (reason == DROP_NONE)
-		return item_admit(w, it);
-	answer_unknown(w, it);
-	return reason;
+	return it->unknown != DROP_NONE || role_takes(w->relay, &it->frame) ? DROP_NONE : DROP_ROLE;
 }
 
 /* What to look up for it, if anything: a SEND among its sender's domain's blobs,
  * a PULL among those of the domain that its ticket is of. */
 static bool item_key(struct worker *w, struct item *it, struct index_key *key)
 {
-	if (it->frame.verb == VERB_PULL && !it->pull.upload) {
+	if (it->frame.verb == VERB_PULL) {
 		it->domain = keyring_domain(w->keyring, get32(it->pull.ticket->key) >> 8);
 		if (it->domain != NULL)
 			*key = index_key_make(&it->domain->pad[it->pull.rule], it->pull.id,
@@ -205,7 +114,7 @@ static bool item_key(struct worker *w, struct item *it, struct index_key *key)
 }
 
 /* One bulk lookup for all SENDs and PULLs of the burst. */
-static void burst_lookup(struct worker *w, struct item *items, uint16_t n)
+static void burst_lookup(struct worker *w, struct item **items, uint16_t n)
 {
 	struct index_key keys[WORKER_BURST];
 	struct item *wants[WORKER_BURST];
@@ -215,7 +124,7 @@ static void burst_lookup(struct worker *w, struct item *items, uint16_t n)
 
 	_Static_assert(WORKER_BURST <= INDEX_BURST, "one lookup a burst");
 	for (uint16_t i = 0; i < n; i++) {
-		struct item *it = &items[i];
+		struct item *it = items[i];
 
 		it->piece = PIECE_NONE;
 		if (!item_key(w, it, &keys[count]))
@@ -293,9 +202,6 @@ static void item_handle(struct worker *w, struct item *it)
 	case VERB_SEND:
 		handle_send(w, it);
 		break;
-	case VERB_PULL:
-		handle_pull(w, it);
-		break;
 	case VERB_DATA:
 		handle_data(w, it);
 		break;
@@ -319,30 +225,34 @@ static void item_handle(struct worker *w, struct item *it)
 
 void burst_process(struct worker *w, struct rte_mbuf **mbufs, uint16_t n)
 {
-	struct item items[WORKER_BURST];
-	uint16_t kept = 0;
+	struct item *items[WORKER_BURST], *pulls[WORKER_BURST];
+	uint16_t kept, pull_count = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
-		struct item *it = &items[kept];
-		enum drop reason;
-
-		if (i + 1 < n)
-			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + 1], void *));
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
 		w->stats.rx_bytes += mbufs[i]->pkt_len;
-		it->mbuf = mbufs[i];
-		it->packet = packet_of(mbufs[i]);
-		reason = item_parse(w, it);
-		if (reason != DROP_NONE)
-			worker_drop(w, mbufs[i], reason);
-		else
-			kept++;
+		items[i] = &w->items[i];
+		items[i]->mbuf = mbufs[i];
+		items[i]->packet = packet_of(mbufs[i]);
 	}
+	kept = items_check(w, items, n, headers_check);
+	kept = items_check(w, items, kept, frame_check);
+	kept = items_check(w, items, kept, stranger_check);
 	w->stats.rx_packets += n;
 	stage_over(STAGE_parse);
+	kept = burst_admit(w, items, kept);
+	stage_over(STAGE_tokens);
 	burst_lookup(w, items, kept);
 	stage_over(STAGE_index);
-	for (uint16_t i = 0; i < kept; i++) {
-		item_handle(w, &items[i]);
-		rte_pktmbuf_free(items[i].mbuf); /* NULL if handed on */
-	}
+	for (uint16_t i = 0; i < kept; i++)
+		if (items[i]->frame.verb == VERB_SEND)
+			send_prefetch(w, items[i]);
+	for (uint16_t i = 0; i < kept; i++)
+		if (items[i]->frame.verb == VERB_PULL)
+			pulls[pull_count++] = items[i];
+		else
+			item_handle(w, items[i]);
+	burst_pulls(w, pulls, pull_count);
+	for (uint16_t i = 0; i < kept; i++)
+		rte_pktmbuf_free(items[i]->mbuf); /* NULL if handed on */
 }

@@ -84,7 +84,7 @@ static enum drop ip4_parse(struct rte_mbuf *m, const struct addr *self)
 	if (self->type != ADDR_IP4 || memcmp(&ip->dst_addr, self->ip, 4) != 0)
 		return DROP_NOT_OURS;
 	if ((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) != RTE_MBUF_F_RX_IP_CKSUM_GOOD &&
-	    bytes_sum((const uint8_t *)ip, sizeof(*ip)) != 0xffff)
+	    fold(words_sum(ip, sizeof(*ip))) != 0xffff)
 		return DROP_IP_CHECKSUM;
 	if (ip4_source_bad(rte_be_to_cpu_32(ip->src_addr)))
 		return DROP_ADDRESS;
@@ -93,7 +93,7 @@ static enum drop ip4_parse(struct rte_mbuf *m, const struct addr *self)
 	p->frame_len = (uint16_t)total;
 	l4_len = total - (uint32_t)sizeof(*ip);
 	return udp_parse(m, sizeof(struct rte_ether_hdr) + sizeof(*ip), l4_len,
-			 bytes_sum((const uint8_t *)&ip->src_addr, 8), true, self);
+			 words_sum(&ip->src_addr, 8), true, self);
 }
 
 static bool ip6_source_bad(const uint8_t ip[16])
@@ -126,7 +126,7 @@ static enum drop ip6_parse(struct rte_mbuf *m, const struct addr *self)
 	memcpy(p->peer.ip, ip->src_addr, 16);
 	p->frame_len = (uint16_t)(l4_len + sizeof(*ip));
 	return udp_parse(m, sizeof(struct rte_ether_hdr) + sizeof(*ip), l4_len,
-			 bytes_sum(ip->src_addr, 32), false, self);
+			 words_sum(ip->src_addr, 32), false, self);
 }
 
 enum drop packet_parse(struct rte_mbuf *m, const struct addr_pair *self)
@@ -149,27 +149,59 @@ enum drop packet_parse(struct rte_mbuf *m, const struct addr_pair *self)
 	}
 }
 
-static void udp_fill(struct rte_udp_hdr *udp, const struct packet *p, const struct addr *self,
+static void udp_fill(struct rte_udp_hdr *udp, const struct addr *peer, const struct addr *self,
 		     uint16_t len)
 {
 	memcpy(&udp->src_port, &self->port, 2);
-	memcpy(&udp->dst_port, &p->peer.port, 2);
+	memcpy(&udp->dst_port, &peer->port, 2);
 	udp->dgram_len = rte_cpu_to_be_16(len);
 	udp->dgram_cksum = 0;
+}
+
+/* No checksum as yet. */
+static void ip4_fill(struct rte_ipv4_hdr *ip, const struct addr *self, const struct addr *peer,
+		     uint16_t len)
+{
+	*ip = (struct rte_ipv4_hdr){
+		.version_ihl = RTE_IPV4_VHL_DEF,
+		.total_length = rte_cpu_to_be_16(len),
+		.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
+		.time_to_live = HOP_LIMIT,
+		.next_proto_id = IPPROTO_UDP,
+	};
+	memcpy(&ip->src_addr, self->ip, 4);
+	memcpy(&ip->dst_addr, peer->ip, 4);
+}
+
+static void ip6_fill(struct rte_ipv6_hdr *ip, const struct addr *self, const struct addr *peer,
+		     uint16_t len)
+{
+	*ip = (struct rte_ipv6_hdr){
+		.vtc_flow = rte_cpu_to_be_32(UINT32_C(6) << 28),
+		.payload_len = rte_cpu_to_be_16(len),
+		.proto = IPPROTO_UDP,
+		.hop_limits = HOP_LIMIT,
+	};
+	memcpy(ip->src_addr, self->ip, 16);
+	memcpy(ip->dst_addr, peer->ip, 16);
+}
+
+/* A checksum that may not be 0, which says that there is none. */
+static uint16_t udp_cksum(uint32_t sum)
+{
+	uint16_t c = (uint16_t)~fold(sum);
+
+	return c == 0 ? 0xffff : c;
 }
 
 /* sum: pseudo header; the UDP header and payload follow it in memory. */
 static void udp_checksum(struct rte_udp_hdr *udp, uint32_t sum, const struct packet *p,
 			 uint16_t len)
 {
-	uint16_t c;
-
-	if (p->has_sum)
-		sum += bytes_sum((const uint8_t *)udp, sizeof(*udp)) + (uint32_t)p->sum;
-	else
-		sum += bytes_sum((const uint8_t *)udp, len);
-	c = (uint16_t)~fold(sum);
-	udp->dgram_cksum = c == 0 ? 0xffff : c;
+	sum += bytes_sum((const uint8_t *)udp, (size_t)len - p->summed);
+	if (p->summed > 0)
+		sum += p->sum;
+	udp->dgram_cksum = udp_cksum(sum);
 }
 
 void packet_finish(struct rte_mbuf *m, const struct addr *self, const struct rte_ether_addr *from,
@@ -178,48 +210,109 @@ void packet_finish(struct rte_mbuf *m, const struct addr *self, const struct rte
 	const struct packet *p = packet_of(m);
 	uint16_t udp_len = (uint16_t)(rte_pktmbuf_data_len(m) + sizeof(struct rte_udp_hdr));
 	struct rte_ether_hdr *eth;
+	struct rte_udp_hdr *udp;
+	uint32_t sum;
 
 	if (self->type == ADDR_IP4) {
 		struct rte_ipv4_hdr *ip;
-		struct rte_udp_hdr *udp;
 
 		eth = (void *)rte_pktmbuf_prepend(m, sizeof(*eth) + sizeof(*ip) + sizeof(*udp));
 		ip = (void *)(eth + 1);
 		udp = (void *)(ip + 1);
 		eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
-		*ip = (struct rte_ipv4_hdr){
-			.version_ihl = RTE_IPV4_VHL_DEF,
-			.total_length = rte_cpu_to_be_16((uint16_t)(udp_len + sizeof(*ip))),
-			.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
-			.time_to_live = HOP_LIMIT,
-			.next_proto_id = IPPROTO_UDP,
-		};
-		memcpy(&ip->src_addr, self->ip, 4);
-		memcpy(&ip->dst_addr, p->peer.ip, 4);
-		ip->hdr_checksum = (uint16_t)~bytes_sum((const uint8_t *)ip, sizeof(*ip));
-		udp_fill(udp, p, self, udp_len);
-		udp_checksum(udp,
-			     bytes_sum((const uint8_t *)&ip->src_addr, 8) + udp_pseudo(udp_len), p,
-			     udp_len);
+		ip4_fill(ip, self, &p->peer, (uint16_t)(udp_len + sizeof(*ip)));
+		sum = words_sum(&ip->src_addr, 8);
+		ip->hdr_checksum = (uint16_t)~fold(words_sum(ip, sizeof(*ip)));
 	} else {
 		struct rte_ipv6_hdr *ip;
-		struct rte_udp_hdr *udp;
 
 		eth = (void *)rte_pktmbuf_prepend(m, sizeof(*eth) + sizeof(*ip) + sizeof(*udp));
 		ip = (void *)(eth + 1);
 		udp = (void *)(ip + 1);
 		eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6);
-		*ip = (struct rte_ipv6_hdr){
-			.vtc_flow = rte_cpu_to_be_32(UINT32_C(6) << 28),
-			.payload_len = rte_cpu_to_be_16(udp_len),
-			.proto = IPPROTO_UDP,
-			.hop_limits = HOP_LIMIT,
-		};
-		memcpy(ip->src_addr, self->ip, 16);
-		memcpy(ip->dst_addr, p->peer.ip, 16);
-		udp_fill(udp, p, self, udp_len);
-		udp_checksum(udp, bytes_sum(ip->src_addr, 32) + udp_pseudo(udp_len), p, udp_len);
+		ip6_fill(ip, self, &p->peer, udp_len);
+		sum = words_sum(ip->src_addr, 32);
+	}
+	udp_fill(udp, &p->peer, self, udp_len);
+	udp_checksum(udp, sum + udp_pseudo(udp_len), p, udp_len);
+	eth->src_addr = *from;
+	eth->dst_addr = *to;
+}
+
+/* ---- many frames of one kind to one host ---- */
+
+void head_make(struct head *h, const struct addr *self, const struct rte_ether_addr *from,
+	       const struct addr *peer, const struct rte_ether_addr *to, uint32_t key,
+	       uint64_t conn, const struct data *d)
+{
+	struct rte_ether_hdr *eth = (void *)h->bytes;
+	struct rte_udp_hdr *udp;
+	struct data head = *d;
+
+	h->checksum = 0;
+	if (self->type == ADDR_IP4) {
+		struct rte_ipv4_hdr *ip = (void *)(eth + 1);
+
+		eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
+		ip4_fill(ip, self, peer, 0);
+		h->l3 = (uint8_t)((uint8_t *)&ip->total_length - h->bytes);
+		h->checksum = (uint8_t)((uint8_t *)&ip->hdr_checksum - h->bytes);
+		udp = (void *)(ip + 1);
+	} else {
+		struct rte_ipv6_hdr *ip = (void *)(eth + 1);
+
+		eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6);
+		ip6_fill(ip, self, peer, 0);
+		h->l3 = (uint8_t)((uint8_t *)&ip->payload_len - h->bytes);
+		udp = (void *)(ip + 1);
 	}
 	eth->src_addr = *from;
 	eth->dst_addr = *to;
+	udp_fill(udp, peer, self, 0);
+	h->payload = (uint8_t)((uint8_t *)(udp + 1) - h->bytes);
+	h->size = (uint8_t)(h->payload + DATA_HEAD);
+	head.first = 0;
+	head.len = CHUNK_SIZE;
+	head.bytes = NULL;
+	data_encode(h->bytes + h->payload, WIRE_MAX_FRAME, key, conn, &head);
+}
+
+void head_sum(struct head *h)
+{
+	const uint8_t *ip = h->bytes + sizeof(struct rte_ether_hdr);
+	const uint8_t *udp = h->bytes + h->payload - sizeof(struct rte_udp_hdr);
+	const bool ip4 = h->checksum != 0;
+
+	h->ip_sum = ip4 ? words_sum(ip, sizeof(struct rte_ipv4_hdr)) : 0;
+	/* both addresses are the last thing before UDP */
+	h->udp_sum = (ip4 ? words_sum(udp - 8, 8) : words_sum(udp - 32, 32)) + udp_pseudo(0) +
+		     words_sum(udp, sizeof(struct rte_udp_hdr) + DATA_HEAD);
+}
+
+/* Into a field of a header, at any offset. */
+static void put_field(uint8_t *frame, uint32_t at, uint16_t value)
+{
+	memcpy(frame + at, &value, sizeof(value));
+}
+
+void head_write(const struct head *h, uint8_t *frame, uint32_t chunk, uint16_t len, uint16_t sum)
+{
+	/* at an even offset: it is summed by itself */
+	const size_t first = sizeof(struct wire_header) + offsetof(struct wire_data, first);
+	const uint16_t udp_len = (uint16_t)(sizeof(struct rte_udp_hdr) + DATA_HEAD + len),
+		       udp_be = rte_cpu_to_be_16(udp_len);
+	const be32 number = put32(chunk);
+	uint16_t ip_be = udp_be;
+
+	memcpy(frame, h->bytes, sizeof(h->bytes)); /* what is too much, the chunk overwrites */
+	memcpy(frame + h->payload + first, &number, sizeof(number));
+	if (h->checksum != 0) {
+		ip_be = rte_cpu_to_be_16((uint16_t)(udp_len + sizeof(struct rte_ipv4_hdr)));
+		put_field(frame, h->checksum, (uint16_t)~fold(h->ip_sum + ip_be));
+	}
+	put_field(frame, h->l3, ip_be);
+	put_field(frame, h->payload - 4u, udp_be);
+	/* the UDP length is in the pseudo header and in the UDP header */
+	put_field(frame, h->payload - 2u,
+		  udp_cksum(h->udp_sum + 2u * udp_be + words_sum(&number, sizeof(number)) + sum));
 }

@@ -3,18 +3,20 @@
  */
 #include "dataplane/worker.h"
 
-/* The trailer for the sender of `it`, if it is a member. */
-static size_t item_sign(const struct item *it, struct rte_mbuf *m, size_t len)
+/* Bytes of an answer of `len` with the trailer that a member's has; 0 stays 0. */
+static size_t signed_size(const struct item *it, size_t len)
 {
-	if (!it->member || len == 0)
-		return len;
-	return frame_sign(egress_payload(m), WIRE_MAX_FRAME, len, &it->session);
+	return len > 0 && it->member ? len + TRAILER_SIZE : len;
 }
 
-/* Sends the answer of `len` bytes in m to the sender of `it`. */
+/* Sends the answer of `len` bytes in m, yet unsigned, to the sender of `it`. */
 static void answer_leave(struct worker *w, const struct item *it, struct rte_mbuf *m, size_t len)
 {
-	if (egress_sized(m, item_sign(it, m, len)))
+	if (!egress_sized(m, signed_size(it, len)))
+		return;
+	if (it->member && egress_sign(w, m, len, &it->session) == 0)
+		rte_pktmbuf_free(m); /* it would be too long: not of what we send */
+	else
 		egress_reply(w, m, it);
 }
 
@@ -51,14 +53,13 @@ void report_status(struct worker *w, const struct ticket *t, const struct status
 		egress_send(w, m);
 }
 
-/* The ERROR in m; 0 if it would be larger than the frame it answers. */
+/* The ERROR in m, unsigned; 0 if it would be larger than the frame it answers. */
 static size_t error_write(const struct item *it, struct rte_mbuf *m, const struct error *e)
 {
 	size_t len =
 		error_encode(egress_payload(m), WIRE_MAX_FRAME, it->frame.key, it->frame.conn, e);
 
-	len = item_sign(it, m, len);
-	return len <= it->frame.len ? len : 0;
+	return signed_size(it, len) <= it->frame.len ? len : 0;
 }
 
 void reply_error(struct worker *w, const struct item *it, const struct error *e)
@@ -75,7 +76,7 @@ void reply_error(struct worker *w, const struct item *it, const struct error *e)
 	}
 	full.verb = it->frame.verb;
 	if (e->code == ERROR_FRESH) {
-		echo_mint(w->keys, peer, it->frame.conn, worker_seconds(w), &echo);
+		echo_mint(w->keys, peer, it->frame.conn, it->frame.key, worker_seconds(w), &echo);
 		full.echo = &echo;
 	}
 	m = egress_alloc(w, peer);
@@ -86,8 +87,6 @@ void reply_error(struct worker *w, const struct item *it, const struct error *e)
 		full.retry_after = 0; /* a small frame: the code alone */
 		len = error_write(it, m, &full);
 	}
-	if (egress_sized(m, len)) {
-		w->stats.errors++;
-		egress_reply(w, m, it);
-	}
+	w->stats.errors += len != 0;
+	answer_leave(w, it, m, len);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include <rte_prefetch.h>
 #include <sodium.h>
 
 #include "dataplane/shed.h"
@@ -125,22 +126,40 @@ static struct flow set_find(struct steer_set *set, uint64_t print, uint64_t tag,
 	if (!known)
 		way = set_room(set, print, tag, tag_before, &evicts);
 	return (struct flow){
-		.slot = &set->slot[way], .mark = now, .known = known, .evicts = evicts};
+		.slot = &set->slot[way],
+		.mark = now,
+		.known = known,
+		.marked = known && load(&set->slot[way]) == now,
+		.evicts = evicts,
+	};
 }
 
-struct flow flow_find(const struct flow_table *t, const struct addr *peer, uint8_t verb,
-		      uint64_t conn)
+uint64_t flow_hash(const struct flow_table *t, const struct addr *peer, uint8_t verb, uint64_t conn)
 {
 	struct steer_flow f = {.conn = conn};
-	uint64_t hash;
 
 	_Static_assert(sizeof(f.ip) == sizeof(peer->ip), "both hold an IPv6 address");
 	memcpy(f.ip, peer->ip, sizeof(f.ip));
 	memcpy(&f.port, &peer->port, sizeof(peer->port));
 	steer_flow_verb(&f, verb);
-	hash = steer_flow_hash(t->state->seed, &f);
+	return steer_flow_hash(t->state->seed, &f);
+}
+
+struct flow flow_at(const struct flow_table *t, uint64_t hash)
+{
 	return set_find(&t->sets[steer_flow_set(hash)], steer_flow_print(hash),
 			load(&t->state->tag), load(&t->state->tag_before));
+}
+
+void flow_prefetch(const struct flow_table *t, uint64_t hash)
+{
+	rte_prefetch0(&t->sets[steer_flow_set(hash)]);
+}
+
+struct flow flow_find(const struct flow_table *t, const struct addr *peer, uint8_t verb,
+		      uint64_t conn)
+{
+	return flow_at(t, flow_hash(t, peer, verb, conn));
 }
 
 bool flow_mark(const struct flow *f)

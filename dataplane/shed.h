@@ -42,10 +42,16 @@ struct flow {
 	__u64 *slot;   /* where it is, or else would be marked */
 	uint64_t mark; /* what marks it now */
 	bool known;
+	bool marked; /* in this epoch */
 	bool evicts; /* there it takes the place of another that is known */
 };
 
-/* The flow of a frame of `verb` from `peer`. */
+/* The flow of a frame of `verb` from `peer`: its hash, from which it is found. */
+uint64_t flow_hash(const struct flow_table *t, const struct addr *peer, uint8_t verb,
+		   uint64_t conn);
+struct flow flow_at(const struct flow_table *t, uint64_t hash);
+/* What flow_at() will read is on its way. */
+void flow_prefetch(const struct flow_table *t, uint64_t hash);
 struct flow flow_find(const struct flow_table *t, const struct addr *peer, uint8_t verb,
 		      uint64_t conn);
 /* The frame's proof was right: its flow is known from now on. True if another one

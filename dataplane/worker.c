@@ -119,7 +119,7 @@ unsigned int worker_turn(struct worker *w)
 	}
 	served = control_serve(w);
 	stage_over(STAGE_rest);
-	if (w->tx_count > 0)
+	if (w->tx_count > 0 || w->headed_count > 0)
 		egress_flush(w);
 	rte_rcu_qsbr_quiescent(r->qsbr, w->id);
 	if (w->told_control) {

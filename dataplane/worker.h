@@ -15,6 +15,51 @@
 #define WORKER_BURST 32
 #define WORKER_TX_BURST 64
 
+/* One arrived frame on its way through the stages. */
+struct item {
+	struct rte_mbuf *mbuf; /* NULL: somebody else owns it now */
+	struct packet *packet;
+	struct frame frame;
+	uint64_t hash; /* of the flow */
+	struct flow flow;
+	const struct domain *domain; /* of the sender; NULL: of none, and the relay has some */
+	/* enum drop: */
+	uint8_t unknown; /* the frame's verb or a critical extension is; else DROP_NONE */
+	uint8_t proof;	 /* of its cookie, where that was looked at */
+	uint8_t trailer; /* a member's */
+	uint8_t decoded; /* PULL: its fields, */
+	uint8_t echo;	 /* its echo, */
+	uint8_t ticket;	 /* and its ticket */
+	bool by_echo;	 /* which stands for its cookie */
+	bool member;	 /* it signs, and so do we: */
+	struct session session;
+	struct echo minted; /* PULL: that DATA brings, if its own is not of this second */
+	uint32_t piece; /* SEND: the head, PULL: that of the first chunk; PIECE_NONE: not there */
+	union {
+		struct send send;
+		struct pull pull;
+	};
+};
+
+/* What is hashed for a burst, by kind, and for whom. */
+struct macs {
+	unsigned int cookies, echoes, mints, tickets, members;
+	struct sip cookie[WORKER_BURST], echo[WORKER_BURST], mint[WORKER_BURST],
+		member[WORKER_BURST]; /* a session's key, then the trailer under it */
+	struct ticket_mac ticket[WORKER_BURST];
+	struct item *cookie_of[WORKER_BURST], *echo_of[WORKER_BURST], *mint_of[WORKER_BURST],
+		*member_of[WORKER_BURST], *ticket_of[WORKER_BURST];
+};
+
+/* What frames that leave wait for: packet_of(m)->mac_job is 1 + the place of a trailer, or
+ * of an OFFER, behind them. */
+struct macs_out {
+	unsigned int trailers, offers;
+	struct sip trailer[WORKER_TX_BURST];
+	struct offer_macs offer[WORKER_TX_BURST];
+};
+_Static_assert(2 * WORKER_TX_BURST < UINT8_MAX, "mac_job holds them");
+
 struct worker {
 	struct relay *relay;
 	uint16_t id; /* worker number: queue, ring and RCU thread id */
@@ -24,13 +69,18 @@ struct worker {
 	const struct keyring *keyring;
 	cache_map *touched; /* what was asked for */
 	bool told_control;  /* since the bell was last rung */
-	uint16_t tx_count;
-	struct rte_mbuf *tx[WORKER_TX_BURST];
-	struct stats stats;	/* control: ro */
+	uint16_t tx_count, headed_count;
+	struct rte_mbuf *tx[WORKER_TX_BURST];	  /* payloads, and */
+	struct rte_mbuf *headed[WORKER_TX_BURST]; /* whole frames: to leave */
+	struct stats stats;			  /* control: ro */
 	struct addr unfinished; /* whose first frame with an unfinished checksum came;
 				 * control: ro, once stats.unfinished_checksums is not 0 */
 	struct domain_stats domain[KEYRING_DOMAINS]; /* control: ro */
 	struct shed shed;
+	/* of this burst */
+	struct item items[WORKER_BURST];
+	struct macs macs;
+	struct macs_out macs_out;
 	/* shared with control */
 	struct rte_ring *to_control;
 	struct rte_ring *from_control;
@@ -47,22 +97,6 @@ unsigned int worker_turn(struct worker *w);
 
 /* ---- for the files of the hit path ---- */
 
-/* One arrived frame on its way through the stages. */
-struct item {
-	struct rte_mbuf *mbuf; /* NULL: somebody else owns it now */
-	struct packet *packet;
-	struct frame frame;
-	struct flow flow;
-	const struct domain *domain; /* of the sender; NULL: of none, and the relay has some */
-	bool member;		     /* it signs, and so do we: */
-	struct session session;
-	uint32_t piece; /* SEND: the head, PULL: that of the first chunk; PIECE_NONE: not there */
-	union {
-		struct send send;
-		struct pull pull;
-	};
-};
-
 static inline uint64_t worker_seconds(const struct worker *w)
 {
 	return w->now_us / 1000000;
@@ -77,13 +111,19 @@ static inline void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop r
 
 /* ingress.c: packet headers, frame, tokens; bulk index lookup; handlers. */
 void burst_process(struct worker *w, struct rte_mbuf **mbufs, uint16_t n);
+/* admit.c: keeps those that may go on, whose tokens are right and fields decoded; drops the
+ * others. Of PULLs, echo and ticket are yet to be looked at. How many it kept. */
+uint16_t burst_admit(struct worker *w, struct item **items, uint16_t n);
 /* Hands what a client asks to control, within its source's budget, beyond which it is
  * told to come back later: the ask that the frame was, or (NULL) the frame. */
 void item_ask_control(struct worker *w, struct item *it, const struct ask *a);
 
 /* hit.c */
 void handle_send(struct worker *w, struct item *it);
-void handle_pull(struct worker *w, struct item *it);
+/* What it will read of the blob is on its way. */
+void send_prefetch(const struct worker *w, const struct item *it);
+/* pull.c: all of a burst. */
+void burst_pulls(struct worker *w, struct item **pulls, uint16_t n);
 /* inbound.c */
 void handle_hello(struct worker *w, struct item *it);
 void handle_data(struct worker *w, struct item *it);
@@ -99,6 +139,18 @@ void egress_reply(struct worker *w, struct rte_mbuf *m, const struct item *it);
  * kernel is not asked. */
 void egress_return(struct worker *w, struct rte_mbuf *m, const struct item *it);
 void egress_flush(struct worker *w);
+/* The ways back to who sent the items, up to NEXTHOP_LOOKUP: as egress_reply() would go. */
+void egress_ways(struct worker *w, const struct item *const items[], unsigned int n,
+		 struct nexthop out[]);
+/* Owns m, a whole frame for that way to `peer`, whose payload begins at `payload`. If the way
+ * is not ready, what is done is what egress_send() does. */
+void egress_headed(struct worker *w, struct rte_mbuf *m, const struct nexthop *way,
+		   const struct addr *peer, unsigned int payload);
+/* Before m is queued: its payload of `len` bytes is signed with the session, which stays,
+ * when it leaves. Its new length; 0: it is too long. */
+size_t egress_sign(struct worker *w, struct rte_mbuf *m, size_t len, const struct session *s);
+/* Likewise: where the MACs of the OFFER in m are to be asked for. */
+struct offer_macs *egress_offer_macs(struct worker *w, struct rte_mbuf *m);
 /* An empty buffer for a payload to `peer`, NULL (counted) if the pool is empty. */
 struct rte_mbuf *egress_alloc(struct worker *w, const struct addr *peer);
 /* Where the payload is written, and what it may hold. */

@@ -92,7 +92,7 @@ static size_t pull_make(const struct request_context *c, const struct request *r
 		wanted = count - p.first;
 	p.mask = (uint32_t)((UINT64_C(1) << wanted) - 1);
 	cookie_mint(&c->keys, r->source, conn, c->key, &cookie);
-	echo_mint(&c->keys, r->source, conn, c->unix_seconds, &echo);
+	echo_mint(&c->keys, r->source, conn, c->key, c->unix_seconds, &echo);
 	ticket_make(c, r, conn, &ticket);
 	return pull_encode(buf, WIRE_MAX_FRAME, c->key, conn, &p);
 }

@@ -199,4 +199,19 @@ void chunk_sum(const struct slab *s, const struct piece *p, uint32_t i);
  * odd last byte counts as if a zero followed it. */
 uint16_t bytes_sum(const uint8_t *bytes, size_t len);
 
+/* The same, not folded, of a fixed number of bytes, a multiple of 4 and at most 128. */
+static inline uint32_t words_sum(const void *bytes, size_t len)
+{
+	uint64_t sum = 0;
+	uint32_t word;
+
+	for (size_t i = 0; i < len; i += sizeof(word)) {
+		memcpy(&word, (const uint8_t *)bytes + i, sizeof(word));
+		sum += word;
+	}
+	/* 32 words make no more than 37 bits */
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	return (uint32_t)((sum & UINT16_MAX) + (sum >> 16));
+}
+
 #endif

@@ -182,22 +182,53 @@ enum drop frame_parse(const void *buf, size_t len, struct frame *f)
 	return DROP_NONE;
 }
 
-size_t frame_sign(uint8_t *buf, size_t cap, size_t len, const struct session *s)
+size_t frame_sign_begin(uint8_t *buf, size_t cap, size_t len, const struct session *s,
+			struct sip *out)
 {
 	if (len < sizeof(struct wire_header) || len + TRAILER_SIZE > cap ||
 	    len + TRAILER_SIZE > WIRE_MAX_FRAME)
 		return 0;
 	((struct wire_header *)buf)->flags |= WIRE_AUTH;
-	session_mac(s, buf, len, (struct mac *)(buf + len));
+	sip_set(out, s->key, buf, len);
 	return len + TRAILER_SIZE;
+}
+
+void frame_sign_end(const struct sip *s, uint8_t *buf, size_t signed_len)
+{
+	memcpy(buf + signed_len - TRAILER_SIZE, s->out, TRAILER_SIZE);
+}
+
+size_t frame_sign(uint8_t *buf, size_t cap, size_t len, const struct session *s)
+{
+	struct sip sip;
+
+	len = frame_sign_begin(buf, cap, len, s, &sip);
+	if (len == 0)
+		return 0;
+	sip_hash(&sip, sizeof(sip), 1);
+	frame_sign_end(&sip, buf, len);
+	return len;
+}
+
+bool frame_signed_begin(const struct frame *f, const struct session *s, struct sip *out)
+{
+	if (f->trailer == NULL)
+		return false;
+	sip_set(out, s->key, f->start, f->len - TRAILER_SIZE);
+	return true;
+}
+
+bool frame_signed_end(const struct frame *f, const struct sip *s)
+{
+	return sodium_memcmp(s->out, f->trailer, TRAILER_SIZE) == 0;
 }
 
 bool frame_signed(const struct frame *f, const struct session *s)
 {
-	struct mac mac;
+	struct sip sip;
 
-	if (f->trailer == NULL)
+	if (!frame_signed_begin(f, s, &sip))
 		return false;
-	session_mac(s, f->start, f->len - TRAILER_SIZE, &mac);
-	return sodium_memcmp(mac.b, f->trailer, TRAILER_SIZE) == 0;
+	sip_hash(&sip, sizeof(sip), 1);
+	return frame_signed_end(f, &sip);
 }

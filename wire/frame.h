@@ -141,6 +141,13 @@ enum drop frame_parse(const void *buf, size_t len, struct frame *f);
  * what they answer to members: appends the trailer to a finished frame of `len`
  * bytes and returns its new length; 0 if it does not fit in `cap`. */
 size_t frame_sign(uint8_t *buf, size_t cap, size_t len, const struct session *s);
+/* In two steps, as tokens are (wire/token.h): nothing of buf or s may change between. */
+size_t frame_sign_begin(uint8_t *buf, size_t cap, size_t len, const struct session *s,
+			struct sip *out);
+void frame_sign_end(const struct sip *s, uint8_t *buf, size_t signed_len);
+/* False: there is no trailer. */
+bool frame_signed_begin(const struct frame *f, const struct session *s, struct sip *out);
+bool frame_signed_end(const struct frame *f, const struct sip *s);
 /* Is there a trailer, and is it the session's? */
 bool frame_signed(const struct frame *f, const struct session *s);
 

@@ -85,10 +85,15 @@ static void hash_one(struct sip *s)
 	store(s->out + 8, out);
 }
 
-static void hash_scalar(struct sip *s, unsigned int n)
+static inline struct sip *sip_at(struct sip *first, size_t stride, unsigned int i)
+{
+	return (struct sip *)(void *)((uint8_t *)first + i * stride);
+}
+
+static void hash_scalar(struct sip *first, size_t stride, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
-		hash_one(&s[i]);
+		hash_one(sip_at(first, stride, i));
 }
 
 #if defined(__x86_64__)
@@ -104,10 +109,12 @@ static inline uint32_t words_of(const struct sip *s)
 	return s->blocks * BLOCK_WORDS + s->words;
 }
 
-static bool all_alike(const struct sip *s, unsigned int n)
+static bool all_alike(struct sip *first, size_t stride, unsigned int n)
 {
+	const uint32_t words = words_of(first);
+
 	for (unsigned int i = 1; i < n; i++)
-		if (words_of(&s[i]) != words_of(&s[0]))
+		if (words_of(sip_at(first, stride, i)) != words)
 			return false;
 	return true;
 }
@@ -116,6 +123,7 @@ static bool all_alike(const struct sip *s, unsigned int n)
 
 typedef uint64_t lanes4 __attribute__((vector_size(32)));
 #define AVX2 __attribute__((target("avx2")))
+#define FEWEST4 2u /* that are worth it */
 
 /* Row i of the result is word i of each of the four. */
 AVX2 static inline void load4(const uint8_t *const p[4], size_t at, lanes4 row[4])
@@ -134,16 +142,21 @@ AVX2 static inline void load4(const uint8_t *const p[4], size_t at, lanes4 row[4
 }
 
 /* Messages of one length; lanes without one repeat the first's. */
-AVX2 static void hash_four(struct sip *s, unsigned int n)
+AVX2 static void hash_four(struct sip *s, size_t stride, unsigned int n)
 {
-	struct sip *m[4] = {s, s + (n > 1 ? 1 : 0), s + (n > 2 ? 2 : 0), s + (n > 3 ? 3 : 0)};
+	struct sip *m[4];
 	const uint32_t words = words_of(s);
-	lanes4 k0 = {load(m[0]->key), load(m[1]->key), load(m[2]->key), load(m[3]->key)};
-	lanes4 k1 = {load(m[0]->key + 8), load(m[1]->key + 8), load(m[2]->key + 8),
-		     load(m[3]->key + 8)};
-	lanes4 v0 = k0 ^ INIT0, v1 = k1 ^ (INIT1 ^ WIDE), v2 = k0 ^ INIT2, v3 = k1 ^ INIT3;
-	lanes4 row[4], out;
+	lanes4 k0, k1, v0, v1, v2, v3, row[4], out;
 
+	for (unsigned int i = 0; i < 4; i++) {
+		m[i] = sip_at(s, stride, i < n ? i : 0);
+		k0[i] = load(m[i]->key);
+		k1[i] = load(m[i]->key + 8);
+	}
+	v0 = k0 ^ INIT0;
+	v1 = k1 ^ (INIT1 ^ WIDE);
+	v2 = k0 ^ INIT2;
+	v3 = k1 ^ INIT3;
 	for (uint32_t i = 0; i < words; i += 4) {
 		const uint32_t b = i / BLOCK_WORDS, left = words - i;
 		const uint8_t *const p[4] = {block(m[0], b), block(m[1], b), block(m[2], b),
@@ -156,22 +169,23 @@ AVX2 static void hash_four(struct sip *s, unsigned int n)
 	v2 ^= WIDE;
 	SIP_FINISH(v0, v1, v2, v3, out);
 	for (unsigned int i = 0; i < n; i++)
-		store(s[i].out, out[i]);
+		store(m[i]->out, out[i]);
 	v1 ^= SECOND;
 	SIP_FINISH(v0, v1, v2, v3, out);
 	for (unsigned int i = 0; i < n; i++)
-		store(s[i].out + 8, out[i]);
+		store(m[i]->out + 8, out[i]);
 }
 
-static void hash_avx2(struct sip *s, unsigned int n)
+static void hash_avx2(struct sip *first, size_t stride, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i += 4) {
+		struct sip *s = sip_at(first, stride, i);
 		const unsigned int count = n - i < 4 ? n - i : 4;
 
-		if (all_alike(s + i, count))
-			hash_four(s + i, count);
+		if (count >= FEWEST4 && all_alike(s, stride, count))
+			hash_four(s, stride, count);
 		else
-			hash_scalar(s + i, count);
+			hash_scalar(s, stride, count);
 	}
 }
 
@@ -179,6 +193,7 @@ static void hash_avx2(struct sip *s, unsigned int n)
 
 typedef uint64_t lanes8 __attribute__((vector_size(64)));
 #define AVX512 __attribute__((target("avx512f")))
+#define FEWEST8 3u
 
 /* As load4(), with eight words. */
 AVX512 static inline void load8(const uint8_t *const p[8], lanes8 row[8])
@@ -206,14 +221,19 @@ AVX512 static inline void load8(const uint8_t *const p[8], lanes8 row[8])
 	}
 }
 
-AVX512 static void hash_eight(struct sip *s, unsigned int n)
+AVX512 static void hash_eight(struct sip *s, size_t stride, unsigned int n)
 {
 	const uint32_t words = words_of(s);
+	const uint64_t key0 = load(s->key), key1 = load(s->key + 8);
+	lanes8 k0 = (lanes8)_mm512_set1_epi64((long long)key0),
+	       k1 = (lanes8)_mm512_set1_epi64((long long)key1);
+	lanes8 v0, v1, v2, v3, row[8], out;
 	struct sip *m[8];
-	lanes8 k0, k1, v0, v1, v2, v3, row[8], out;
 
 	for (unsigned int i = 0; i < 8; i++) {
-		m[i] = s + (i < n ? i : 0);
+		m[i] = sip_at(s, stride, i < n ? i : 0);
+		if (m[i]->key == s->key) /* a token's, of one epoch */
+			continue;
 		k0[i] = load(m[i]->key);
 		k1[i] = load(m[i]->key + 8);
 	}
@@ -234,22 +254,23 @@ AVX512 static void hash_eight(struct sip *s, unsigned int n)
 	v2 ^= WIDE;
 	SIP_FINISH(v0, v1, v2, v3, out);
 	for (unsigned int i = 0; i < n; i++)
-		store(s[i].out, out[i]);
+		store(m[i]->out, out[i]);
 	v1 ^= SECOND;
 	SIP_FINISH(v0, v1, v2, v3, out);
 	for (unsigned int i = 0; i < n; i++)
-		store(s[i].out + 8, out[i]);
+		store(m[i]->out + 8, out[i]);
 }
 
-static void hash_avx512(struct sip *s, unsigned int n)
+static void hash_avx512(struct sip *first, size_t stride, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i += 8) {
+		struct sip *s = sip_at(first, stride, i);
 		const unsigned int count = n - i < 8 ? n - i : 8;
 
-		if (all_alike(s + i, count))
-			hash_eight(s + i, count);
+		if (count >= FEWEST8 && all_alike(s, stride, count))
+			hash_eight(s, stride, count);
 		else
-			hash_avx2(s + i, count);
+			hash_avx2(s, stride, count);
 	}
 }
 #endif
@@ -276,7 +297,7 @@ const struct sip_way *sip_ways(unsigned int *count)
 	return ways;
 }
 
-void sip_hash(struct sip *s, unsigned int n)
+void sip_hash(struct sip *first, size_t stride, unsigned int n)
 {
-	ways[0].hash(s, n);
+	ways[0].hash(first, stride, n);
 }

@@ -18,7 +18,7 @@ struct sip {
 	const uint8_t *message; /* its whole blocks */
 	uint32_t blocks;	/* how many */
 	uint32_t words;		/* of 8 bytes, in `tail`: what is left, and the length */
-	uint8_t tail[SIP_BLOCK];
+	uint8_t tail[SIP_BLOCK] __attribute__((aligned(8)));
 	uint8_t out[16];
 };
 
@@ -36,13 +36,29 @@ static inline void sip_set(struct sip *s, const uint8_t key[16], const void *mes
 	s->tail[s->words * 8 - 1] = (uint8_t)len;
 }
 
-/* Fills `out` of each. It is fastest where all are of one length. */
-void sip_hash(struct sip *s, unsigned int n);
+/* Of a short message, below SIP_BLOCK bytes, which is to be written where it says: there it
+ * need not be copied, nor wait for the bytes to come back from memory. */
+static inline void *sip_short(struct sip *s, const uint8_t key[16], size_t len)
+{
+	const size_t words = len / 8 + 1;
+
+	s->key = key;
+	s->message = s->tail;
+	s->blocks = 0;
+	s->words = (uint32_t)words;
+	memset(s->tail + len, 0, words * 8 - len);
+	s->tail[words * 8 - 1] = (uint8_t)len;
+	return s->tail;
+}
+
+/* Fills `out` of each of n, the next one `stride` bytes behind the one before. It is fastest
+ * where all are of one length. */
+void sip_hash(struct sip *first, size_t stride, unsigned int n);
 
 /* The ways in which that can be done. */
 struct sip_way {
 	const char *name;
-	void (*hash)(struct sip *s, unsigned int n);
+	void (*hash)(struct sip *first, size_t stride, unsigned int n);
 };
 /* Those that this CPU can go, best first: that is sip_hash()'s. */
 const struct sip_way *sip_ways(unsigned int *count);

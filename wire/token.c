@@ -12,7 +12,8 @@ struct cookie_input {
 	struct addr client;
 };
 struct echo_input {
-	be64 second; /* all of it: the frame has only the low byte */
+	be32 second; /* all of it: the frame has only the low byte */
+	be32 key;
 	be64 conn;
 	struct addr client;
 };
@@ -46,9 +47,13 @@ struct ticket_input {
 _Static_assert(sizeof(struct cookie_input) == 32, "no padding under a MAC");
 _Static_assert(sizeof(struct echo_input) == 36, "no padding under a MAC");
 _Static_assert(sizeof(struct ticket_input) == 128, "no padding under a MAC");
+_Static_assert(sizeof(struct ticket_input) == sizeof(((struct ticket_mac *)0)->message), "fits");
 _Static_assert(sizeof(struct challenge_input) == 88, "no padding under a MAC");
 _Static_assert(sizeof(struct hello_input) == 20, "no padding under a MAC");
 _Static_assert(sizeof(struct session_input) == 28, "no padding under a MAC");
+_Static_assert(sizeof(struct cookie_input) < SIP_BLOCK && sizeof(struct echo_input) < SIP_BLOCK &&
+		       sizeof(struct session_input) < SIP_BLOCK,
+	       "short messages");
 
 #define RING_SIZE (TICKET_EPOCHS + 2)
 #define MAC_SIZE crypto_shorthash_siphashx24_BYTES
@@ -64,7 +69,7 @@ static void keys_derive(struct token_keys *k, const uint8_t master[MASTER_KEY_SI
 {
 	k->epoch = epoch;
 	crypto_kdf_derive_from_key(k->cookie, sizeof(k->cookie), epoch, "owcookie", master);
-	crypto_kdf_derive_from_key(k->echo, sizeof(k->echo), epoch, "owecho01", master);
+	crypto_kdf_derive_from_key(k->echo, sizeof(k->echo), epoch, "owecho02", master);
 	crypto_kdf_derive_from_key(k->ticket, sizeof(k->ticket), epoch, "owticket", master);
 	crypto_kdf_derive_from_key(k->challenge, sizeof(k->challenge), epoch, "owchalng", master);
 }
@@ -103,38 +108,84 @@ static const struct token_keys *keys_of_age(const struct token_ring *r, int age)
 	return age >= -1 && age <= TICKET_EPOCHS ? &r->keys[age + 1] : NULL;
 }
 
-static void cookie_mac(const struct token_keys *k, const struct addr *client, uint64_t conn,
-		       uint32_t key, uint8_t mac[MAC_SIZE])
+/* Constant time: a right byte tells nothing of the next. 4 to 16 bytes, of which some are
+ * looked at twice. */
+static inline bool mac_equal(const uint8_t *a, const uint8_t *b, size_t len)
 {
-	struct cookie_input in = {.conn = put64(conn), .key = put32(key), .client = *client};
+	if (len < sizeof(uint64_t)) {
+		uint32_t x[2], y[2];
 
-	crypto_shorthash_siphashx24(mac, (const uint8_t *)&in, sizeof(in), k->cookie);
+		memcpy(&x[0], a, sizeof(x[0]));
+		memcpy(&y[0], b, sizeof(y[0]));
+		memcpy(&x[1], a + len - sizeof(x[1]), sizeof(x[1]));
+		memcpy(&y[1], b + len - sizeof(y[1]), sizeof(y[1]));
+		return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+	} else {
+		uint64_t x[2], y[2];
+
+		memcpy(&x[0], a, sizeof(x[0]));
+		memcpy(&y[0], b, sizeof(y[0]));
+		memcpy(&x[1], a + len - sizeof(x[1]), sizeof(x[1]));
+		memcpy(&y[1], b + len - sizeof(y[1]), sizeof(y[1]));
+		return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+	}
+}
+
+static void sip_hash_one(struct sip *s)
+{
+	sip_hash(s, sizeof(*s), 1);
+}
+
+static void cookie_mac(const struct token_keys *k, const struct addr *client, uint64_t conn,
+		       uint32_t key, struct sip *s)
+{
+	struct cookie_input *in = sip_short(s, k->cookie, sizeof(*in));
+
+	in->conn = put64(conn);
+	in->key = put32(key);
+	in->client = *client;
 }
 
 void cookie_mint(const struct token_ring *r, const struct addr *client, uint64_t conn, uint32_t key,
 		 struct cookie *out)
 {
-	uint8_t mac[MAC_SIZE];
+	struct sip s;
 
-	cookie_mac(&r->keys[1], client, conn, key, mac);
+	cookie_mac(&r->keys[1], client, conn, key, &s);
+	sip_hash_one(&s);
 	out->epoch = put16((uint16_t)r->epoch);
-	memcpy(out->mac, mac, sizeof(out->mac));
+	memcpy(out->mac, s.out, sizeof(out->mac));
+}
+
+enum drop cookie_begin(const struct token_ring *r, const struct cookie *c,
+		       const struct addr *client, uint64_t conn, uint32_t key, struct sip *s)
+{
+	const struct token_keys *k = keys_of_age(r, epoch_age(r, c->epoch));
+
+	if (!k)
+		return DROP_COOKIE_BAD;
+	cookie_mac(k, client, conn, key, s);
+	return DROP_NONE;
+}
+
+enum drop cookie_end(const struct token_ring *r, const struct cookie *c, const struct sip *s)
+{
+	/* Stale is said only of what was genuine: it may draw an answer. */
+	if (!mac_equal(s->out, c->mac, sizeof(c->mac)))
+		return DROP_COOKIE_BAD;
+	return epoch_age(r, c->epoch) <= 1 ? DROP_NONE : DROP_COOKIE_STALE;
 }
 
 enum drop cookie_check(const struct token_ring *r, const struct cookie *c,
 		       const struct addr *client, uint64_t conn, uint32_t key)
 {
-	int age = epoch_age(r, c->epoch);
-	const struct token_keys *k = keys_of_age(r, age);
-	uint8_t mac[MAC_SIZE];
+	struct sip s;
+	enum drop reason = cookie_begin(r, c, client, conn, key, &s);
 
-	/* Stale is said only of what was genuine: it may draw an answer. */
-	if (!k)
-		return DROP_COOKIE_BAD;
-	cookie_mac(k, client, conn, key, mac);
-	if (sodium_memcmp(mac, c->mac, sizeof(c->mac)) != 0)
-		return DROP_COOKIE_BAD;
-	return age <= 1 ? DROP_NONE : DROP_COOKIE_STALE;
+	if (reason != DROP_NONE)
+		return reason;
+	sip_hash_one(&s);
+	return cookie_end(r, c, &s);
 }
 
 /* The keys of a second's epoch. A second the ring does not reach falls to its
@@ -151,67 +202,126 @@ static const struct token_keys *keys_of_second(const struct token_ring *r, uint6
 	return &r->keys[r->epoch - epoch + 1];
 }
 
-static void echo_mac(const struct token_ring *r, const struct addr *client, uint64_t conn,
-		     uint64_t second, uint8_t mac[MAC_SIZE])
+void echo_mint_begin(const struct token_ring *r, const struct addr *client, uint64_t conn,
+		     uint32_t key, uint64_t unix_seconds, struct sip *s)
 {
-	struct echo_input in = {.second = put64(second), .conn = put64(conn), .client = *client};
+	struct echo_input *in = sip_short(s, keys_of_second(r, unix_seconds)->echo, sizeof(*in));
 
-	crypto_shorthash_siphashx24(mac, (const uint8_t *)&in, sizeof(in),
-				    keys_of_second(r, second)->echo);
+	in->second = put32((uint32_t)unix_seconds);
+	in->key = put32(key);
+	in->conn = put64(conn);
+	in->client = *client;
 }
 
-void echo_mint(const struct token_ring *r, const struct addr *client, uint64_t conn,
+void echo_mint_end(const struct sip *s, uint64_t unix_seconds, struct echo *out)
+{
+	out->second = (uint8_t)unix_seconds;
+	memcpy(out->mac, s->out, sizeof(out->mac));
+}
+
+void echo_mint(const struct token_ring *r, const struct addr *client, uint64_t conn, uint32_t key,
 	       uint64_t unix_seconds, struct echo *out)
 {
-	uint8_t mac[MAC_SIZE];
+	struct sip s;
 
-	echo_mac(r, client, conn, unix_seconds, mac);
-	out->second = (uint8_t)unix_seconds;
-	memcpy(out->mac, mac, sizeof(out->mac));
+	echo_mint_begin(r, client, conn, key, unix_seconds, &s);
+	sip_hash_one(&s);
+	echo_mint_end(&s, unix_seconds, out);
 }
 
-enum drop echo_check(const struct token_ring *r, const struct echo *e, const struct addr *client,
-		     uint64_t conn, uint64_t unix_seconds)
+enum drop echo_begin(const struct token_ring *r, const struct echo *e, const struct addr *client,
+		     uint64_t conn, uint32_t key, uint64_t unix_seconds, struct sip *s)
 {
 	/* -1: a sibling's clock, or another worker's, ticked first. */
 	int age = (int8_t)(uint8_t)((uint8_t)unix_seconds - e->second);
-	uint8_t mac[MAC_SIZE];
 
 	if (age < -1 || age > ECHO_SECONDS)
 		return DROP_ECHO_STALE;
-	echo_mac(r, client, conn, unix_seconds - (uint64_t)(int64_t)age, mac);
-	return sodium_memcmp(mac, e->mac, sizeof(e->mac)) == 0 ? DROP_NONE : DROP_ECHO_STALE;
+	echo_mint_begin(r, client, conn, key, unix_seconds - (uint64_t)(int64_t)age, s);
+	return DROP_NONE;
+}
+
+enum drop echo_end(const struct echo *e, const struct sip *s)
+{
+	return mac_equal(s->out, e->mac, sizeof(e->mac)) ? DROP_NONE : DROP_ECHO_STALE;
+}
+
+enum drop echo_check(const struct token_ring *r, const struct echo *e, const struct addr *client,
+		     uint64_t conn, uint32_t key, uint64_t unix_seconds)
+{
+	struct sip s;
+	enum drop reason = echo_begin(r, e, client, conn, key, unix_seconds, &s);
+
+	if (reason != DROP_NONE)
+		return reason;
+	sip_hash_one(&s);
+	return echo_end(e, &s);
 }
 
 static void ticket_mac(const struct token_keys *k, const struct ticket *t, const struct ident *id,
-		       uint8_t rule, uint64_t length, uint8_t mac[MAC_SIZE])
+		       uint8_t rule, uint64_t length, struct ticket_mac *m)
 {
-	struct ticket_input in = {.id = *id, .length = put64(length), .rule = rule};
+	struct ticket_input *in = (struct ticket_input *)m->message;
 
-	memcpy(in.head, t, sizeof(in.head));
-	crypto_shorthash_siphashx24(mac, (const uint8_t *)&in, sizeof(in), k->ticket);
+	memcpy(in->head, t, sizeof(in->head));
+	in->id = *id;
+	in->length = put64(length);
+	in->rule = rule;
+	memset(in->zero, 0, sizeof(in->zero));
+	sip_set(&m->sip, k->ticket, in, sizeof(*in));
+}
+
+void ticket_mint_begin(const struct token_ring *r, struct ticket *t, const struct ident *id,
+		       uint8_t rule, uint64_t length, struct ticket_mac *m)
+{
+	t->epoch = put16((uint16_t)r->epoch);
+	ticket_mac(&r->keys[1], t, id, rule, length, m);
+}
+
+void ticket_mint_end(const struct ticket_mac *m, struct ticket *out)
+{
+	memcpy(out->mac, m->sip.out, sizeof(out->mac));
 }
 
 void ticket_mint(const struct token_ring *r, struct ticket *t, const struct ident *id, uint8_t rule,
 		 uint64_t length)
 {
-	t->epoch = put16((uint16_t)r->epoch);
-	ticket_mac(&r->keys[1], t, id, rule, length, t->mac);
+	struct ticket_mac m;
+
+	ticket_mint_begin(r, t, id, rule, length, &m);
+	sip_hash_one(&m.sip);
+	ticket_mint_end(&m, t);
+}
+
+enum drop ticket_begin(const struct token_ring *r, const struct ticket *t, const struct ident *id,
+		       uint8_t rule, uint64_t length, struct ticket_mac *m)
+{
+	int age = epoch_age(r, t->epoch);
+	const struct token_keys *k = keys_of_age(r, age);
+
+	if (!k)
+		return age > 0 ? DROP_TICKET_EXPIRED : DROP_TICKET_BAD;
+	ticket_mac(k, t, id, rule, length, m);
+	return DROP_NONE;
+}
+
+enum drop ticket_end(const struct ticket *t, const struct ticket_mac *m, uint64_t unix_seconds)
+{
+	if (!mac_equal(m->sip.out, t->mac, sizeof(t->mac)))
+		return DROP_TICKET_BAD;
+	return get32(t->expiry) < unix_seconds ? DROP_TICKET_EXPIRED : DROP_NONE;
 }
 
 enum drop ticket_check(const struct token_ring *r, const struct ticket *t, const struct ident *id,
 		       uint8_t rule, uint64_t length, uint64_t unix_seconds)
 {
-	int age = epoch_age(r, t->epoch);
-	const struct token_keys *k = keys_of_age(r, age);
-	uint8_t mac[MAC_SIZE];
+	struct ticket_mac m;
+	enum drop reason = ticket_begin(r, t, id, rule, length, &m);
 
-	if (!k)
-		return age > 0 ? DROP_TICKET_EXPIRED : DROP_TICKET_BAD;
-	ticket_mac(k, t, id, rule, length, mac);
-	if (sodium_memcmp(mac, t->mac, sizeof(t->mac)) != 0)
-		return DROP_TICKET_BAD;
-	return get32(t->expiry) < unix_seconds ? DROP_TICKET_EXPIRED : DROP_NONE;
+	if (reason != DROP_NONE)
+		return reason;
+	sip_hash_one(&m.sip);
+	return ticket_end(t, &m, unix_seconds);
 }
 
 static void challenge_mac(const struct token_keys *k, const struct challenge_request *q,
@@ -275,17 +385,28 @@ bool hello_proven(const struct domain_keys *d, uint64_t conn, uint32_t key, uint
 	return sodium_memcmp(mac.b, proof->b, sizeof(mac.b)) == 0;
 }
 
+void session_begin(const struct domain_keys *d, uint64_t conn, const struct addr *member,
+		   struct sip *s)
+{
+	struct session_input *in = sip_short(s, d->session, sizeof(*in));
+
+	in->conn = put64(conn);
+	in->member = *member;
+}
+
+void session_end(const struct sip *s, struct session *out)
+{
+	memcpy(out->key, s->out, sizeof(out->key));
+}
+
 void session_derive(const struct domain_keys *d, uint64_t conn, const struct addr *member,
 		    struct session *out)
 {
-	struct session_input in = {.conn = put64(conn), .member = *member};
+	struct sip s;
 
-	crypto_shorthash_siphashx24(out->key, (const uint8_t *)&in, sizeof(in), d->session);
-}
-
-void session_mac(const struct session *s, const uint8_t *frame, size_t len, struct mac *out)
-{
-	crypto_shorthash_siphashx24(out->b, frame, len, s->key);
+	session_begin(d, conn, member, &s);
+	sip_hash_one(&s);
+	session_end(&s, out);
 }
 
 void trailer_make(const uint8_t key[PAIR_KEY_SIZE], const uint8_t *frame, size_t len,

@@ -4,7 +4,9 @@
  * restarted relay, or a sibling of its group, honours them without any state.
  * To everybody else they are opaque bytes.
  *
- * MAC: SipHash-2-4 with 128 bits of output (libsodium).
+ * MAC: SipHash-2-4 with 128 bits of output. Each token can be made and checked in two
+ * steps, between which many are hashed at once (wire/sip.h): X_begin() says what is to
+ * be hashed, X_end() looks at the result. X_mint() and X_check() are both, for one.
  */
 #ifndef WIRE_TOKEN_H
 #define WIRE_TOKEN_H
@@ -12,6 +14,7 @@
 #include "wire/addr.h"
 #include "wire/drop.h"
 #include "wire/ident.h"
+#include "wire/sip.h"
 
 #define MASTER_KEY_SIZE 32
 #define TOKEN_EPOCH_SECONDS 300 /* a cookie lives for one to two epochs */
@@ -26,7 +29,7 @@ struct cookie {
 _Static_assert(sizeof(struct cookie) == 16, "wire layout");
 
 /* Proves: the puller heard from us within ECHO_SECONDS.
- * Bound to address, port, conn and second. */
+ * Bound to address, port, conn, domain key and second. */
 struct echo {
 	uint8_t second; /* low 8 bits */
 	uint8_t mac[7];
@@ -88,19 +91,47 @@ void token_ring_advance(struct token_ring *r, const struct token_ring *from,
 
 void cookie_mint(const struct token_ring *r, const struct addr *client, uint64_t conn, uint32_t key,
 		 struct cookie *out);
+/* DROP_NONE: to be hashed; DROP_COOKIE_BAD: it cannot be right. */
+enum drop cookie_begin(const struct token_ring *r, const struct cookie *c,
+		       const struct addr *client, uint64_t conn, uint32_t key, struct sip *s);
+enum drop cookie_end(const struct token_ring *r, const struct cookie *c, const struct sip *s);
 /* DROP_NONE, DROP_COOKIE_STALE or DROP_COOKIE_BAD. */
 enum drop cookie_check(const struct token_ring *r, const struct cookie *c,
 		       const struct addr *client, uint64_t conn, uint32_t key);
 
-void echo_mint(const struct token_ring *r, const struct addr *client, uint64_t conn,
+void echo_mint_begin(const struct token_ring *r, const struct addr *client, uint64_t conn,
+		     uint32_t key, uint64_t unix_seconds, struct sip *s);
+void echo_mint_end(const struct sip *s, uint64_t unix_seconds, struct echo *out);
+void echo_mint(const struct token_ring *r, const struct addr *client, uint64_t conn, uint32_t key,
 	       uint64_t unix_seconds, struct echo *out);
 /* DROP_NONE or DROP_ECHO_STALE (which includes forged ones). */
+enum drop echo_begin(const struct token_ring *r, const struct echo *e, const struct addr *client,
+		     uint64_t conn, uint32_t key, uint64_t unix_seconds, struct sip *s);
+enum drop echo_end(const struct echo *e, const struct sip *s);
 enum drop echo_check(const struct token_ring *r, const struct echo *e, const struct addr *client,
-		     uint64_t conn, uint64_t unix_seconds);
+		     uint64_t conn, uint32_t key, uint64_t unix_seconds);
+/* Was it minted in this second? */
+static inline bool echo_now(const struct echo *e, uint64_t unix_seconds)
+{
+	return e->second == (uint8_t)unix_seconds;
+}
+
+/* What a ticket's MAC covers does not lie in one place. */
+struct ticket_mac {
+	struct sip sip;
+	uint8_t message[128];
+};
 
 /* Everything but epoch and mac is already filled in. */
+void ticket_mint_begin(const struct token_ring *r, struct ticket *t, const struct ident *id,
+		       uint8_t rule, uint64_t length, struct ticket_mac *m);
+void ticket_mint_end(const struct ticket_mac *m, struct ticket *out);
 void ticket_mint(const struct token_ring *r, struct ticket *t, const struct ident *id, uint8_t rule,
 		 uint64_t length);
+/* DROP_NONE: to be hashed; DROP_TICKET_EXPIRED or DROP_TICKET_BAD: it cannot be right. */
+enum drop ticket_begin(const struct token_ring *r, const struct ticket *t, const struct ident *id,
+		       uint8_t rule, uint64_t length, struct ticket_mac *m);
+enum drop ticket_end(const struct ticket *t, const struct ticket_mac *m, uint64_t unix_seconds);
 /* DROP_NONE, DROP_TICKET_EXPIRED or DROP_TICKET_BAD. */
 enum drop ticket_check(const struct token_ring *r, const struct ticket *t, const struct ident *id,
 		       uint8_t rule, uint64_t length, uint64_t unix_seconds);
@@ -158,12 +189,12 @@ bool hello_proven(const struct domain_keys *d, uint64_t conn, uint32_t key, uint
 struct session {
 	uint8_t key[16];
 };
+/* With it frames are signed (wire/frame.h): SipHash-2-4-128 over the frame before the trailer. */
+void session_begin(const struct domain_keys *d, uint64_t conn, const struct addr *member,
+		   struct sip *s);
+void session_end(const struct sip *s, struct session *out);
 void session_derive(const struct domain_keys *d, uint64_t conn, const struct addr *member,
 		    struct session *out);
-/* The trailer of a member's frame, and of an answer to a member:
- * SipHash-2-4-128 over the frame before it. frame_sign() writes it. */
-void session_mac(const struct session *s, const uint8_t *frame, size_t len, struct mac *out);
-
 /* First 8 bytes of SHA-256(metadata): RECEIPT returns it to the source. */
 void meta_digest(const void *meta, size_t len, uint8_t out[8]);
 

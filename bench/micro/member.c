@@ -28,7 +28,7 @@ static void member_make(struct member *m)
 	domain_keys_derive(&m->domain, domain_key);
 	session_derive(&m->domain, m->conn, &m->self, &m->session);
 	cookie_mint(&m->ring, &m->self, m->conn, m->key, &m->cookie);
-	echo_mint(&m->ring, &m->self, m->conn, m->unix_seconds, &m->echo);
+	echo_mint(&m->ring, &m->self, m->conn, m->key, m->unix_seconds, &m->echo);
 	m->ticket = (struct ticket){
 		.expiry = put32((uint32_t)m->unix_seconds + DEADLINE_MAX),
 		.key = put32(m->key),

@@ -22,18 +22,6 @@ static bool derive_run(uint64_t times)
 	return memcmp(&s, &m->session, sizeof(s)) == 0;
 }
 
-static bool mac_run(enum member_frame which, uint64_t times)
-{
-	const struct frame *f = &frames[which];
-	struct mac mac = {0};
-
-	while (times-- > 0) {
-		session_mac(&m->session, f->start, f->len - TRAILER_SIZE, &mac);
-		micro_use(&mac);
-	}
-	return memcmp(&mac, f->trailer, sizeof(mac)) == 0;
-}
-
 /* All that a worker does for a frame because its sender is a member; and the
  * member, for an answer. */
 static bool admit_run(enum member_frame which, uint64_t times)
@@ -49,10 +37,6 @@ static bool admit_run(enum member_frame which, uint64_t times)
 }
 
 #define RUNS(name, which)                        \
-	static bool mac_##name(uint64_t times)   \
-	{                                        \
-		return mac_run(which, times);    \
-	}                                        \
 	static bool admit_##name(uint64_t times) \
 	{                                        \
 		return admit_run(which, times);  \
@@ -99,12 +83,6 @@ void micro_sign(void)
 {
 	static struct micro list[] = {
 		{.name = "session_derive", .run = derive_run},
-		{.name = "session_mac/SEND", .run = mac_send},
-		{.name = "session_mac/PULL", .run = mac_pull},
-		{.name = "session_mac/RECEIPT", .run = mac_receipt},
-		{.name = "session_mac/DATA", .run = mac_data},
-		{.name = "session_mac/LISTEN", .run = mac_listen},
-		{.name = "session_mac/STATUS", .run = mac_status},
 		{.name = "member_check/SEND", .run = admit_send},
 		{.name = "member_check/PULL", .run = admit_pull},
 		{.name = "member_check/RECEIPT", .run = admit_receipt},
@@ -118,7 +96,7 @@ void micro_sign(void)
 	m = member_get();
 	for (unsigned int i = 0; i < MEMBER_FRAMES; i++) {
 		member_frame(i, bytes[i], &frames[i]);
-		list[1 + i].bytes = list[1 + MEMBER_FRAMES + i].bytes = frames[i].len;
+		list[1 + i].bytes = frames[i].len;
 	}
 	query_make();
 	list[count - 1].bytes = query.len;

@@ -33,7 +33,7 @@ static bool hash_run(uint64_t times, const struct sip_way *way, size_t len)
 	for (uint64_t done = 0; done < times; done += BURST) {
 		for (unsigned int i = 0; i < BURST; i++)
 			sip_set(&jobs[i], key, bytes[i], len);
-		way->hash(jobs, BURST);
+		way->hash(jobs, sizeof(jobs[0]), BURST);
 		micro_use(jobs);
 	}
 	crypto_shorthash_siphashx24(right, bytes[BURST - 1], len, key);

@@ -20,7 +20,7 @@ static bool echo_run(uint64_t times)
 	bool ok = true;
 
 	while (times-- > 0)
-		ok &= echo_check(&m->ring, &m->echo, &m->self, m->conn, m->unix_seconds) ==
+		ok &= echo_check(&m->ring, &m->echo, &m->self, m->conn, m->key, m->unix_seconds) ==
 		      DROP_NONE;
 	return ok;
 }

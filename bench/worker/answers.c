@@ -62,9 +62,9 @@ static bool content_right(const struct scene *s, const struct captured *r, uint3
 }
 
 static bool echo_right(const struct scene *s, const struct echo *echo, const struct captured *r,
-		       uint64_t conn)
+		       const struct frame *f)
 {
-	return echo_check(relay_keys(&s->relay), echo, &r->source, conn,
+	return echo_check(relay_keys(&s->relay), echo, &r->source, f->conn, f->key,
 			  s->requests.unix_seconds) == DROP_NONE;
 }
 
@@ -81,7 +81,7 @@ static const char *data_check(const struct scene *s, const struct frame *f, stru
 		return "DATA that was not asked for";
 	if (!content_right(s, r, d.first, d.bytes, d.len))
 		return "DATA's bytes";
-	if (!echo_right(s, d.echo, r, f->conn))
+	if (!echo_right(s, d.echo, r, f))
 		return "DATA's echo";
 	*out = (struct seen){.request = d.number, .part = d.first - r->first};
 	return NULL;
@@ -116,7 +116,7 @@ static const char *offer_check(const struct scene *s, const struct frame *f, str
 		return "OFFER's bytes";
 	if (ticket_check(keys, o.ticket, o.id, o.rule, o.length, s->requests.unix_seconds) !=
 		    DROP_NONE ||
-	    !echo_right(s, o.echo, r, f->conn))
+	    !echo_right(s, o.echo, r, f))
 		return "OFFER's tokens";
 	out->part = PART_OFFER;
 	return NULL;

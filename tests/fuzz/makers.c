@@ -54,7 +54,7 @@ static struct echo echo_make(struct program *p, const struct host *h)
 	if ((how & 3) == 1)
 		memset(&e, how, sizeof(e));
 	else if ((how & 3) == 2)
-		echo_mint(keys(p), &h->addr, h->conn, box_seconds() - (how >> 2), &e);
+		echo_mint(keys(p), &h->addr, h->conn, h->field, box_seconds() - (how >> 2), &e);
 	return e;
 }
 

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import peer as wire
+import tokens
+from labtools import expect_drop, wait_until
 from peer import Offer, Peer, Pull, Status
 
 IP_UDP = 28  # bytes of IPv4 and UDP header
@@ -189,6 +191,52 @@ def expect_error(session, frame, code):
     error = wire.Error.of(got[0][1])
     assert error.code == code
     return error
+
+
+def test_echo_stands_for_a_cookie_that_was_right(lab, peer, stored, digest):
+    """Of a flow whose cookie the relay has seen in this epoch, a PULL's echo is enough; of any
+    other it is not, and a wrong echo draws nothing at all without a right cookie."""
+    content = stored(1000, "central")
+    relay = lab.relay("central")
+    master = bytes.fromhex((lab.state / "central.key").read_text())
+    wait_until(lambda: time.time() % tokens.EPOCH_SECONDS < tokens.EPOCH_SECONDS - 15, 20)
+    source, target = peer().hello(relay), peer("target").hello(relay)
+    source.tell(source.send_frame(digest(content), len(content), target.peer.address))
+    offer = Offer.of(target.peer.get(2, (wire.OFFER,))[0])
+    wrong = tokens.mint_cookie(master, int(time.time()) // tokens.EPOCH_SECONDS,
+                               target.peer.address, target.conn + 1)
+
+    def pull(number, **more):
+        target.tell(target.pull_frame(offer, number, **more))
+
+    def data():
+        return [frame.payload for _, frame in target.peer.collect(0.5) if frame.verb == wire.DATA]
+
+    expect_drop(lab, "central", "cookie-bad", lambda: pull(1, cookie=wrong))
+    assert target.peer.collect(0.3) == []
+    pull(2)
+    assert data() == [content]
+    pull(3, cookie=wrong)
+    assert data() == [content]
+    expect_drop(lab, "central", "cookie-bad", lambda: pull(4, cookie=wrong, echo=bytes(8)))
+    assert target.peer.collect(0.3) == []
+
+
+def test_data_brings_an_echo_of_now(lab, peer, stored, digest):
+    """An old echo is good for eight seconds, and not handed out again."""
+    content = stored(1000, "central")
+    relay = lab.relay("central")
+    master = bytes.fromhex((lab.state / "central.key").read_text())
+    source, target = peer().hello(relay), peer("target").hello(relay)
+    source.tell(source.send_frame(digest(content), len(content), target.peer.address))
+    offer = Offer.of(target.peer.get(2, (wire.OFFER,))[0])
+    for age in (4, 2, 0):
+        now = int(time.time())
+        old = tokens.mint_echo(master, now - age, target.peer.address, target.conn)
+        target.tell(target.pull_frame(offer, 1 + age, echo=old))
+        frame = target.peer.get(2, (wire.DATA,))[0]
+        assert frame.body[:8] in [tokens.mint_echo(master, second, target.peer.address, target.conn)
+                                  for second in range(now, now + 9)]
 
 
 def test_pull_needs_a_fresh_echo(offered):

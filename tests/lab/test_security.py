@@ -112,7 +112,7 @@ def test_consent_gone_stale(lab, peer, stored, digest):
     assert Error.of(stopped.peer.get(1)[0]).code == wire.FRESH
     old = tokens.mint_cookie(master, now // tokens.EPOCH_SECONDS - 2, stopped.peer.address,
                              stopped.conn)
-    stopped.tell(stopped.pull_frame(offers[1], 2, cookie=old))
+    stopped.tell(stopped.pull_frame(offers[1], 2, cookie=old, echo=bytes(8)))
     assert Error.of(stopped.peer.get(1)[0]).code == wire.STALE
     wait_until(lambda: time.time() > now + 3.1)
     stopped.tell(stopped.pull_frame(offers[1], 3, echo=tokens.mint_echo(

@@ -104,8 +104,8 @@ def mint_cookie(master, epoch, address, conn, key=0):
         siphash(covered, derive(master, epoch, b"owcookie"))[:14]
 
 
-def mint_echo(master, second, address, conn):
+def mint_echo(master, second, address, conn, key=0):
     """A genuine echo of any second, likewise."""
-    covered = struct.pack(">QQ", second, conn) + pack_addr(address)
+    covered = struct.pack(">IIQ", second, key, conn) + pack_addr(address)
     return bytes([second & 0xFF]) + \
-        siphash(covered, derive(master, second // EPOCH_SECONDS, b"owecho01"))[:7]
+        siphash(covered, derive(master, second // EPOCH_SECONDS, b"owecho02"))[:7]

@@ -192,7 +192,7 @@ void relay_offer(struct relay *r)
 
 	ticket_make(r, &ticket);
 	if (leased) {
-		echo_mint(&r->keys, to, r->lease_conn, unix_now(), &echo);
+		echo_mint(&r->keys, to, r->lease_conn, 0, unix_now(), &echo);
 		o.echo = &echo;
 	}
 	if (r->holder != NULL)
@@ -232,7 +232,7 @@ static void hello_take(struct relay *r, const struct frame *f, const struct addr
 		return;
 	w.nonce = h.nonce;
 	cookie_mint(&r->keys, from, f->conn, f->key, &cookie);
-	echo_mint(&r->keys, from, f->conn, unix_now(), &echo);
+	echo_mint(&r->keys, from, f->conn, f->key, unix_now(), &echo);
 	buf = udp_slot(&r->udp, &r->tx);
 	len = welcome_encode(buf, WIRE_MAX_FRAME, f->key, f->conn, &w);
 	if (r->speaks != 0) {
@@ -255,7 +255,7 @@ static void error_emit(struct relay *r, const struct frame *f, const struct addr
 		e.stream = p->stream;
 	}
 	if (code == ERROR_FRESH) {
-		echo_mint(&r->keys, from, f->conn, unix_now(), &echo);
+		echo_mint(&r->keys, from, f->conn, f->key, unix_now(), &echo);
 		e.echo = &echo;
 	}
 	answer_emit(r, from, f->conn, f->key,
@@ -442,7 +442,7 @@ static void serve(struct relay *r, const struct frame *f, const struct addr *fro
 	uint32_t i;
 	uint8_t *buf;
 
-	echo_mint(&r->keys, from, f->conn, unix_now(), &echo);
+	echo_mint(&r->keys, from, f->conn, f->key, unix_now(), &echo);
 	d.echo = &echo;
 	for (i = 0; i < 32; i++) {
 		if (!(p->mask >> i & 1))
@@ -467,7 +467,7 @@ static void pull_take(struct relay *r, const struct frame *f, const struct addr 
 	if (pull_decode(f, &p) != DROP_NONE || p.upload || !cookie_good(r, f, from, p.cookie, &p))
 		return;
 	r->unserved++;
-	if (echo_check(&r->keys, p.echo, from, f->conn, unix_now()) != DROP_NONE)
+	if (echo_check(&r->keys, p.echo, from, f->conn, f->key, unix_now()) != DROP_NONE)
 		error_emit(r, f, from, ERROR_FRESH, &p);
 	else if (ticket_check(&r->keys, p.ticket, p.id, p.rule, p.length, unix_now()) != DROP_NONE)
 		error_emit(r, f, from, ERROR_TICKET, &p);

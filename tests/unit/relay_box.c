@@ -335,7 +335,7 @@ uint16_t box_inject(struct box *b, const struct addr *from, const void *payload,
 	}
 	memcpy(rte_pktmbuf_append(m, (uint16_t)len), payload, len);
 	packet_of(m)->peer = self;
-	packet_of(m)->has_sum = false;
+	packet_of(m)->summed = 0;
 	packet_finish(m, from, &b->mac, &own_mac);
 	if (rte_ring_enqueue(wire.rx, m) != 0)
 		rte_pktmbuf_free(m);

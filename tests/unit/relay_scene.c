@@ -198,7 +198,7 @@ struct echo scene_echo(const struct scene *s, const struct person *p, unsigned i
 {
 	struct echo e;
 
-	echo_mint(scene_keys(s), &p->addr, p->conn, box_seconds() - age, &e);
+	echo_mint(scene_keys(s), &p->addr, p->conn, box_field(p->domain), box_seconds() - age, &e);
 	return e;
 }
 

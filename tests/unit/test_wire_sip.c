@@ -34,7 +34,7 @@ static void check(unsigned int n, const size_t *len)
 	uint8_t right[16];
 
 	for (unsigned int w = 0; w < ways; w++) {
-		way[w].hash(jobs, n);
+		way[w].hash(jobs, sizeof(jobs[0]), n);
 		for (unsigned int i = 0; i < n; i++) {
 			crypto_shorthash_siphashx24(right, message[i], len[i], key[i]);
 			assert_memory_equal(jobs[i].out, right, sizeof(right));

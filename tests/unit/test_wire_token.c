@@ -141,13 +141,13 @@ static void test_groups(void **state)
 	other_master[0] ^= 0x80;
 	token_ring_derive(&other, other_master, NOW);
 	cookie_mint(&r, &client, CONN, KEY, &c);
-	echo_mint(&r, &client, CONN, NOW, &e);
+	echo_mint(&r, &client, CONN, KEY, NOW, &e);
 	ticket_mint(&r, &t, &id, RULE_SHA256, 7);
 	assert_int_equal(cookie_check(&sibling, &c, &client, CONN, KEY), DROP_NONE);
-	assert_int_equal(echo_check(&sibling, &e, &client, CONN, NOW + 1), DROP_NONE);
+	assert_int_equal(echo_check(&sibling, &e, &client, CONN, KEY, NOW + 1), DROP_NONE);
 	assert_int_equal(ticket_check(&sibling, &t, &id, RULE_SHA256, 7, NOW), DROP_NONE);
 	assert_int_equal(cookie_check(&other, &c, &client, CONN, KEY), DROP_COOKIE_BAD);
-	assert_int_equal(echo_check(&other, &e, &client, CONN, NOW), DROP_ECHO_STALE);
+	assert_int_equal(echo_check(&other, &e, &client, CONN, KEY, NOW), DROP_ECHO_STALE);
 	assert_int_equal(ticket_check(&other, &t, &id, RULE_SHA256, 7, NOW), DROP_TICKET_BAD);
 }
 
@@ -157,20 +157,22 @@ static void test_echo(void **state)
 	struct echo e;
 
 	(void)state;
-	echo_mint(&r, &client, CONN, NOW + 100, &e);
-	assert_int_equal(echo_check(&r, &e, &client, CONN + 1, NOW + 100), DROP_ECHO_STALE);
+	echo_mint(&r, &client, CONN, KEY, NOW + 100, &e);
+	assert_int_equal(echo_check(&r, &e, &client, CONN + 1, KEY, NOW + 100), DROP_ECHO_STALE);
+	assert_int_equal(echo_check(&r, &e, &client, CONN, KEY + 1, NOW + 100), DROP_ECHO_STALE);
 	for (unsigned int i = 0; i < sizeof(struct addr); i++) {
 		struct addr other = client_with(i);
 
-		assert_int_equal(echo_check(&r, &e, &other, CONN, NOW + 100), DROP_ECHO_STALE);
+		assert_int_equal(echo_check(&r, &e, &other, CONN, KEY, NOW + 100), DROP_ECHO_STALE);
 	}
 	for (unsigned int bit = 0; bit < 8 * sizeof(e); bit++) {
 		((uint8_t *)&e)[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_int_equal(echo_check(&r, &e, &client, CONN, NOW + 100), DROP_ECHO_STALE);
+		assert_int_equal(echo_check(&r, &e, &client, CONN, KEY, NOW + 100),
+				 DROP_ECHO_STALE);
 		((uint8_t *)&e)[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	for (int64_t age = -300; age <= 600; age++)
-		assert_int_equal(echo_check(&r, &e, &client, CONN, NOW + 100 + (uint64_t)age),
+		assert_int_equal(echo_check(&r, &e, &client, CONN, KEY, NOW + 100 + (uint64_t)age),
 				 age >= -1 && age <= ECHO_SECONDS ? DROP_NONE : DROP_ECHO_STALE);
 }
 
@@ -182,17 +184,19 @@ static void test_echo_epochs(void **state)
 
 	(void)state;
 	for (uint64_t at = NOW - 5; at <= NOW + 5; at++) {
-		echo_mint(&before, &client, CONN, at, &e);
+		echo_mint(&before, &client, CONN, KEY, at, &e);
 		for (uint64_t now = at; now <= at + ECHO_SECONDS; now++) {
-			assert_int_equal(echo_check(&before, &e, &client, CONN, now), DROP_NONE);
-			assert_int_equal(echo_check(&after, &e, &client, CONN, now), DROP_NONE);
+			assert_int_equal(echo_check(&before, &e, &client, CONN, KEY, now),
+					 DROP_NONE);
+			assert_int_equal(echo_check(&after, &e, &client, CONN, KEY, now),
+					 DROP_NONE);
 		}
 	}
 	/* A clock that left the ring behind: what it mints it honours. */
-	echo_mint(&before, &client, CONN, NOW + 100000, &e);
-	assert_int_equal(echo_check(&before, &e, &client, CONN, NOW + 100003), DROP_NONE);
-	echo_mint(&before, &client, CONN, NOW - 100000, &e);
-	assert_int_equal(echo_check(&before, &e, &client, CONN, NOW - 99997), DROP_NONE);
+	echo_mint(&before, &client, CONN, KEY, NOW + 100000, &e);
+	assert_int_equal(echo_check(&before, &e, &client, CONN, KEY, NOW + 100003), DROP_NONE);
+	echo_mint(&before, &client, CONN, KEY, NOW - 100000, &e);
+	assert_int_equal(echo_check(&before, &e, &client, CONN, KEY, NOW - 99997), DROP_NONE);
 }
 
 static struct ticket ticket_fill(uint64_t expiry)
