@@ -95,12 +95,13 @@ void outbox_busy(struct control *ctl, const struct ask *a)
 void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_extras *e,
 		  const struct piece *b)
 {
-	const struct lease *lease;
+	const struct lease *lease =
+		offer_lease(ctl->relay, a->field, &a->target, control_seconds(ctl));
 	struct offer_macs macs;
 	struct rte_mbuf *m;
 	size_t len;
 
-	if (!offer_admit(ctl->relay, a, ctl->unix_us, &lease, &ctl->stats))
+	if (!offer_admit(ctl->relay, a, lease, ctl->unix_us, &ctl->stats))
 		return;
 	m = outbox_alloc(ctl, a->worker, &a->target);
 	if (m == NULL)

@@ -9,12 +9,13 @@ static void offer_send(struct worker *w, const struct item *it, const struct ask
 		       const struct piece *b)
 {
 	const struct ask_extras extras = ask_extras_of_send(&it->send);
-	const struct lease *lease;
+	const struct lease *lease =
+		offer_leased(it->lease, a->field, worker_seconds(w)) ? it->lease : NULL;
 	struct offer_macs *macs;
 	struct rte_mbuf *m;
 	size_t len;
 
-	if (!offer_admit(w->relay, a, w->now_us, &lease, &w->stats))
+	if (!offer_admit(w->relay, a, lease, w->now_us, &w->stats))
 		return;
 	stage_over(STAGE_index);
 	m = egress_alloc(w, &a->target);
@@ -70,20 +71,44 @@ static void send_hit(struct worker *w, struct item *it, const struct ask *a, con
 	offer_send(w, it, a, b);
 }
 
-void send_prefetch(const struct worker *w, const struct item *it)
+/* What will be read of a blob that fits into its OFFER is on its way. */
+static void blob_prefetch(const struct worker *w, uint32_t piece)
 {
-	const struct piece *b;
+	const struct piece *b = slab_piece(&w->relay->slab, piece);
 	const uint8_t *from;
 
-	if (it->piece == PIECE_NONE)
-		return;
-	b = slab_piece(&w->relay->slab, it->piece);
 	if (b->length > WIRE_MAX_FRAME - OFFER_SIZE) /* it will not be in the OFFER */
 		return;
 	from = piece_chunk(&w->relay->slab, b, 0);
 	for (uint32_t at = 0; at < b->length; at += RTE_CACHE_LINE_SIZE)
 		rte_prefetch0(from + at);
 	rte_prefetch0(piece_sum(b, 0, from));
+}
+
+void sends_prepare(struct worker *w, struct item **items, uint16_t n)
+{
+	const struct addr *targets[WORKER_BURST];
+	const struct lease *lease[WORKER_BURST];
+	struct item *hits[WORKER_BURST];
+	unsigned int count = 0;
+
+	_Static_assert(WORKER_BURST <= LEASE_BURST, "one lookup a burst");
+	for (uint16_t i = 0; i < n; i++) {
+		struct item *it = items[i];
+
+		if (it->frame.verb != VERB_SEND || it->piece == PIECE_NONE)
+			continue;
+		blob_prefetch(w, it->piece);
+		targets[count] = it->send.target;
+		hits[count++] = it;
+	}
+	if (count == 0)
+		return;
+	lease_find(w->relay->leases, targets, count, lease);
+	for (unsigned int i = 0; i < count; i++) {
+		hits[i]->lease = lease[i];
+		rte_prefetch0(lease[i]);
+	}
 }
 
 void handle_send(struct worker *w, struct item *it)

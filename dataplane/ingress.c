@@ -244,9 +244,7 @@ void burst_process(struct worker *w, struct rte_mbuf **mbufs, uint16_t n)
 	stage_over(STAGE_tokens);
 	burst_lookup(w, items, kept);
 	stage_over(STAGE_index);
-	for (uint16_t i = 0; i < kept; i++)
-		if (items[i]->frame.verb == VERB_SEND)
-			send_prefetch(w, items[i]);
+	sends_prepare(w, items, kept);
 	for (uint16_t i = 0; i < kept; i++)
 		if (items[i]->frame.verb == VERB_PULL)
 			pulls[pull_count++] = items[i];

@@ -71,19 +71,27 @@ void lease_table_destroy(struct lease_table *t)
 	free(t);
 }
 
+void lease_find(const struct lease_table *t, const struct addr *const targets[], unsigned int n,
+		const struct lease *out[])
+{
+	const void *keys[LEASE_BURST];
+	void *found[LEASE_BURST];
+	uint64_t hits = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		keys[i] = targets[i];
+	rte_hash_lookup_bulk_data(t->hash, keys, n, &hits, found);
+	for (unsigned int i = 0; i < n; i++)
+		out[i] = hits >> i & 1 ? found[i] : NULL;
+}
+
 const struct lease *lease_lookup(const struct lease_table *t, const struct addr *target,
 				 uint64_t unix_seconds)
 {
-	void *data;
 	const struct lease *l;
 
-	if (rte_hash_lookup_data(t->hash, target, &data) < 0)
-		return NULL;
-	l = data;
-	if (l->expiry <= unix_seconds ||
-	    atomic_load_explicit(&((struct lease *)data)->revoked, memory_order_relaxed))
-		return NULL;
-	return l;
+	lease_find(t, &target, 1, &l);
+	return l != NULL && lease_live(l, unix_seconds) ? l : NULL;
 }
 
 void lease_revoke(struct lease_table *t, const struct addr *target, uint64_t number)

@@ -30,6 +30,17 @@ struct lease_table *lease_table_create(uint32_t entries, uint32_t per_host,
 				       struct reclaim *reclaim);
 void lease_table_destroy(struct lease_table *t);
 
+#define LEASE_BURST 32
+/* The entries of 1 to LEASE_BURST targets, live or not; NULL: there is none. */
+void lease_find(const struct lease_table *t, const struct addr *const targets[], unsigned int n,
+		const struct lease *out[]);
+/* Neither expired nor withdrawn. */
+static inline bool lease_live(const struct lease *l, uint64_t unix_seconds)
+{
+	return l->expiry > unix_seconds &&
+	       !atomic_load_explicit(&((struct lease *)(uintptr_t)l)->revoked,
+				     memory_order_relaxed);
+}
 /* NULL: no live lease. */
 const struct lease *lease_lookup(const struct lease_table *t, const struct addr *target,
 				 uint64_t unix_seconds);

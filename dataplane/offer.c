@@ -18,9 +18,10 @@ enum refuse_reason offer_refusal(const struct relay *r, const struct domain *d,
 const struct lease *offer_lease(const struct relay *r, uint32_t key, const struct addr *target,
 				uint64_t unix_seconds)
 {
-	const struct lease *l = lease_lookup(r->leases, target, unix_seconds);
+	const struct lease *l;
 
-	return l != NULL && l->key >> 8 == key >> 8 ? l : NULL;
+	lease_find(r->leases, &target, 1, &l);
+	return offer_leased(l, key, unix_seconds) ? l : NULL;
 }
 
 void offer_budget_init(struct offer_budget *b, uint32_t per_second, uint64_t seed)
@@ -46,11 +47,10 @@ bool offer_allowed(struct offer_budget *b, const struct addr *source, const stru
 	       budget_take(&b->target, target->ip, sizeof(target->ip), 1, now_us);
 }
 
-bool offer_admit(struct relay *r, const struct ask *a, uint64_t unix_us, const struct lease **lease,
+bool offer_admit(struct relay *r, const struct ask *a, const struct lease *lease, uint64_t unix_us,
 		 struct stats *stats)
 {
-	*lease = offer_lease(r, a->field, &a->target, unix_us / 1000000);
-	if (*lease != NULL || offer_allowed(&r->offer_budget, &a->key.source, &a->target, unix_us))
+	if (lease != NULL || offer_allowed(&r->offer_budget, &a->key.source, &a->target, unix_us))
 		return true;
 	stats->drops[DROP_OFFER_BUDGET]++;
 	return false;

@@ -35,6 +35,7 @@ struct item {
 	struct session session;
 	struct echo minted; /* PULL: that DATA brings, if its own is not of this second */
 	uint32_t piece; /* SEND: the head, PULL: that of the first chunk; PIECE_NONE: not there */
+	const struct lease *lease; /* SEND with a piece: its target's, live or not; NULL: none */
 	union {
 		struct send send;
 		struct pull pull;
@@ -120,8 +121,8 @@ void item_ask_control(struct worker *w, struct item *it, const struct ask *a);
 
 /* hit.c */
 void handle_send(struct worker *w, struct item *it);
-/* What it will read of the blob is on its way. */
-void send_prefetch(const struct worker *w, const struct item *it);
+/* Before that, for all of a burst whose index was looked up: their targets' leases. */
+void sends_prepare(struct worker *w, struct item **items, uint16_t n);
 /* pull.c: all of a burst. */
 void burst_pulls(struct worker *w, struct item **pulls, uint16_t n);
 /* inbound.c */

@@ -97,7 +97,7 @@ ROWS = [
     Row("scan: all ask at once", "test_route",
         "control/net/router.c", "if (r->neighbours.waiting == ROUTE_WAITING)", "if (false)"),
     Row("consent: lease over", SECURITY + "test_consent_gone_stale",
-        "dataplane/lease.c", "if (l->expiry <= unix_seconds ||", "if (l->expiry == 0 ||"),
+        "dataplane/lease.h", "return l->expiry > unix_seconds &&", "return l->expiry > 0 &&"),
     Row("consent: withdrawn", SECURITY + "test_stop_is_not_undone",
         "dataplane/inbound.c", "lease_revoke(w->relay->leases, &it->packet->peer, s.number);", ""),
     Row("consent: old echo", SECURITY + "test_consent_gone_stale",
@@ -187,7 +187,7 @@ ROWS = [
         "dataplane/inbound.c", "if (h->proof == NULL || !hello_proven(",
         "if (false && !hello_proven("),
     Row("member: lease", DOMAINS + "test_lease_of_another_domain_is_no_consent",
-        "dataplane/offer.c", "l->key >> 8 == key >> 8 ?", "key != 1 ?"),
+        "dataplane/offer.h", "l->key >> 8 == key >> 8 &&", "key != 1 &&"),
     Row("member: ticket", DOMAINS + "test_forged_pull_of_another_domains_blob",
         "dataplane/pull.c", "if (it->ticket != DROP_NONE) {", "if (false) {"),
     Row("pair: trailer", HOSTILE +
