@@ -42,6 +42,26 @@
 		out = v0 ^ v1 ^ v2 ^ v3;   \
 	} while (0)
 
+/* From the keys to the first word, and from the last one to both halves of n results. */
+#define SIP_BEGIN(v0, v1, v2, v3, k0, k1)   \
+	do {                                \
+		v0 = (k0) ^ INIT0;          \
+		v1 = (k1) ^ (INIT1 ^ WIDE); \
+		v2 = (k0) ^ INIT2;          \
+		v3 = (k1) ^ INIT3;          \
+	} while (0)
+#define SIP_END(v0, v1, v2, v3, out, m, n)                \
+	do {                                              \
+		v2 ^= WIDE;                               \
+		SIP_FINISH(v0, v1, v2, v3, out);          \
+		for (unsigned int i_ = 0; i_ < (n); i_++) \
+			store((m)[i_]->out, out[i_]);     \
+		v1 ^= SECOND;                             \
+		SIP_FINISH(v0, v1, v2, v3, out);          \
+		for (unsigned int i_ = 0; i_ < (n); i_++) \
+			store((m)[i_]->out + 8, out[i_]); \
+	} while (0)
+
 /* "somepseudorandomlygeneratedbytes" */
 #define INIT0 UINT64_C(0x736f6d6570736575)
 #define INIT1 UINT64_C(0x646f72616e646f6d)
@@ -153,10 +173,7 @@ AVX2 static void hash_four(struct sip *s, size_t stride, unsigned int n)
 		k0[i] = load(m[i]->key);
 		k1[i] = load(m[i]->key + 8);
 	}
-	v0 = k0 ^ INIT0;
-	v1 = k1 ^ (INIT1 ^ WIDE);
-	v2 = k0 ^ INIT2;
-	v3 = k1 ^ INIT3;
+	SIP_BEGIN(v0, v1, v2, v3, k0, k1);
 	for (uint32_t i = 0; i < words; i += 4) {
 		const uint32_t b = i / BLOCK_WORDS, left = words - i;
 		const uint8_t *const p[4] = {block(m[0], b), block(m[1], b), block(m[2], b),
@@ -166,14 +183,7 @@ AVX2 static void hash_four(struct sip *s, size_t stride, unsigned int n)
 		for (uint32_t w = 0; w < 4 && w < left; w++)
 			SIP_COMPRESS(v0, v1, v2, v3, row[w]);
 	}
-	v2 ^= WIDE;
-	SIP_FINISH(v0, v1, v2, v3, out);
-	for (unsigned int i = 0; i < n; i++)
-		store(m[i]->out, out[i]);
-	v1 ^= SECOND;
-	SIP_FINISH(v0, v1, v2, v3, out);
-	for (unsigned int i = 0; i < n; i++)
-		store(m[i]->out + 8, out[i]);
+	SIP_END(v0, v1, v2, v3, out, m, n);
 }
 
 static void hash_avx2(struct sip *first, size_t stride, unsigned int n)
@@ -237,10 +247,7 @@ AVX512 static void hash_eight(struct sip *s, size_t stride, unsigned int n)
 		k0[i] = load(m[i]->key);
 		k1[i] = load(m[i]->key + 8);
 	}
-	v0 = k0 ^ INIT0;
-	v1 = k1 ^ (INIT1 ^ WIDE);
-	v2 = k0 ^ INIT2;
-	v3 = k1 ^ INIT3;
+	SIP_BEGIN(v0, v1, v2, v3, k0, k1);
 	for (uint32_t i = 0; i < words; i += 8) {
 		const uint32_t left = words - i;
 		const uint8_t *p[8];
@@ -251,14 +258,7 @@ AVX512 static void hash_eight(struct sip *s, size_t stride, unsigned int n)
 		for (uint32_t w = 0; w < 8 && w < left; w++)
 			SIP_COMPRESS(v0, v1, v2, v3, row[w]);
 	}
-	v2 ^= WIDE;
-	SIP_FINISH(v0, v1, v2, v3, out);
-	for (unsigned int i = 0; i < n; i++)
-		store(m[i]->out, out[i]);
-	v1 ^= SECOND;
-	SIP_FINISH(v0, v1, v2, v3, out);
-	for (unsigned int i = 0; i < n; i++)
-		store(m[i]->out + 8, out[i]);
+	SIP_END(v0, v1, v2, v3, out, m, n);
 }
 
 static void hash_avx512(struct sip *first, size_t stride, unsigned int n)
