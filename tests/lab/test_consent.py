@@ -206,9 +206,11 @@ def test_echo_stands_for_a_cookie_that_was_right(lab, peer, stored, digest):
     wrong = tokens.mint_cookie(master, int(time.time()) // tokens.EPOCH_SECONDS,
                                target.peer.address, target.conn + 1)
 
+    def echo(conn=target.conn):
+        return tokens.mint_echo(master, int(time.time()), target.peer.address, conn)
+
     def pull(number, **more):
-        fresh = tokens.mint_echo(master, int(time.time()), target.peer.address, target.conn)
-        target.tell(target.pull_frame(offer, number, **{"echo": fresh, **more}))
+        target.tell(target.pull_frame(offer, number, **{"echo": echo(), **more}))
 
     def served(number, **more):
         pull(number, **more)
@@ -217,9 +219,12 @@ def test_echo_stands_for_a_cookie_that_was_right(lab, peer, stored, digest):
     expect_drop(lab, "central", "cookie-bad", lambda: pull(1, cookie=wrong))
     assert target.peer.collect(0.3) == []
     served(2)
-    served(3, cookie=wrong)
-    expect_drop(lab, "central", "cookie-bad", lambda: pull(4, cookie=wrong, echo=bytes(8)))
-    assert target.peer.collect(0.3) == []
+    for number, bad in enumerate((echo(target.conn + 1), bytes(8)), 3):
+        served(2 * number, cookie=wrong)
+        expect_drop(lab, "central", "cookie-bad",
+                    lambda: pull(2 * number + 1, cookie=wrong, echo=bad))
+        assert target.peer.collect(0.3) == []
+        served(20 * number)  # known once more
 
 
 def test_data_brings_an_echo_of_now(lab, peer, stored, digest):
