@@ -87,13 +87,16 @@ static size_t inline_size(const struct ask_extras *e, const struct piece *b)
 static void blob_put(const struct relay *r, const struct piece *b, uint8_t *buf, size_t len,
 		     struct offer_macs *macs)
 {
-	const uint8_t *from = piece_chunk(&r->slab, b, 0);
+	const uint8_t *from;
 
 	_Static_assert(WIRE_MAX_FRAME - OFFER_SIZE <= CHUNK_SIZE, "a chunk at most");
 	_Static_assert(OFFER_SIZE % 4 == 0, "as extensions are: the sum's words are even");
+	if (b->length == 0) /* it has no chunk */
+		return;
+	from = piece_chunk(&r->slab, b, 0);
 	memcpy(buf + len - b->length, from, b->length);
 	macs->blob = (uint16_t)b->length;
-	macs->sum = b->length > 0 ? *piece_sum(b, 0, from) : 0;
+	macs->sum = *piece_sum(b, 0, from);
 }
 
 /* To a target that has not said that it wants any. */
@@ -137,7 +140,7 @@ size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask
 			lease != NULL ? lease->key : 0, unix_seconds, &macs->echo);
 	macs->unix_seconds = unix_seconds;
 	macs->leased = lease != NULL;
-	macs->blob = 0;
+	macs->blob = macs->sum = 0;
 	if (lease == NULL) {
 		len = stranger_offer(a, &o, buf);
 	} else {

@@ -142,7 +142,8 @@ static void frames_leave(struct worker *w, struct rte_mbuf **m, uint16_t n)
 
 /* ---- MACs ---- */
 
-static void egress_queue_room(struct worker *w, unsigned int jobs)
+/* Room for one more job. */
+static void macs_room(struct worker *w, unsigned int jobs)
 {
 	if (jobs == WORKER_TX_BURST)
 		egress_flush(w);
@@ -152,7 +153,7 @@ size_t egress_sign(struct worker *w, struct rte_mbuf *m, size_t len, const struc
 {
 	struct macs_out *out = &w->macs_out;
 
-	egress_queue_room(w, out->trailers);
+	macs_room(w, out->trailers);
 	len = frame_sign_begin(egress_payload(m), WIRE_MAX_FRAME, len, s,
 			       &out->trailer[out->trailers]);
 	if (len > 0)
@@ -164,7 +165,7 @@ struct offer_macs *egress_offer_macs(struct worker *w, struct rte_mbuf *m)
 {
 	struct macs_out *out = &w->macs_out;
 
-	egress_queue_room(w, out->offers);
+	macs_room(w, out->offers);
 	packet_of(m)->mac_job = (uint8_t)(WORKER_TX_BURST + ++out->offers);
 	return &out->offer[out->offers - 1];
 }
@@ -182,16 +183,18 @@ static void frame_mac(struct worker *w, struct rte_mbuf *m)
 	packet_of(m)->mac_job = 0;
 }
 
-/* Whatever is queued has been written but for these. */
+/* Whatever is queued has been written but for these. There may be more of them than frames:
+ * some were dropped before they were queued. */
 static void macs_finish(struct worker *w)
 {
 	struct macs_out *out = &w->macs_out;
+	const unsigned int trailers = out->trailers, offers = out->offers;
 
-	if (out->trailers == 0 && out->offers == 0)
-		return;
-	sip_hash(out->trailer, sizeof(out->trailer[0]), out->trailers);
-	offer_macs_hash(out->offer, out->offers);
 	out->trailers = out->offers = 0;
+	if (w->tx_count == 0)
+		return;
+	sip_hash(out->trailer, sizeof(out->trailer[0]), trailers);
+	offer_macs_hash(out->offer, offers);
 	for (uint16_t i = 0; i < w->tx_count; i++)
 		frame_mac(w, w->tx[i]);
 }
@@ -200,8 +203,6 @@ static void payloads_flush(struct worker *w)
 {
 	uint16_t n = 0;
 
-	macs_finish(w);
-	stage_over(STAGE_tokens);
 	for (uint16_t i = 0; i < w->tx_count; i = (uint16_t)(i + NEXTHOP_LOOKUP))
 		n = (uint16_t)(n + frames_finish(w, w->tx + i,
 						 RTE_MIN((uint16_t)(w->tx_count - i),
@@ -216,6 +217,8 @@ void egress_flush(struct worker *w)
 	const uint16_t n = w->headed_count;
 
 	stage_over(STAGE_build);
+	macs_finish(w);
+	stage_over(STAGE_tokens);
 	w->headed_count = 0;
 	frames_leave(w, w->headed, n);
 	if (w->tx_count > 0)

@@ -77,7 +77,7 @@ static void blob_prefetch(const struct worker *w, uint32_t piece)
 	const struct piece *b = slab_piece(&w->relay->slab, piece);
 	const uint8_t *from;
 
-	if (b->length > WIRE_MAX_FRAME - OFFER_SIZE) /* it will not be in the OFFER */
+	if (b->length == 0 || b->length > WIRE_MAX_FRAME - OFFER_SIZE)
 		return;
 	from = piece_chunk(&w->relay->slab, b, 0);
 	for (uint32_t at = 0; at < b->length; at += RTE_CACHE_LINE_SIZE)

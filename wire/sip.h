@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * SipHash-2-4 with 128 bits of output (Aumasson and Bernstein, 2012), for many messages
  * at once: a worker checks the tokens of a whole burst in the lanes of its vector
- * registers. The results are libsodium's crypto_shorthash_siphashx24(), which is there for
- * a single message.
+ * registers. The results are those of libsodium's crypto_shorthash_siphashx24().
  */
 #ifndef WIRE_SIP_H
 #define WIRE_SIP_H

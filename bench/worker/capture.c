@@ -97,7 +97,9 @@ static int packet_add(struct capture *rs, const struct pcap_pkthdr *h, const u_c
 {
 	struct captured *r;
 
-	if (h->len != h->caplen || h->len > UINT16_MAX || !list_grow(rs, room))
+	if (h->len > CAPTURE_LONGEST)
+		return -EINVAL;
+	if (h->len != h->caplen || !list_grow(rs, room))
 		return -ENOMEM;
 	if (rs->count == 0)
 		rs->unix_seconds = (uint64_t)h->ts.tv_sec;
@@ -107,8 +109,6 @@ static int packet_add(struct capture *rs, const struct pcap_pkthdr *h, const u_c
 	rs->size += h->len;
 	if (!captured_parse(rs, r) || r->verb != rs->list[0].verb)
 		return -EINVAL;
-	if (r->len > rs->longest)
-		rs->longest = r->len;
 	rs->count++;
 	return 0;
 }

@@ -20,13 +20,14 @@ struct captured {
 };
 #define BLOB_NONE UINT32_MAX
 
+#define CAPTURE_LONGEST 640u /* bytes of an Ethernet frame */
+
 struct capture {
 	uint8_t *bytes;
 	size_t size;
 	struct captured *list;
 	uint32_t count;
 	uint64_t unix_seconds; /* that their tokens were minted at */
-	size_t longest;	       /* bytes of an Ethernet frame */
 };
 
 /* A request's identifier, in its frame. */

@@ -13,7 +13,7 @@
 
 #include "dataplane/port_part.h"
 
-#define ARRIVE_ROOM (RTE_PKTMBUF_HEADROOM + ANSWER_ROOM)
+#define ARRIVE_ROOM (RTE_PKTMBUF_HEADROOM + CAPTURE_LONGEST)
 #define UNDER_WAY (4 * PORTS_RING) /* buffers in rings, caches and bursts */
 
 /* An object with its header, the mbuf and our private area. */
@@ -47,14 +47,14 @@ static int pools_create(struct ports *p, uint32_t requests)
 	return p->arrive != NULL && p->pool != NULL ? 0 : fail("buffers", -ENOMEM);
 }
 
-static int port_begin(uint16_t id, uint16_t rx, uint16_t tx, struct rte_mempool *pool)
+static int port_begin(uint16_t id, struct rte_mempool *pool)
 {
 	const struct rte_eth_conf conf = {0};
-	int err = rte_eth_dev_configure(id, rx, tx, &conf);
+	int err = rte_eth_dev_configure(id, 1, 1, &conf);
 
-	if (err == 0 && rx > 0)
+	if (err == 0)
 		err = rte_eth_rx_queue_setup(id, 0, PORT_VDEV_RING, SOCKET_ID_ANY, NULL, pool);
-	if (err == 0 && tx > 0)
+	if (err == 0)
 		err = rte_eth_tx_queue_setup(id, 0, PORT_VDEV_RING, SOCKET_ID_ANY, NULL);
 	if (err == 0)
 		err = rte_eth_dev_start(id);
@@ -82,8 +82,8 @@ int ports_pcap(struct ports *p, const char *path, uint32_t requests)
 		err = device_add("net_null0", "", &p->tx);
 	/* net_pcap wants as many of each; what is not sent there it does not miss */
 	if (err == 0)
-		err = port_begin(p->rx, 1, 1, p->arrive);
-	return err == 0 ? port_begin(p->tx, 1, 1, p->arrive) : err;
+		err = port_begin(p->rx, p->arrive);
+	return err == 0 ? port_begin(p->tx, p->arrive) : err;
 }
 
 static struct rte_ring *ring_create(const char *name)
@@ -105,5 +105,5 @@ int ports_rings(struct ports *p)
 	if (id < 0)
 		return fail("net_ring", -EIO);
 	p->rx = p->tx = (uint16_t)id;
-	return port_begin(p->rx, 1, 1, p->arrive);
+	return port_begin(p->rx, p->arrive);
 }

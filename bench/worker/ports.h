@@ -12,18 +12,15 @@
 #include "bench/worker/capture.h"
 
 struct ports {
-	uint16_t rx, tx; /* ethdevs; rings: the same */
-	struct rte_mempool
-		*arrive; /* buffers of what arrives, with room for an answer of ANSWER_ROOM */
-	struct rte_mempool *pool;  /* of what the worker writes */
-	struct rte_ring *in, *out; /* rings: what arrives, what was sent; else NULL */
+	uint16_t rx, tx;	    /* ethdevs; rings: the same */
+	struct rte_mempool *arrive; /* buffers of what arrives: room for CAPTURE_LONGEST */
+	struct rte_mempool *pool;   /* of what the worker writes */
+	struct rte_ring *in, *out;  /* rings: what arrives, what was sent; else NULL */
 };
 
-/* Bytes of data in a buffer that a request arrives in: a request, or a single-frame answer. */
-#define ANSWER_ROOM 640u
 #define PORTS_RING 4096u /* frames */
 
-/* EAL arguments besides; bytes that all of it takes, for -m. */
+/* Bytes of EAL memory that ports take, with so many requests. */
 uint64_t ports_memory(uint32_t requests);
 /* net_pcap, which repeats the file for ever, to net_null, which takes all. 0, or -errno after
  * a line on stderr. */

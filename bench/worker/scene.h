@@ -22,7 +22,6 @@ struct scene {
 	struct capture requests;
 	struct catalogue_spec catalogue;
 	uint32_t *blob_of; /* by the number of the head's descriptor */
-	uint64_t pinned;   /* Unix microseconds at which time begins in each run */
 };
 
 /* `config` is a file for oncewired: role = central, engine = memory; its [relay] port is

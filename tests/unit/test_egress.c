@@ -57,6 +57,22 @@ static int setup(void **state)
 	return 0;
 }
 
+/* All that SOURCE says is signed, and what it is answered. */
+static int setup_member(void **state)
+{
+	(void)state;
+	unit_clock_reset();
+	memset(&scene, 0, sizeof(scene));
+	box_config(&scene.config, ROLE_CENTRAL, false);
+	box_domains(&scene.config);
+	scene.config.targets.allow_special = true;
+	scene_open(&scene);
+	scene.box->relay.has_gateway_mac = false;
+	person(SOURCE)->domain = 1;
+	assert_int_equal(box_store(scene.box, 1, RULE_SHA256, bytes, sizeof(bytes), &present), 0);
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	(void)state;
@@ -77,7 +93,7 @@ static size_t frame_of(unsigned int who, enum cookie_state state, scene_maker ma
 {
 	const struct cookie c = scene_cookie(&scene, person(who), state);
 
-	return make(person(who), &c, buf);
+	return scene_sign(person(who), buf, make(person(who), &c, buf));
 }
 
 static void say(unsigned int who, const struct rte_ether_addr *from, enum cookie_state state,
@@ -358,6 +374,33 @@ static void data_goes_to_its_target_in_a_used_buffer(void **state)
 	scene.box->relay.port.ifindex = 0;
 }
 
+/* Whatever becomes of answers that were to be signed: to an Ethernet address that is none they
+ * cannot go, nor an OFFER to where nobody was. */
+static void answers_without_a_way_leave_no_trace(void **state)
+{
+	const struct rte_ether_addr nobody = {{3, 0, 0, 0, 0, 1}}; /* of a group */
+	const unsigned int many = 2 * WORKER_TX_BURST + 1;
+	struct domain_keys keys;
+	struct session session;
+	const struct frame *f;
+
+	(void)state;
+	about_file(&present, sizeof(bytes), 1);
+	for (unsigned int i = 0; i < many; i++) {
+		say(SOURCE, &nobody, COOKIE_VALID, make_send);
+		assert_int_equal(scene.frames, 0);
+		scene_pass(&scene, 100000); /* no more OFFERs than a target may have */
+	}
+	assert_int_equal(dropped(DROP_ADDRESS), many);
+	assert_int_equal(dropped(DROP_NO_NEIGHBOUR), many);
+	say_well(SOURCE, make_send);
+	f = scene_sent(&scene, person(SOURCE), VERB_STATUS);
+	assert_non_null(f);
+	box_domain_keys(1, &keys);
+	session_derive(&keys, person(SOURCE)->conn, &person(SOURCE)->addr, &session);
+	assert_true(frame_signed(f, &session));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -373,6 +416,8 @@ int main(void)
 		TEST(long_upload_takes_no_memory),
 		TEST(no_frame_without_an_address_of_its_version),
 		TEST(data_goes_to_its_target_in_a_used_buffer),
+		cmocka_unit_test_setup_teardown(answers_without_a_way_leave_no_trace, setup_member,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, start, unit_eal_stop);
