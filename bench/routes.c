@@ -258,7 +258,7 @@ int main(int argc, char **argv)
 	printf("the kernel took %.1f s for them\n", seconds(CLOCK_MONOTONIC) - began);
 	eal_start();
 	rte_rcu_qsbr_init(qsbr, 1);
-	reclaim = reclaim_create(qsbr);
+	reclaim = reclaim_create(qsbr, NULL);
 	c.base = event_base_new();
 	c.ifindex = if_nametoindex("v0");
 	c.ip4 = version == 4;

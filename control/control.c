@@ -18,6 +18,7 @@
 
 #define NOTES_A_ROUND 256 /* messages from one worker before the others and timers get a turn */
 #define SPIN_ROUNDS 64	  /* empty rounds before the loop blocks */
+#define LANDING_US 1000	  /* a blocked loop looks for landed frames this often */
 
 #define CLOCK_STEP_US 1000000 /* NTP steps beyond 0.128 s; below a second nobody notices */
 #define CLOCK_SLEW_US 50000   /* a second: limits and deadlines are wrong by no more than that */
@@ -232,9 +233,21 @@ static bool rings_empty(const struct control *ctl)
 }
 
 /* Blocks until a worker rings, a timer or a descriptor is due. */
+static void landing_look(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg; /* the next turn does */
+}
+
 static void control_wait(struct control *ctl)
 {
+	const struct timeval landing = {.tv_usec = LANDING_US};
 	struct doorbell *bell = &ctl->relay->control_bell;
+
+	/* a driver may keep frames for as long as it likes: nobody rings when they land */
+	if (reclaim_waits_flown(ctl->reclaim))
+		event_add(ctl->landing, &landing);
 
 	atomic_store_explicit(&bell->sleeping, 1, memory_order_relaxed);
 	/* `sleeping` must be visible before the rings are looked at again */
@@ -404,7 +417,7 @@ static int tables_create(struct control *ctl)
 	struct keyring *k;
 	int ret;
 
-	ctl->reclaim = reclaim_create(r->qsbr);
+	ctl->reclaim = reclaim_create(r->qsbr, r->port.flights);
 	if (ctl->reclaim == NULL)
 		return -ENOMEM;
 	ret = store_init(&ctl->store, &r->slab, r->index, ctl->reclaim, r->port.workers);
@@ -490,8 +503,9 @@ static int events_create(struct control *ctl, const cpu_set_t *affinity)
 	ctl->second = event_new(ctl->base, -1, EV_PERSIST, control_second, ctl);
 	ctl->bell = event_new(ctl->base, r->control_bell.fd, EV_READ | EV_PERSIST, bell_rung,
 			      &r->control_bell);
-	if (ctl->second == NULL || ctl->bell == NULL || event_add(ctl->second, &second) < 0 ||
-	    event_add(ctl->bell, NULL) < 0)
+	ctl->landing = evtimer_new(ctl->base, landing_look, NULL);
+	if (ctl->second == NULL || ctl->bell == NULL || ctl->landing == NULL ||
+	    event_add(ctl->second, &second) < 0 || event_add(ctl->bell, NULL) < 0)
 		return -ENOMEM;
 	ctl->hasher = jobs_start(ctl->config->hash_threads, affinity);
 	if (ctl->hasher == NULL)
@@ -594,8 +608,8 @@ void control_fini(struct control *ctl)
 	rooms_close(ctl);
 	router_destroy(ctl->router);
 	/* workers have stopped: nothing has to be waited for */
-	while (ctl->reclaim != NULL && reclaim_poll(ctl->reclaim))
-		continue;
+	if (ctl->reclaim != NULL)
+		reclaim_flush(ctl->reclaim);
 	if (ctl->store.loads != NULL)
 		store_drain(&ctl->store); /* what that ended */
 	reclaim_destroy(ctl->reclaim);
@@ -610,6 +624,8 @@ void control_fini(struct control *ctl)
 		event_free(ctl->second);
 	if (ctl->bell != NULL)
 		event_free(ctl->bell);
+	if (ctl->landing != NULL)
+		event_free(ctl->landing);
 	if (ctl->base != NULL)
 		event_base_free(ctl->base);
 	if (r->control_bell.fd >= 0)

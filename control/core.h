@@ -69,8 +69,9 @@ struct control {
 	struct worker *worker[CONFIG_WORKERS];
 	bool told[CONFIG_WORKERS]; /* since this worker's bell was last rung */
 	struct event_base *base;
-	struct event *second; /* clock, keys, leases */
-	struct event *bell;   /* a worker rang */
+	struct event *second;  /* clock, keys, leases */
+	struct event *bell;    /* a worker rang */
+	struct event *landing; /* of a blocked loop, while reclaim waits for frames */
 	struct reclaim *reclaim;
 	struct store store;
 	struct jobs *hasher;

@@ -224,7 +224,7 @@ static int relay_run(struct config *c, const char *path, struct relay *r, const 
 	ret = eal_start(c, &r->port, progname, memory, why, sizeof(why));
 	if (ret < 0)
 		goto release;
-	ret = port_start(&r->port, c->packet_buffers, why, sizeof(why));
+	ret = port_start(&r->port, c->packet_buffers, c->zero_copy, why, sizeof(why));
 	if (ret < 0)
 		goto eal;
 	ret = rcu_create(c, r);

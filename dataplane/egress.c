@@ -316,20 +316,23 @@ static void headed_unfinished(struct worker *w, struct rte_mbuf *m, const struct
 	egress_queue(w, m);
 }
 
-void egress_headed(struct worker *w, struct rte_mbuf *m, const struct nexthop *way,
+void egress_headed(struct worker *w, struct rte_mbuf **m, unsigned int n, const struct nexthop *way,
 		   const struct addr *peer, unsigned int payload)
 {
-	if (way->state != NEXTHOP_READY) {
-		headed_unfinished(w, m, peer, payload);
-		return;
+	const bool known = way->state == NEXTHOP_READY,
+		   valid = known && rte_is_valid_assigned_ether_addr(&way->mac);
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (!known) {
+			headed_unfinished(w, m[i], peer, payload);
+		} else if (!valid) {
+			worker_drop(w, m[i], DROP_ADDRESS);
+		} else {
+			m[i]->port = way->port;
+			w->stats.tx_bytes += m[i]->pkt_len;
+			w->headed[w->headed_count++] = m[i];
+			if (w->headed_count == WORKER_TX_BURST)
+				egress_flush(w);
+		}
 	}
-	if (!rte_is_valid_assigned_ether_addr(&way->mac)) {
-		worker_drop(w, m, DROP_ADDRESS);
-		return;
-	}
-	m->port = way->port;
-	w->stats.tx_bytes += m->pkt_len;
-	w->headed[w->headed_count++] = m;
-	if (w->headed_count == WORKER_TX_BURST)
-		egress_flush(w);
 }

@@ -272,7 +272,7 @@ static int port_describe(struct port *p)
 	return err;
 }
 
-static int port_open(struct port *p, uint32_t buffers, char *why, size_t size)
+static int port_open(struct port *p, uint32_t buffers, bool zero_copy, char *why, size_t size)
 {
 	uint16_t i;
 	int err;
@@ -282,6 +282,8 @@ static int port_open(struct port *p, uint32_t buffers, char *why, size_t size)
 		err = port_queue(p, i, buffers, why, size);
 	if (!err && p->kind == PORT_AF_XDP)
 		err = xdp_adopt(p, why, size);
+	if (!err && zero_copy)
+		err = chain_open(p, p->id, why, size);
 	if (err)
 		return err;
 	err = rte_eth_dev_start(p->id);
@@ -305,14 +307,14 @@ static void port_abandon(struct port *p)
 	port_forget_program(p);
 }
 
-int port_start(struct port *p, uint32_t buffers, char *why, size_t why_size)
+int port_start(struct port *p, uint32_t buffers, bool zero_copy, char *why, size_t why_size)
 {
 	int err;
 
 	err = port_find(p, why, why_size);
 	if (err)
 		return err;
-	err = port_open(p, buffers, why, why_size);
+	err = port_open(p, buffers, zero_copy, why, why_size);
 	if (err) {
 		port_abandon(p);
 		return err;

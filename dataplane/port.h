@@ -21,6 +21,7 @@
 
 #define PORT_WORKERS 16
 
+struct flights;
 struct rte_mempool;
 
 enum port_kind {
@@ -41,6 +42,10 @@ struct port {
 	uint16_t mtu;		 /* at the start */
 	int rx_fd[PORT_WORKERS]; /* an idle worker sleeps on it; -1: none */
 	struct rte_mempool *pool[PORT_WORKERS];
+	/* zero-copy: mbufs without a buffer, whose bytes lie in a slab, and what is counted of
+	 * them; NULL: the port takes no chains, or is not to be given any */
+	struct rte_mempool *chain_pool[PORT_WORKERS];
+	struct flights *flights;
 	/* before EAL */
 	int lock_fd; /* abstract socket: one relay per (network namespace, interface) */
 	/* UDP sockets on the relay's port, by IP version (4, 6): no ICMP unreachable for
@@ -82,8 +87,8 @@ static inline void port_mac_set(struct port *p, const struct rte_ether_addr *mac
 int port_prepare(struct port *p, const char *spec, const struct addr_pair *listen, uint16_t workers,
 		 const char *xdp_program, bool force_copy, char *why, size_t why_size);
 /* Configures queues and pools (buffers: mbufs a worker) and starts the port;
- * steering starts with port_steer(). */
-int port_start(struct port *p, uint32_t buffers, char *why, size_t why_size);
+ * steering starts with port_steer(). zero_copy: if the device can. */
+int port_start(struct port *p, uint32_t buffers, bool zero_copy, char *why, size_t why_size);
 /* Tells the XDP program to redirect this relay's addresses and ports (on) or to
  * pass everything (off). Nothing to do for other ports. 0 or -errno. */
 int port_steer(struct port *p, bool on);

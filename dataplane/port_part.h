@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * What the port's files know of each other: port.c (its life), port_iface.c
- * (the kernel's interface), port_pool.c (packet memory), port_xdp.c (the XDP
- * program and its sockets).
+ * (the kernel's interface), port_pool.c (packet memory), port_chain.c (zero-copy),
+ * port_xdp.c (the XDP program and its sockets).
  */
 #ifndef DATAPLANE_PORT_PART_H
 #define DATAPLANE_PORT_PART_H
@@ -46,6 +46,14 @@ uint32_t pool_minimum(enum port_kind kind);
 /* The pool of one worker. 0 or -errno. */
 int pool_create(struct port *p, uint16_t worker, uint32_t buffers, int socket, char *why,
 		size_t size);
+
+/* ---- port_chain.c ---- */
+
+/* What zero-copy needs, if the device `id`, by which the port's frames leave, takes frames
+ * whose bytes lie anywhere. 0 or -errno. */
+int chain_open(struct port *p, uint16_t id, char *why, size_t size);
+/* Bytes of EAL memory that it takes for a worker. */
+uint64_t chain_memory(void);
 
 /* ---- port_xdp.c ---- */
 

@@ -173,5 +173,5 @@ uint64_t port_memory(uint16_t workers, uint32_t buffers)
 	const uint64_t ring = rte_align64pow2((uint64_t)buffers + 1) * sizeof(void *);
 	const uint64_t rest = (uint64_t)2 << 20;
 
-	return workers * ((uint64_t)buffers * PORT_OBJECT_SIZE + ring + rest);
+	return workers * ((uint64_t)buffers * PORT_OBJECT_SIZE + ring + rest + chain_memory());
 }

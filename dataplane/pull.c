@@ -6,12 +6,16 @@
 
 #include "dataplane/worker.h"
 
+#define CHAIN_LEAST 512 /* bytes of a chunk from which on a chain is cheaper than a copy */
+
 /* A PULL whose chunks are here. They lie in one piece of the blob, or in two that follow. */
 struct served {
 	struct item *it;
 	const struct piece *piece[2];
 	struct nexthop nh;
 	struct head head;
+	uint64_t length; /* of the blob */
+	bool chained;	 /* they leave from where they lie */
 };
 
 /* ---- are they here? ---- */
@@ -100,40 +104,84 @@ static bool pull_admit(struct worker *w, struct served *s)
 
 /* ---- what they get ---- */
 
-static const uint8_t *served_chunk(const struct worker *w, const struct served *s, uint32_t chunk,
-				   const struct piece **piece)
-{
-	const uint32_t first = s->it->pull.first / PIECE_CHUNKS;
+/* Where a chunk lies. */
+struct place {
+	const uint8_t *bytes;
+	const uint16_t *sum;
+	uint32_t behind; /* so many follow it at once, and so do their sums */
+};
 
-	*piece = s->piece[chunk / PIECE_CHUNKS - first];
-	return piece_chunk(&w->relay->slab, *piece, chunk % PIECE_CHUNKS);
+static struct place place_of(const struct worker *w, const struct served *s, uint32_t chunk)
+{
+	const uint32_t first = s->it->pull.first / PIECE_CHUNKS, in = chunk % PIECE_CHUNKS;
+	const struct piece *piece = s->piece[chunk / PIECE_CHUNKS - first];
+	struct place at = {.bytes = piece_chunk(&w->relay->slab, piece, in)};
+
+	at.sum = piece_sum(piece, in, at.bytes);
+	if (piece->size_class == CLASS_EXTENTS)
+		at.behind = EXTENT_CHUNKS - 1 - in % EXTENT_CHUNKS;
+	return at;
 }
 
-static void chunk_prefetch(const struct worker *w, const struct served *s, uint32_t chunk)
+/* Of the next one that is asked for, whose number is `chunk`. */
+static struct place place_next(const struct worker *w, const struct served *s, struct place at,
+			       uint32_t before, uint32_t chunk)
 {
-	const struct piece *piece;
-	const uint8_t *from = served_chunk(w, s, chunk, &piece);
-	const uint32_t len = chunk_length(piece->length, chunk);
+	const uint32_t step = chunk - before;
 
-	for (uint32_t at = 0; at < len; at += RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(from + at);
-	rte_prefetch0(piece_sum(piece, chunk % PIECE_CHUNKS, from));
+	if (step > at.behind)
+		return place_of(w, s, chunk);
+	at.bytes += (size_t)step * CHUNK_SIZE;
+	at.sum += step;
+	at.behind -= step;
+	return at;
 }
 
-/* One DATA frame: the head is copied, and the chunk, whose sum is known. */
-static void data_fill(const struct worker *w, struct rte_mbuf *m, const struct served *s,
-		      uint32_t chunk)
+/* What is read of it: its sum, and its bytes if they are to be copied. */
+static void place_prefetch(const struct place *at, uint32_t copied)
 {
+	for (uint32_t i = 0; i < copied; i += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(at->bytes + i);
+	rte_prefetch0(at->sum);
+}
+
+/* An mbuf that holds a chunk by reference. It counts as in flight until it is freed. */
+static void chunk_attach(struct worker *w, struct rte_mbuf *m, const uint8_t *bytes, uint16_t len)
+{
+	struct rte_mbuf_ext_shared_info *info = rte_mbuf_to_priv(m);
+	void *read_only = (void *)(uintptr_t)bytes;
+
+	info->free_cb = flight_lands;
+	info->fcb_opaque = w->flight;
+	rte_mbuf_ext_refcnt_set(info, 1);
+	rte_pktmbuf_attach_extbuf(m, read_only, (rte_iova_t)(uintptr_t)bytes, len, info);
+	m->data_len = len;
+}
+
+/* A DATA frame's head, in front of a chunk whose sum is known; which follows in `chain`, or
+ * (NULL) is copied. */
+static void data_fill(struct worker *w, struct rte_mbuf *m, struct rte_mbuf *chain,
+		      const struct served *s, uint32_t chunk, const struct place *at)
+{
+	const uint16_t len = (uint16_t)chunk_length(s->length, chunk);
 	const struct head *h = &s->head;
-	const struct piece *piece;
-	const uint8_t *from = served_chunk(w, s, chunk, &piece);
-	const uint32_t len = chunk_length(piece->length, chunk);
-	uint8_t *to = rte_pktmbuf_mtod(m, uint8_t *);
+	uint8_t *to;
 
-	head_write(h, to, chunk, (uint16_t)len, *piece_sum(piece, chunk % PIECE_CHUNKS, from));
-	memcpy(to + h->size, from, len);
-	m->data_len = (uint16_t)(h->size + len);
-	m->pkt_len = m->data_len;
+	m->data_off = RTE_PKTMBUF_HEADROOM;
+	m->ol_flags = 0;
+	to = rte_pktmbuf_mtod(m, uint8_t *);
+
+	head_write(h, to, chunk, len, *at->sum);
+	m->pkt_len = (uint32_t)h->size + len;
+	if (chain != NULL) {
+		chunk_attach(w, chain, at->bytes, len);
+		m->data_len = h->size;
+		m->next = chain;
+		m->nb_segs = 2;
+	} else {
+		memcpy(to + h->size, at->bytes, len);
+		m->data_len = (uint16_t)m->pkt_len;
+	}
 }
 
 static void data_head(const struct worker *w, struct served *s)
@@ -156,13 +204,31 @@ static void data_head(const struct worker *w, struct served *s)
 static bool buffer_reuse(const struct served *s)
 {
 	struct rte_mbuf *m = s->it->mbuf;
-	const uint32_t len = chunk_length(s->it->pull.length, s->it->pull.first);
+	const uint32_t len = s->chained ? 0 : chunk_length(s->it->pull.length, s->it->pull.first);
 
 	if (s->it->pull.mask != 1 || RTE_MBUF_HAS_EXTBUF(m) ||
 	    m->buf_len < RTE_PKTMBUF_HEADROOM + HEAD_MAX + len)
 		return false;
-	m->data_off = RTE_PKTMBUF_HEADROOM;
-	m->ol_flags = 0;
+	return true;
+}
+
+/* The mbufs of n frames; where they are chained, of their chunks, too. */
+static bool data_alloc(struct worker *w, struct served *s, struct rte_mbuf **m,
+		       struct rte_mbuf **chain, unsigned int n)
+{
+	s->chained = s->chained && s->nh.state == NEXTHOP_READY &&
+		     rte_mempool_get_bulk(w->chain_pool, (void **)chain, n) == 0;
+	if (buffer_reuse(s)) {
+		m[0] = s->it->mbuf;
+		s->it->mbuf = NULL;
+	} else if (rte_mempool_get_bulk(w->pool, (void **)m, n) != 0) {
+		w->stats.drops[DROP_NO_BUFFER]++;
+		if (s->chained)
+			rte_pktmbuf_free_bulk(chain, n);
+		return false;
+	}
+	if (s->chained)
+		flight_sends(w->flight, n);
 	return true;
 }
 
@@ -170,28 +236,45 @@ static void data_send(struct worker *w, struct served *s)
 {
 	const struct pull p = s->it->pull;
 	const unsigned int n = (unsigned int)__builtin_popcount(p.mask);
-	struct rte_mbuf *m[PULL_MAX_CHUNKS];
-	uint32_t mask = p.mask;
+	struct rte_mbuf *m[PULL_MAX_CHUNKS], *chain[PULL_MAX_CHUNKS];
+	struct place at = place_of(w, s, p.first), next = at;
+	uint32_t chunk = p.first, mask = p.mask;
 
 	head_sum(&s->head);
-	if (buffer_reuse(s)) {
-		m[0] = s->it->mbuf;
-		s->it->mbuf = NULL;
-	} else if (rte_pktmbuf_alloc_bulk(w->pool, m, n) != 0) {
-		w->stats.drops[DROP_NO_BUFFER]++;
+	if (!data_alloc(w, s, m, chain, n))
 		return;
-	}
 	for (unsigned int i = 0; i < n; i++) {
-		const uint32_t chunk = p.first + (uint32_t)__builtin_ctz(mask);
+		const uint32_t now = chunk;
 
+		at = next;
 		mask &= mask - 1;
-		if (mask != 0)
-			chunk_prefetch(w, s, p.first + (uint32_t)__builtin_ctz(mask));
-		data_fill(w, m[i], s, chunk);
-		egress_headed(w, m[i], &s->nh, &s->it->packet->peer, s->head.payload);
+		if (mask != 0) {
+			chunk = p.first + (uint32_t)__builtin_ctz(mask);
+			next = place_next(w, s, at, now, chunk);
+			place_prefetch(&next, s->chained ? 0 : CHUNK_SIZE);
+		}
+		data_fill(w, m[i], s->chained ? chain[i] : NULL, s, now, &at);
 	}
+	egress_headed(w, m, n, &s->nh, &s->it->packet->peer, s->head.payload);
 	w->stats.pulls++;
 	w->stats.data_chunks += n;
+	w->stats.data_zero_copy += s->chained ? n : 0;
+}
+
+/* Of its chunks only a blob's last one is shorter than the first. */
+static bool chains_pay(const struct worker *w, const struct pull *p)
+{
+	return w->flight != NULL && chunk_length(p->length, p->first) >= CHAIN_LEAST;
+}
+
+static void served_prefetch(const struct worker *w, struct served *s)
+{
+	const struct pull *p = &s->it->pull;
+	const struct place first = place_of(w, s, p->first);
+
+	s->length = p->length;
+	s->chained = chains_pay(w, p);
+	place_prefetch(&first, s->chained ? 0 : chunk_length(p->length, p->first));
 }
 
 void burst_pulls(struct worker *w, struct item **pulls, uint16_t n)
@@ -207,7 +290,7 @@ void burst_pulls(struct worker *w, struct item **pulls, uint16_t n)
 		s->it = pulls[i];
 		if (!pull_admit(w, s))
 			continue;
-		chunk_prefetch(w, s, pulls[i]->pull.first);
+		served_prefetch(w, s);
 		items[kept++] = pulls[i];
 	}
 	if (kept == 0)

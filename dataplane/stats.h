@@ -22,6 +22,7 @@
 	X(inline_offers, "OFFERs sent with the blob in them")                              \
 	X(pulls, "PULLs served")                                                           \
 	X(data_chunks, "chunks sent in DATA")                                              \
+	X(data_zero_copy, "of these, sent from where the blob lies")                       \
 	X(upload_chunks, "new chunks received in DATA")                                    \
 	X(receipts, "progress and outcomes from targets")                                  \
 	X(unfinished_checksums, "frames with an unfinished UDP checksum, dropped or not")  \

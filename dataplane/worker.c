@@ -34,6 +34,7 @@ struct worker *worker_create(struct relay *relay, uint16_t id, int socket)
 	w->relay = relay;
 	w->id = id;
 	w->pool = relay->port.pool[id];
+	w->chain_pool = relay->port.chain_pool[id];
 	w->touched = cache_reader(relay->cache, id);
 	w->bell.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->to_control = ring_create("to-control", id, RING_TO_CONTROL, socket);
@@ -113,6 +114,8 @@ unsigned int worker_turn(struct worker *w)
 	w->now_us = clock_unix_us(&r->clock, rte_rdtsc());
 	w->keys = relay_keys(r);
 	w->keyring = relay_keyring(r);
+	if (w->chain_pool != NULL)
+		w->flight = flight_now(r->port.flights, w->id);
 	if (n > 0) {
 		stats_burst(&w->stats, n);
 		burst_process(w, mbufs, n);

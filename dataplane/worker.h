@@ -11,6 +11,7 @@
 #include "dataplane/relay.h"
 #include "dataplane/stage.h"
 #include "dataplane/stats.h"
+#include "store/flight.h"
 
 #define WORKER_BURST 32
 #define WORKER_TX_BURST 64
@@ -65,7 +66,9 @@ struct worker {
 	struct relay *relay;
 	uint16_t id; /* worker number: queue, ring and RCU thread id */
 	struct rte_mempool *pool;
-	uint64_t now_us; /* Unix time of this burst */
+	struct rte_mempool *chain_pool; /* zero-copy: mbufs for what lies in a slab, and */
+	struct flight *flight;		/* where they are counted now; NULL: all is copied */
+	uint64_t now_us;		/* Unix time of this burst */
 	const struct token_ring *keys;
 	const struct keyring *keyring;
 	cache_map *touched; /* what was asked for */
@@ -143,9 +146,9 @@ void egress_flush(struct worker *w);
 /* The ways back to who sent the items, up to NEXTHOP_LOOKUP: as egress_reply() would go. */
 void egress_ways(struct worker *w, const struct item *const items[], unsigned int n,
 		 struct nexthop out[]);
-/* Owns m, a whole frame for that way to `peer`, whose payload begins at `payload`. If the way
+/* Owns m, n whole frames for that way to `peer`, whose payloads begin at `payload`. If the way
  * is not ready, what is done is what egress_send() does. */
-void egress_headed(struct worker *w, struct rte_mbuf *m, const struct nexthop *way,
+void egress_headed(struct worker *w, struct rte_mbuf **m, unsigned int n, const struct nexthop *way,
 		   const struct addr *peer, unsigned int payload);
 /* Before m is queued: its payload of `len` bytes is signed with the session, which stays,
  * when it leaves. Its new length; 0: it is too long. */

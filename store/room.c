@@ -35,7 +35,7 @@ static uint64_t piece_room(const struct piece *p)
 	return p->size_class == CLASS_EXTENTS ? p->extents : 1;
 }
 
-/* Reclaim's callback: no worker reads the piece, or probes its key's slot. */
+/* Reclaim's callback: no worker or frame reads the piece, or probes its key's slot. */
 static void piece_left(void *ctx, uint64_t no)
 {
 	struct store *s = ctx;
@@ -54,7 +54,7 @@ static void leaving_hand_over(struct store *s)
 	while (s->leaving_first != PIECE_NONE) {
 		const uint32_t no = s->leaving_first, next = s->leaving[no].next;
 
-		if (reclaim_defer(s->reclaim, piece_left, s, no) < 0)
+		if (reclaim_defer_flown(s->reclaim, piece_left, s, no) < 0)
 			return;
 		s->leaving_first = next;
 	}

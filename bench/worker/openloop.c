@@ -10,7 +10,7 @@
 #define SETTLE_SECONDS 1 /* without a frame: what is still missing will not come */
 
 /* A request under way, by its place in the list. */
-struct flight {
+struct due {
 	uint64_t due;	  /* TSC; 0: none */
 	uint64_t missing; /* parts */
 };
@@ -18,7 +18,7 @@ struct flight {
 struct run {
 	const struct openloop *o;
 	struct openloop_result *r;
-	struct flight *flight;
+	struct due *flight;
 	uint32_t *latency; /* ticks of the TSC */
 	uint64_t latencies;
 	uint32_t next; /* request */
@@ -30,7 +30,7 @@ static void frame_seen(struct run *run, const struct rte_mbuf *m, uint64_t now)
 	const struct scene *s = run->o->scene;
 	const char *fault;
 	struct seen a;
-	struct flight *f;
+	struct due *f;
 	bool right =
 		run->o->swapped ? swapped_check(s, m, &a, &fault) : answer_check(s, m, &a, &fault);
 
@@ -88,7 +88,7 @@ static bool request_put(struct run *run, uint64_t due)
 	memcpy(rte_pktmbuf_mtod(m, void *), rs->bytes + r->at, r->len);
 	m->data_len = r->len;
 	m->pkt_len = r->len;
-	run->flight[number] = (struct flight){.due = due, .missing = parts(run, r)};
+	run->flight[number] = (struct due){.due = due, .missing = parts(run, r)};
 	if (rte_ring_enqueue(run->o->ports->in, m) == 0) {
 		run->owed += run->flight[number].missing != 0;
 		return true;

@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "bench/content.h"
+#include "dataplane/port_part.h"
 
 #define IFINDEX 1 /* not 0: the worker looks next hops up, as on a port of the kernel's */
 #define LEASE_SECONDS 3600
@@ -218,6 +219,10 @@ static int relay_open(struct scene *s, const struct ports *ports)
 	control_relay(&s->config, &s->relay);
 	s->relay.spin = true;
 	port_fill(&s->relay.port, ports);
+	if (s->config.zero_copy && chain_open(&s->relay.port, ports->tx, why, sizeof(why)) < 0) {
+		fprintf(stderr, "worker_bench: %s\n", why);
+		return -ENOMEM;
+	}
 	ret = memory_open(s);
 	if (ret < 0)
 		return ret;

@@ -76,6 +76,14 @@ static uint64_t read_slab_free(const struct control *ctl, unsigned int i)
 	return (uint64_t)usage(ctl).extents_free * EXTENT_SIZE;
 }
 
+static uint64_t read_in_flight(const struct control *ctl, unsigned int i)
+{
+	const struct flights *f = ctl->relay->port.flights;
+
+	(void)i;
+	return f != NULL ? flights_count(f) : 0;
+}
+
 static uint64_t read_requests(const struct control *ctl, unsigned int i)
 {
 	(void)i;
@@ -209,6 +217,8 @@ const struct metric metrics[] = {
 	GAUGE("blob_bytes", read_blob_bytes, "bytes of them that are in memory"),
 	GAUGE("slab_bytes", read_slab_bytes, "memory for blobs"),
 	GAUGE("slab_bytes_free", read_slab_free, "of this, in extents that are free"),
+	GAUGE("frames_in_flight", read_in_flight,
+	      "frames at the driver whose bytes lie in that memory"),
 	STORE_NOW("disk_bytes", space.written, "blobs' bytes on disk, removed ones included"),
 	STORE_NOW("disk_bytes_dead", space.dead, "of this, of removed ones, and about to be free"),
 	STORE_NOW("disk_free", disk_free, "free bytes of the disk"),

@@ -123,6 +123,7 @@ json_t *control_status(void *ctx, struct admin_client *client, int argc, char **
 	json_object_set_new(o, "health", health_object(ctl));
 	put_privileges(o);
 	json_object_set_new(o, "slab_hugepages", json_boolean(ctl->relay->slab.huge));
+	json_object_set_new(o, "zero_copy", json_boolean(ctl->relay->port.flights != NULL));
 	for (unsigned int i = 0; i < metrics_count; i++)
 		if (!of_domain(&metrics[i]))
 			put_metric(o, &v, &metrics[i]);

@@ -69,6 +69,7 @@ struct config {
 	char admin_group[CONFIG_USER];	     /* "": the user's own */
 	char user[CONFIG_USER];
 	bool hugepages;		 /* `auto` (default) or `off` */
+	bool zero_copy;		 /* `auto` (default) or `off` */
 	uint32_t packet_buffers; /* mbufs a worker */
 	char log_level[16];	 /* of EAL and drivers: error, warning, info, debug */
 

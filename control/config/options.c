@@ -89,6 +89,10 @@ const struct config_key config_keys[] = {
 	 .min = 0,
 	 .help = "auto: hugepages when there are some, ordinary pages and a warning otherwise. "
 		 "off: ordinary pages."},
+	{KEY(RELAY, CHOICE, "zero_copy"), FIELD(zero_copy), .value = "auto", .words = "off|auto",
+	 .min = 0,
+	 .help = "auto: on ports that can, large frames leave from where their blob lies. off: "
+		 "they are copied."},
 	{KEY(RELAY, COUNT, "packet_buffers"), FIELD(packet_buffers), .value = "24576", .min = 1024,
 	 .max = 1048576, .help = "Packet buffers of each worker, of 4 KB each."},
 	{KEY(RELAY, WORD, "log_level"), FIELD(log_level), .value = "warning",

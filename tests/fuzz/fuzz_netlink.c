@@ -605,7 +605,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	struct reclaim *reclaim = reclaim_create(qsbr);
+	struct reclaim *reclaim = reclaim_create(qsbr, NULL);
 	struct router *r;
 	struct router_config config = {
 		.base = event_base_new(),

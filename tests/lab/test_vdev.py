@@ -382,20 +382,31 @@ def test_sources_are_ipv4_hosts_in_a_row(relay):
 
 # ---- AF_PACKET ----
 
-def test_transfer_over_af_packet(fresh_lab, make_blob, out):
+@pytest.mark.parametrize("zero_copy", ["auto", "off"])
+def test_transfer_over_af_packet(fresh_lab, make_blob, out, zero_copy):
     """Upload, hit and a central hit, with the central relay on a port that the kernel
-    shares with it; which goes on answering pings."""
+    shares with it; which goes on answering pings. Frames for it may hold chunks by
+    reference, those for the private relay's AF_XDP may not."""
     config = fresh_lab.state / "central.conf"
     text = config.read_text()
     assert "port = af_xdp:eth0\n" in text
     fresh_lab.stop_relay("central")
     config.write_text(text.replace("port = af_xdp:eth0\n",
-                                   "port = vdev:net_af_packet0,iface=eth0\n"))
+                                   f"port = vdev:net_af_packet0,iface=eth0\n"
+                                   f"zero_copy = {zero_copy}\n"))
     fresh_lab.start_relay("central")
     path = make_blob(2_000_000)
     for via, outcome in (("central", "uploaded-central"), ("central", "direct-hit"),
                          ("private", "central-hit")):
         assert fresh_lab.deliver(path, via, out)[0].outcome == outcome
+    central, private = fresh_lab.status("central"), fresh_lab.status("private")
+    assert (central["zero_copy"], private["zero_copy"]) == (zero_copy == "auto", False)
+    assert central["data_chunks"] >= 3 * -(-2_000_000 // wire.CHUNK)
+    # but the last one, which is shorter than it pays for if it is asked for alone
+    by_reference = central["data_zero_copy"]
+    assert by_reference >= 0.9 * central["data_chunks"] if central["zero_copy"] \
+        else by_reference == 0
+    assert private["data_zero_copy"] == central["frames_in_flight"] == 0
     ping = fresh_lab.run("source", "ping", "-c", "3", "-i", "0.2", "-W", "2",
                          fresh_lab.address["central"])
     assert " 0% packet loss" in ping.stdout

@@ -28,6 +28,7 @@ struct box_frame {
 	struct rte_ether_addr mac; /* where it went */
 	uint16_t ip_bytes;	   /* the whole IP packet */
 	uint16_t len;		   /* of the UDP payload */
+	uint8_t segments;	   /* of the mbuf */
 	uint8_t payload[2048];
 };
 
@@ -51,7 +52,7 @@ uint16_t box_inject(struct box *b, const struct addr *from, const void *payload,
 void box_settle(struct box *b);
 /* Lets time pass, in steps of at most `step` microseconds, and settles after each. */
 void box_pass(struct box *b, uint64_t us, uint64_t step);
-/* The next frame that the relay has sent; false if there is none. */
+/* The next frame that the relay has sent; false if there is none. Until then it is in flight. */
 bool box_take(struct box *b, struct box_frame *f);
 /* Keeps hash jobs from being done until it is called with false. */
 void box_hold_hashes(struct box *b, bool hold);

@@ -196,7 +196,7 @@ int net_make(void **state)
 	net.base = event_base_new();
 	qsbr = aligned_alloc(64, (size + 63) / 64 * 64);
 	rte_rcu_qsbr_init(qsbr, 1);
-	reclaim = reclaim_create(qsbr);
+	reclaim = reclaim_create(qsbr, NULL);
 	net.config = (struct router_config){
 		.base = net.base,
 		.ifindex = if_nametoindex("v0"),

@@ -114,7 +114,7 @@ void start(void)
 	rte_rcu_qsbr_init(qsbr, 1);
 	open_slab(&slab, 8 * MIB, PIECES);
 	assert_int_equal(index_create(&ix, name, PIECES, SOCKET_ID_ANY), 0);
-	reclaim = reclaim_create(qsbr);
+	reclaim = reclaim_create(qsbr, NULL);
 	assert_int_equal(store_init(&store, &slab, ix, reclaim, 1), 0);
 	store_poll(&store, seconds * 1000000);
 	if (memory_alone)

@@ -149,7 +149,7 @@ static void lease_setup(struct lease_fixture *f, uint32_t entries, uint32_t per_
 {
 	f->qsbr = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
 	rte_rcu_qsbr_init(f->qsbr, 1);
-	f->reclaim = reclaim_create(f->qsbr);
+	f->reclaim = reclaim_create(f->qsbr, NULL);
 	f->table = lease_table_create(entries, per_host, f->reclaim);
 	assert_non_null(f->table);
 }

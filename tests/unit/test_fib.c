@@ -24,7 +24,7 @@ static int setup(void **state)
 {
 	(void)state;
 	rte_rcu_qsbr_init(qsbr, 1);
-	reclaim = reclaim_create(qsbr);
+	reclaim = reclaim_create(qsbr, NULL);
 	fib = fib_create(BLOCKS, reclaim);
 	return fib ? 0 : -1;
 }

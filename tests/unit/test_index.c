@@ -402,7 +402,7 @@ static void test_reader_beside_writer(void **state)
 	race->ix = create("race", RECORDS);
 	race->qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
 	assert_int_equal(rte_rcu_qsbr_init(race->qsbr, 1), 0);
-	r = reclaim_create(race->qsbr);
+	r = reclaim_create(race->qsbr, NULL);
 	for (uint32_t i = 0; i < RECORDS; i++)
 		race->vacant[race->vacant_count++] = i;
 	for (uint32_t i = 0; i < STABLE; i++)

@@ -29,7 +29,7 @@ static int set_up(void **state)
 	ctl.relay = &relay;
 	relay.qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
 	rte_rcu_qsbr_init(relay.qsbr, 1);
-	ctl.reclaim = reclaim_create(relay.qsbr);
+	ctl.reclaim = reclaim_create(relay.qsbr, NULL);
 	return index_create(&relay.index, "keyring", 64, SOCKET_ID_ANY);
 }
 

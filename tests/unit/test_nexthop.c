@@ -384,7 +384,7 @@ static int table_make(void **state)
 	qsbr = aligned_alloc(64, (size + 63) / 64 * 64);
 	if (!qsbr || rte_rcu_qsbr_init(qsbr, 2) < 0)
 		return -1;
-	reclaim = reclaim_create(qsbr);
+	reclaim = reclaim_create(qsbr, NULL);
 	table = nexthop_table_create(NEIGHBOURS, 64, reclaim);
 	return table ? 0 : -1;
 }

@@ -28,7 +28,7 @@ static int set_up(void **state)
 
 	f->qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
 	rte_rcu_qsbr_init(f->qsbr, READERS);
-	f->r = reclaim_create(f->qsbr);
+	f->r = reclaim_create(f->qsbr, NULL);
 	*state = f;
 	return f->r ? 0 : -1;
 }

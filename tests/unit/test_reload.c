@@ -94,7 +94,7 @@ static int set_up(void **state)
 	assert_int_equal(index_create(&relay.index, "reload", 64, SOCKET_ID_ANY), 0);
 	ctl.config = &config;
 	ctl.relay = &relay;
-	ctl.reclaim = reclaim_create(relay.qsbr);
+	ctl.reclaim = reclaim_create(relay.qsbr, NULL);
 	ctl.unix_us = ctl.wall_us = NOW_US;
 	ctl.now_us = 1;
 	ctl.base = event_base_new();

@@ -31,7 +31,7 @@ static void start(void)
 	rte_rcu_qsbr_init(qsbr, 1);
 	open_slab(&slab, 16 * MIB, PIECES);
 	assert_int_equal(index_create(&ix, name, PIECES, SOCKET_ID_ANY), 0);
-	reclaim = reclaim_create(qsbr);
+	reclaim = reclaim_create(qsbr, NULL);
 	assert_int_equal(store_init(&store, &slab, ix, reclaim, 1), 0);
 }
 
