@@ -14,10 +14,9 @@
 #include <sodium.h>
 
 #include "bench/worker/openloop.h"
-#include "bench/worker/stages.h"
+#include "bench/worker/run.h"
 
 #define EXIT_USAGE 2
-#define WORKER_LCORE 1
 #define BURST 32
 #define SECONDS_MAX ECHO_SECONDS /* the requests' echoes are good for as long */
 
@@ -34,14 +33,18 @@ static void usage(FILE *out)
 	      "  --blobs N        how many there are in memory: request_pcap's --generate\n"
 	      "  --bytes N        of each: its --bytes (1152)\n"
 	      "  --seed N         its --content-seed (1)\n"
+	      "  --second FILE    requests of other sources, for a second worker, on A\n"
 	      "  --port KIND      pcap: from net_pcap, for ever, to net_null, or\n"
 	      "                   rings: from and to this program, which looks at all (pcap)\n"
 	      "  --cpus A,B       of the program and of its worker (0,1)\n"
 	      "  --hugepages      for all memory; there must be enough of them\n"
 	      "\n"
 	      "On standard input, a line each, of which each is answered with a line:\n"
-	      "  run SECONDS [control]         pcap: the worker turns; with `control`, so does "
-	      "that\n"
+	      "  run SECONDS [WHAT]            pcap: the worker turns, and\n"
+	      "      control                   control, or\n"
+	      "      churn RATE                control, which stores and removes so many blobs a\n"
+	      "                                second of 64 bytes, or\n"
+	      "      both                      the second worker\n"
 	      "  offer RATE SECONDS [swapped]  rings: so many requests a second; with `swapped`,\n"
 	      "                                they come back from a bare reflector\n"
 	      "  quit\n",
@@ -51,7 +54,7 @@ static void usage(FILE *out)
 /* ---- command line ---- */
 
 struct command_line {
-	const char *config, *requests, *cpus;
+	const char *config, *requests, *second, *cpus;
 	bool rings, hugepages;
 };
 
@@ -75,6 +78,9 @@ static bool option_take(struct command_line *cl, int opt, const char *text)
 		return true;
 	case 'r':
 		cl->requests = text;
+		return true;
+	case '2':
+		cl->second = text;
 		return true;
 	case 'n':
 		if (!number_parse(text, UINT32_MAX - 1, &n))
@@ -104,6 +110,7 @@ static bool command_line_parse(int argc, char **argv, struct command_line *cl)
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"requests", required_argument, NULL, 'r'},
+		{"second", required_argument, NULL, '2'},
 		{"blobs", required_argument, NULL, 'n'},
 		{"bytes", required_argument, NULL, 'b'},
 		{"seed", required_argument, NULL, 's'},
@@ -139,8 +146,9 @@ static bool command_line_parse(int argc, char **argv, struct command_line *cl)
 /* The index, leases and neighbours beside the ports, as in oncewired. */
 static uint64_t memory_needed(void)
 {
-	return ports_memory(scene.requests.count) + (uint64_t)scene.catalogue.blobs * 2 * 128 +
-	       (UINT64_C(96) << 20);
+	return ports_memory(scene.requests.count) +
+	       (scene.second.count > 0 ? ports_memory(scene.second.count) : 0) +
+	       (uint64_t)scene.catalogue.blobs * 2 * 128 + (UINT64_C(96) << 20);
 }
 
 static int eal_open(const struct command_line *cl)
@@ -165,7 +173,8 @@ static int eal_open(const struct command_line *cl)
 		fprintf(stderr, "worker_bench: --cpus %s: two numbers, such as 0,1\n", cl->cpus);
 		return -EINVAL;
 	}
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%d,%d@%d", cpu, WORKER_LCORE, worker);
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%d,%u@%d,%u@%d", cpu, worker_lcore(0), worker,
+		 worker_lcore(1), cpu);
 	snprintf(memory, sizeof(memory), "%llu", (unsigned long long)(memory_needed() >> 20));
 	snprintf(prefix, sizeof(prefix), "--file-prefix=worker_bench-%d", (int)getpid());
 	if (cl->hugepages) {
@@ -177,57 +186,6 @@ static int eal_open(const struct command_line *cl)
 		return 0;
 	fprintf(stderr, "worker_bench: the EAL does not start: %s\n", rte_strerror(rte_errno));
 	return -ENODEV;
-}
-
-/* ---- run ---- */
-
-static json_t *drops_json(const struct stats *before, const struct stats *after)
-{
-	json_t *drops = json_object();
-
-	for (unsigned int i = 0; i < DROP_COUNT; i++)
-		if (after->drops[i] != before->drops[i])
-			json_object_set_new(
-				drops, drop_name((enum drop)i),
-				json_integer((json_int_t)(after->drops[i] - before->drops[i])));
-	return drops;
-}
-
-static json_t *difference(uint64_t before, uint64_t after)
-{
-	return json_integer((json_int_t)(after - before));
-}
-
-static void wait_until(uint64_t tsc, bool control)
-{
-	while (rte_rdtsc() < tsc)
-		if (!control || !control_turn(&scene.control, false))
-			usleep(control ? 0 : 1000);
-}
-
-static json_t *run(double seconds, bool control)
-{
-	struct relay *r = &scene.relay;
-	const struct stats before = scene.worker->stats, *after = &scene.worker->stats;
-	uint64_t begin, ticks;
-
-	scene_rewind(&scene);
-	stages_clear();
-	atomic_store(&r->stop, false);
-	begin = rte_rdtsc();
-	rte_eal_remote_launch(worker_run, scene.worker, WORKER_LCORE);
-	wait_until(begin + (uint64_t)(seconds * (double)rte_get_tsc_hz()), control);
-	atomic_store(&r->stop, true);
-	rte_eal_wait_lcore(WORKER_LCORE);
-	ticks = rte_rdtsc() - begin;
-	return json_pack(
-		"{s:I, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "cycles", (json_int_t)ticks, "seconds",
-		(double)ticks / (double)rte_get_tsc_hz(), "requests",
-		difference(before.rx_packets, after->rx_packets), "frames",
-		difference(before.tx_packets, after->tx_packets), "bytes",
-		difference(before.tx_bytes, after->tx_bytes), "hits",
-		json_integer((json_int_t)(after->hits - before.hits + after->pulls - before.pulls)),
-		"drops", drops_json(&before, after), "stages", stages_json());
 }
 
 /* ---- offer ---- */
@@ -267,16 +225,17 @@ static json_t *offer(double rate, double seconds, bool swapped)
 				   .swapped = swapped,
 				   .rate = rate,
 				   .seconds = seconds};
-	const struct stats before = scene.worker->stats;
+	const struct stats before = scene.worker[0]->stats;
 	struct openloop_result r;
 	int ret;
 
 	scene_rewind(&scene);
 	atomic_store(&scene.relay.stop, false);
-	rte_eal_remote_launch(swapped ? reflector_run : worker_run, scene.worker, WORKER_LCORE);
+	rte_eal_remote_launch(swapped ? reflector_run : worker_run, scene.worker[0],
+			      worker_lcore(0));
 	ret = openloop_run(&o, &r);
 	atomic_store(&scene.relay.stop, true);
-	rte_eal_wait_lcore(WORKER_LCORE);
+	rte_eal_wait_lcore(worker_lcore(0));
 	if (ret < 0)
 		return json_pack("{s:s}", "error", strerror(-ret));
 	return json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f, s:f, s:f, s:o}",
@@ -285,7 +244,7 @@ static json_t *offer(double rate, double seconds, bool swapped)
 			 (json_int_t)r.frames, "wrong", (json_int_t)r.wrong, "late",
 			 (json_int_t)r.late, "fault", r.fault != NULL ? r.fault : "", "p50_us",
 			 r.p50, "p99_us", r.p99, "p999_us", r.p999, "most_us", r.most, "drops",
-			 drops_json(&before, &scene.worker->stats));
+			 drops_json(&before, &scene.worker[0]->stats));
 }
 
 /* ---- standard input ---- */
@@ -300,12 +259,12 @@ static json_t *command(const char *line)
 {
 	char verb[16] = "", word[16] = "";
 	double first = 0, second = 0;
+	struct run_spec spec;
 
 	if (sscanf(line, "%15s", verb) != 1 || strcmp(verb, "quit") == 0)
 		return NULL;
-	if (ports.in == NULL && sscanf(line, "run %lf %15s", &first, word) >= 1 &&
-	    seconds_ok(first) && (word[0] == '\0' || strcmp(word, "control") == 0))
-		return run(first, word[0] != '\0');
+	if (ports.in == NULL && run_parse(line, ports.workers, &spec) && seconds_ok(spec.seconds))
+		return run(&scene, &spec);
 	if (ports.in != NULL && sscanf(line, "offer %lf %lf %15s", &first, &second, word) >= 2 &&
 	    first >= 1 && first <= 1e9 && seconds_ok(second) &&
 	    (word[0] == '\0' || strcmp(word, "swapped") == 0))
@@ -332,6 +291,14 @@ static void commands_serve(void)
 		answer(j);
 }
 
+static int pcap_open(const struct command_line *cl)
+{
+	const char *const path[PORTS_WORKERS] = {cl->requests, cl->second};
+	const uint32_t requests[PORTS_WORKERS] = {scene.requests.count, scene.second.count};
+
+	return ports_pcap(&ports, path, requests, cl->second != NULL ? 2 : 1);
+}
+
 int main(int argc, char **argv)
 {
 	struct command_line cl;
@@ -340,10 +307,9 @@ int main(int argc, char **argv)
 	if (!command_line_parse(argc, argv, &cl))
 		return EXIT_USAGE;
 	if (sodium_init() < 0 || capture_read(&scene.requests, cl.requests) < 0 ||
-	    eal_open(&cl) < 0)
+	    (cl.second != NULL && capture_read(&scene.second, cl.second) < 0) || eal_open(&cl) < 0)
 		return EXIT_FAILURE;
-	ret = cl.rings ? ports_rings(&ports)
-		       : ports_pcap(&ports, cl.requests, scene.requests.count);
+	ret = cl.rings ? ports_rings(&ports) : pcap_open(&cl);
 	if (ret == 0)
 		ret = scene_open(&scene, cl.config, &ports);
 	if (ret == 0) {

@@ -80,7 +80,7 @@ static bool request_put(struct run *run, uint64_t due)
 	const struct capture *rs = &run->o->scene->requests;
 	const uint32_t number = run->next;
 	const struct captured *r = &rs->list[number];
-	struct rte_mbuf *m = rte_pktmbuf_alloc(run->o->ports->arrive);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(run->o->ports->arrive[0]);
 
 	run->next = number + 1 < rs->count ? number + 1 : 0;
 	if (m == NULL)

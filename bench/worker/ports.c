@@ -38,13 +38,17 @@ static int fail(const char *what, int err)
 	return err;
 }
 
-static int pools_create(struct ports *p, uint32_t requests)
+static int pools_create(struct ports *p, unsigned int worker, uint32_t requests)
 {
-	p->arrive = rte_pktmbuf_pool_create("arrive", requests + UNDER_WAY, PORT_CACHE,
-					    PORT_PRIVATE_SIZE, ARRIVE_ROOM, SOCKET_ID_ANY);
-	p->pool = rte_pktmbuf_pool_create("pool", UNDER_WAY, PORT_CACHE, PORT_PRIVATE_SIZE,
-					  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	return p->arrive != NULL && p->pool != NULL ? 0 : fail("buffers", -ENOMEM);
+	char arrive[RTE_MEMPOOL_NAMESIZE], pool[RTE_MEMPOOL_NAMESIZE];
+
+	snprintf(arrive, sizeof(arrive), "arrive-%u", worker);
+	snprintf(pool, sizeof(pool), "pool-%u", worker);
+	p->arrive[worker] = rte_pktmbuf_pool_create(arrive, requests + UNDER_WAY, PORT_CACHE,
+						    PORT_PRIVATE_SIZE, ARRIVE_ROOM, SOCKET_ID_ANY);
+	p->pool[worker] = rte_pktmbuf_pool_create(pool, UNDER_WAY, PORT_CACHE, PORT_PRIVATE_SIZE,
+						  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	return p->arrive[worker] != NULL && p->pool[worker] != NULL ? 0 : fail("buffers", -ENOMEM);
 }
 
 static int port_begin(uint16_t id, struct rte_mempool *pool)
@@ -70,20 +74,46 @@ static int device_add(const char *name, const char *arguments, uint16_t *id)
 	return err < 0 ? fail(name, err) : 0;
 }
 
-int ports_pcap(struct ports *p, const char *path, uint32_t requests)
+static int pair_create(struct ports *p, unsigned int worker, const char *path, uint32_t requests,
+		       uint16_t *rx, uint16_t *tx)
 {
-	char arguments[PATH_MAX + 32];
-	int err = pools_create(p, requests);
+	char arguments[PATH_MAX + 32], pcap[16], null[16];
+	int err = pools_create(p, worker, requests);
 
+	snprintf(pcap, sizeof(pcap), "net_pcap%u", worker);
+	snprintf(null, sizeof(null), "net_null%u", worker);
 	snprintf(arguments, sizeof(arguments), "rx_pcap=%s,infinite_rx=1", path);
 	if (err == 0)
-		err = device_add("net_pcap0", arguments, &p->rx);
+		err = device_add(pcap, arguments, rx);
 	if (err == 0)
-		err = device_add("net_null0", "", &p->tx);
+		err = device_add(null, "", tx);
 	/* net_pcap wants as many of each; what is not sent there it does not miss */
 	if (err == 0)
-		err = port_begin(p->rx, p->arrive);
-	return err == 0 ? port_begin(p->tx, p->arrive) : err;
+		err = port_begin(*rx, p->arrive[worker]);
+	return err == 0 ? port_begin(*tx, p->arrive[worker]) : err;
+}
+
+/* The queues of one net_pcap, or net_null, share cache lines, which two workers would then
+ * write. So a further worker's are those of devices of its own, by another number. */
+static void queues_stitch(const struct ports *p, uint16_t rx, uint16_t tx, unsigned int worker)
+{
+	rte_eth_fp_ops[p->rx].rxq.data[worker] = rte_eth_fp_ops[rx].rxq.data[0];
+	rte_eth_fp_ops[p->tx].txq.data[worker] = rte_eth_fp_ops[tx].txq.data[0];
+}
+
+int ports_pcap(struct ports *p, const char *const path[], const uint32_t requests[],
+	       unsigned int workers)
+{
+	uint16_t rx, tx;
+	int err = pair_create(p, 0, path[0], requests[0], &p->rx, &p->tx);
+
+	for (unsigned int i = 1; i < workers && err == 0; i++) {
+		err = pair_create(p, i, path[i], requests[i], &rx, &tx);
+		if (err == 0)
+			queues_stitch(p, rx, tx, i);
+	}
+	p->workers = workers;
+	return err;
 }
 
 static struct rte_ring *ring_create(const char *name)
@@ -93,7 +123,7 @@ static struct rte_ring *ring_create(const char *name)
 
 int ports_rings(struct ports *p)
 {
-	int id, err = pools_create(p, 0);
+	int id, err = pools_create(p, 0, 0);
 
 	if (err < 0)
 		return err;
@@ -105,5 +135,6 @@ int ports_rings(struct ports *p)
 	if (id < 0)
 		return fail("net_ring", -EIO);
 	p->rx = p->tx = (uint16_t)id;
-	return port_begin(p->rx, p->arrive);
+	p->workers = 1;
+	return port_begin(p->rx, p->arrive[0]);
 }

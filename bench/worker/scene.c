@@ -26,11 +26,11 @@ static void port_fill(struct port *p, const struct ports *from)
 {
 	*p = (struct port){
 		.kind = PORT_VDEV,
-		.workers = 1,
+		.workers = (uint16_t)from->workers,
 		.id = from->rx,
 		.mtu = 1500,
-		.rx_fd = {-1},
-		.pool = {from->pool},
+		.rx_fd = {-1, -1},
+		.pool = {from->pool[0], from->pool[1]},
 		.lock_fd = -1,
 		.kernel_fd = {-1, -1},
 		.program = -1,
@@ -50,8 +50,9 @@ static int memory_open(struct scene *s)
 		.bytes = c->slab_size, .pieces = c->slab_blobs, .hugepages = c->hugepages};
 	int ret;
 
-	r->qsbr = rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
-	ret = r->qsbr != NULL ? rte_rcu_qsbr_init(r->qsbr, 1) : -ENOMEM;
+	r->qsbr =
+		rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(r->port.workers), RTE_CACHE_LINE_SIZE);
+	ret = r->qsbr != NULL ? rte_rcu_qsbr_init(r->qsbr, r->port.workers) : -ENOMEM;
 	if (ret == 0)
 		ret = slab_open(&r->slab, &sc);
 	if (ret == 0)
@@ -161,10 +162,10 @@ static int blobs_load(struct scene *s)
 
 /* ---- who asks ---- */
 
-static void captured_know(struct scene *s, struct captured *r)
+static void captured_know(struct scene *s, const struct capture *rs, struct captured *r)
 {
 	const struct blob_name name = {
-		.id = *captured_ident(&s->requests, r),
+		.id = *captured_ident(rs, r),
 		.length = s->catalogue.bytes,
 		.domain = scene_domain(s)->id,
 		.rule = RULE_SHA256,
@@ -190,9 +191,8 @@ static int source_lease(struct scene *s, const struct captured *r, uint32_t key)
 	return ret == -EEXIST ? 0 : ret;
 }
 
-static int capture_know(struct scene *s)
+static int capture_know(struct scene *s, struct capture *rs)
 {
-	struct capture *rs = &s->requests;
 	const struct domain *d = scene_domain(s);
 	const uint32_t key = d->id != DOMAIN_OPEN ? d->field[0] : 0;
 
@@ -201,7 +201,7 @@ static int capture_know(struct scene *s)
 
 		if (ret < 0)
 			return fail("sources do not fit [limits] max_leases", ret);
-		captured_know(s, &rs->list[i]);
+		captured_know(s, rs, &rs->list[i]);
 	}
 	return 0;
 }
@@ -216,6 +216,7 @@ static int relay_open(struct scene *s, const struct ports *ports)
 
 	CPU_ZERO(&any);
 	CPU_SET(0, &any);
+	s->config.workers = ports->workers;
 	control_relay(&s->config, &s->relay);
 	s->relay.spin = true;
 	port_fill(&s->relay.port, ports);
@@ -234,9 +235,13 @@ static int relay_open(struct scene *s, const struct ports *ports)
 	ret = routes_make(s, ports->tx);
 	if (ret < 0)
 		return fail("routes", ret);
-	s->worker = worker_create(&s->relay, 0, SOCKET_ID_ANY);
-	s->control.worker[0] = s->worker;
-	return s->worker != NULL ? 0 : fail("a worker", -ENOMEM);
+	for (uint16_t i = 0; i < ports->workers; i++) {
+		s->worker[i] = worker_create(&s->relay, i, SOCKET_ID_ANY);
+		s->control.worker[i] = s->worker[i];
+		if (s->worker[i] == NULL)
+			return fail("a worker", -ENOMEM);
+	}
+	return 0;
 }
 
 /* However old the requests are. */
@@ -260,7 +265,9 @@ int scene_open(struct scene *s, const char *config, const struct ports *ports)
 	if (ret == 0)
 		ret = blobs_load(s);
 	if (ret == 0)
-		ret = capture_know(s);
+		ret = capture_know(s, &s->requests);
+	if (ret == 0)
+		ret = capture_know(s, &s->second);
 	if (ret == 0)
 		keys_rewind(s);
 	return ret;
@@ -268,18 +275,29 @@ int scene_open(struct scene *s, const char *config, const struct ports *ports)
 
 void scene_close(struct scene *s)
 {
-	worker_destroy(s->worker);
+	for (unsigned int i = 0; i < PORTS_WORKERS; i++)
+		worker_destroy(s->worker[i]);
 	control_fini(&s->control);
 	index_destroy(s->relay.index);
 	slab_close(&s->relay.slab);
 	rte_free(s->relay.qsbr);
 	free(s->blob_of);
 	capture_free(&s->requests);
+	capture_free(&s->second);
 	config_free(&s->config);
 }
 
 void scene_rewind(struct scene *s)
 {
+	struct control *ctl = &s->control;
+	uint64_t back;
+
 	relay_limits_init(&s->relay); /* buckets know when they will be full */
-	clock_publish(&s->relay.clock, rte_rdtsc(), s->requests.unix_seconds * 1000000);
+	control_clock(ctl);
+	/* what is said once a second follows the host's clock slowly from there */
+	back = ctl->unix_us - s->requests.unix_seconds * 1000000;
+	ctl->unix_us -= back;
+	ctl->unix_offset -= back;
+	ctl->clock_behind += (int64_t)back;
+	clock_publish(&s->relay.clock, rte_rdtsc(), ctl->unix_us);
 }

@@ -18,19 +18,19 @@ struct scene {
 	struct config config;
 	struct relay relay;
 	struct control control;
-	struct worker *worker;
-	struct capture requests;
+	struct worker *worker[PORTS_WORKERS];
+	struct capture requests, second; /* the second: of a second worker, or none */
 	struct catalogue_spec catalogue;
 	uint32_t *blob_of; /* by the number of the head's descriptor */
 };
 
-/* `config` is a file for oncewired: role = central, engine = memory; its [relay] port is
- * not looked at. Loads the blobs, and gives each source of the requests, which are read, a
- * lease. The EAL runs. 0, or -errno after a line on stderr. */
+/* `config` is a file for oncewired: role = central, engine = memory; its [relay] port and
+ * workers are not looked at. Loads the blobs, and gives each source of the requests, which are
+ * read, a lease. The EAL runs. 0, or -errno after a line on stderr. */
 int scene_open(struct scene *s, const char *config, const struct ports *ports);
 void scene_close(struct scene *s);
 /* The worker's clock stands at the requests' second again, and goes on from there: their
- * echoes are fresh once more. The worker rests. */
+ * echoes are fresh once more. The workers rest. */
 void scene_rewind(struct scene *s);
 
 #endif

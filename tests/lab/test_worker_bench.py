@@ -38,7 +38,7 @@ def bench(tmp_path):
         return tmp_path / name
 
     def run(*commands, port="rings", verb="pull", bytes=256, domain=False, program="worker_bench",
-            seed=1, **more):
+            seed=1, second=False, **more):
         words = {"master-key": tmp_path / "master.key", "relay": "192.0.2.1",
                  "relay-mac": "02:00:00:00:00:02", "source": "10.0.1.1:40000", "sources": 8,
                  "source-mac": "02:00:00:00:00:01", "generate": BLOBS, "bytes": bytes,
@@ -51,10 +51,15 @@ def bench(tmp_path):
         (tmp_path / "relay.conf").write_text(CONFIG.format(folder=tmp_path, more=section))
         flags = [f for name, value in words.items() for f in (f"--{name}", str(value))]
         subprocess.run([BUILD / "pktgen-scripts" / "request_pcap", *flags], check=True)
+        others = tmp_path / "others.pcap"
+        if second:
+            subprocess.run([BUILD / "pktgen-scripts" / "request_pcap", *flags, "--source",
+                            "10.0.2.1:40000", "--seed", "2", "--out", others], check=True)
         done = subprocess.run(
             [BUILD / "bench" / program, "--config", tmp_path / "relay.conf", "--requests",
              tmp_path / "requests.pcap", "--blobs", str(BLOBS), "--bytes", str(bytes), "--seed",
-             str(seed), "--port", port, "--cpus", f"{CPU},{CPU}"],
+             str(seed), "--port", port, "--cpus", f"{CPU},{CPU}",
+             *(["--second", others] if second else [])],
             input="\n".join([*commands, "quit"]), text=True, capture_output=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()[1:]]
@@ -109,6 +114,33 @@ def test_loop(bench):
         assert (first["stages"] is None) == (program == "worker_bench")
 
 
+def test_two_workers(bench):
+    """Each has its own requests, and the relay's one store."""
+    one, both = bench("run 0.3", "run 0.3 both", port="pcap", second=True)
+    for result in (one, both):
+        assert result["requests"] == result["frames"] == result["hits"] > 0
+        assert result["drops"] == {}
+    assert len(one["by_worker"]) == 1 and len(both["by_worker"]) == 2
+    assert min(both["by_worker"]) > 0 and sum(both["by_worker"]) == both["requests"]
+
+
+def test_blobs_come_and_go(bench):
+    """While others are served, and again after that."""
+    for result in bench("run 0.3 churn 20000", "run 0.3 churn 20000", port="pcap"):
+        assert result["requests"] == result["frames"] == result["hits"] > 0
+        assert result["drops"] == {}
+        churn = result["churn"]
+        assert churn["stored"] > churn["removed"] > 0 and churn["refused"] == 0
+
+
+def test_misses_while_control_answers(bench):
+    (result,) = bench("run 0.3 control", port="pcap", hit_share=0.5)
+    assert 0.4 < result["hits"] / result["requests"] < 0.6
+    assert result["frames"] > result["hits"]
+
+
 def test_commands_are_checked(bench):
     results = bench("run 1", "offer 0 1", "offer 1000 99", "offer 1000 1 sideways")
+    results += bench("run 0", "run 1 both", "run 1 churn", "run 1 churn 0", "run 1 control 5",
+                     port="pcap")
     assert all("no such command" in r["error"] for r in results)
