@@ -32,6 +32,8 @@ void micro_token(void);
 void micro_sign(void);
 void micro_sip(void);
 void micro_frame(void);
+void micro_lookup(void);
+void micro_packet(void);
 void micro_shed(void);
 void micro_proof(void);
 

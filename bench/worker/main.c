@@ -13,6 +13,7 @@
 #include <rte_launch.h>
 #include <sodium.h>
 
+#include "bench/eal_end.h"
 #include "bench/worker/openloop.h"
 #include "bench/worker/run.h"
 
@@ -316,6 +317,6 @@ int main(int argc, char **argv)
 		commands_serve();
 		scene_close(&scene);
 	}
-	rte_eal_cleanup();
+	bench_eal_end();
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -403,5 +403,5 @@ int main(void)
 		TEST(the_end_waits_for_no_frames),
 	};
 
-	return cmocka_run_group_tests_name("zero_copy", tests, start, NULL);
+	return cmocka_run_group_tests_name("zero_copy", tests, start, unit_eal_stop);
 }
