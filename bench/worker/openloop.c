@@ -74,16 +74,25 @@ static uint64_t parts(const struct run *run, const struct captured *r)
 	return run->o->swapped ? 1 : answer_parts(r);
 }
 
+/* Is its last turn still to be answered? After a second it is lost. */
+static bool under_way(const struct run *run, uint32_t number, uint64_t now)
+{
+	const uint64_t due = run->flight[number].due;
+
+	return due != 0 && run->flight[number].missing != 0 && now - due < rte_get_tsc_hz();
+}
+
 /* False: there is no room for it. */
 static bool request_put(struct run *run, uint64_t due)
 {
 	const struct capture *rs = &run->o->scene->requests;
 	const uint32_t number = run->next;
 	const struct captured *r = &rs->list[number];
-	struct rte_mbuf *m = rte_pktmbuf_alloc(run->o->ports->arrive[0]);
+	struct rte_mbuf *m;
 
 	run->next = number + 1 < rs->count ? number + 1 : 0;
-	if (m == NULL)
+	if (under_way(run, number, due) ||
+	    (m = rte_pktmbuf_alloc(run->o->ports->arrive[0])) == NULL)
 		return false;
 	memcpy(rte_pktmbuf_mtod(m, void *), rs->bytes + r->at, r->len);
 	m->data_len = r->len;

@@ -16,11 +16,17 @@
 #define ARRIVE_ROOM (RTE_PKTMBUF_HEADROOM + CAPTURE_LONGEST)
 #define UNDER_WAY (4 * PORTS_RING) /* buffers in rings, caches and bursts */
 
-/* An object with its header, the mbuf and our private area. */
+#define PAGE 4096u
+
+/* What an object takes, with its header, the mbuf, our private area and what DPDK pads it
+ * with; of ordinary pages, whose end none crosses. */
 static uint64_t object_size(uint32_t room)
 {
-	return sizeof(struct rte_mempool_objhdr) + sizeof(struct rte_mbuf) + PORT_PRIVATE_SIZE +
-	       room + RTE_CACHE_LINE_SIZE;
+	const uint32_t size = (uint32_t)sizeof(struct rte_mempool_objhdr) +
+			      (uint32_t)sizeof(struct rte_mbuf) + PORT_PRIVATE_SIZE + room +
+			      2 * RTE_CACHE_LINE_SIZE;
+
+	return PAGE / (PAGE / size);
 }
 
 uint64_t ports_memory(uint32_t requests)
