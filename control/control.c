@@ -232,7 +232,6 @@ static bool rings_empty(const struct control *ctl)
 	return true;
 }
 
-/* Blocks until a worker rings, a timer or a descriptor is due. */
 static void landing_look(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -240,6 +239,7 @@ static void landing_look(evutil_socket_t fd, short what, void *arg)
 	(void)arg; /* the next turn does */
 }
 
+/* Blocks until a worker rings, a timer or a descriptor is due. */
 static void control_wait(struct control *ctl)
 {
 	const struct timeval landing = {.tv_usec = LANDING_US};
@@ -248,7 +248,6 @@ static void control_wait(struct control *ctl)
 	/* a driver may keep frames for as long as it likes: nobody rings when they land */
 	if (reclaim_waits_flown(ctl->reclaim))
 		event_add(ctl->landing, &landing);
-
 	atomic_store_explicit(&bell->sleeping, 1, memory_order_relaxed);
 	/* `sleeping` must be visible before the rings are looked at again */
 	atomic_thread_fence(memory_order_seq_cst);

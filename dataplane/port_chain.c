@@ -10,6 +10,9 @@
 #include "dataplane/port_part.h"
 #include "store/flight.h"
 
+_Static_assert(sizeof(struct rte_mbuf_ext_shared_info) <= PORT_PRIVATE_SIZE,
+	       "what is known of a chunk in flight lies in its mbuf's private area");
+
 #define CHAIN_MBUFS 4095u /* a worker; with none left, bytes are copied */
 
 /* Those that read a frame with the CPU, wherever it lies, or hand it on as it is: read in

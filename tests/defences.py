@@ -193,6 +193,10 @@ ROWS = [
     Row("pair: trailer", HOSTILE +
         "test_malformed_frame_has_its_counter[query-with-a-wrong-trailer]",
         "dataplane/admit.c", "!trailer_check(p->key,", "false & !trailer_check(p->key,"),
+    Row("zero-copy: freed under a frame", "test_zero_copy",
+        "store/room.c", "reclaim_defer_flown(", "reclaim_defer("),
+    Row("zero-copy: an epoch too early", "test_zero_copy",
+        "store/flight.c", "memory_order_relaxed) + 2;", "memory_order_relaxed) + 1;"),
 ]
 
 
