@@ -194,35 +194,55 @@ static uint16_t udp_cksum(uint32_t sum)
 	return c == 0 ? 0xffff : c;
 }
 
-/* sum: pseudo header; the UDP header and payload follow it in memory. */
-static void udp_checksum(struct rte_udp_hdr *udp, uint32_t sum, const struct packet *p,
-			 uint16_t len)
+/* Of what ip4_fill() writes, but for the addresses. It is not read back: what was written in
+ * small pieces a moment ago stalls who reads it in larger ones. */
+static uint32_t ip4_sum(uint16_t len)
 {
-	sum += bytes_sum((const uint8_t *)udp, (size_t)len - p->summed);
-	if (p->summed > 0)
-		sum += p->sum;
-	udp->dgram_cksum = udp_cksum(sum);
+	return (uint32_t)rte_cpu_to_be_16(RTE_IPV4_VHL_DEF << 8) + rte_cpu_to_be_16(len) +
+	       rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG) +
+	       rte_cpu_to_be_16(HOP_LIMIT << 8 | IPPROTO_UDP);
+}
+
+/* Likewise of udp_fill(). */
+static uint32_t udp_sum(const struct addr *peer, const struct addr *self, uint16_t len)
+{
+	uint16_t ports[2];
+
+	memcpy(&ports[0], &self->port, 2);
+	memcpy(&ports[1], &peer->port, 2);
+	return (uint32_t)ports[0] + ports[1] + rte_cpu_to_be_16(len);
+}
+
+/* Of what lies behind the headers. */
+static uint32_t payload_sum(const struct rte_mbuf *m, const struct packet *p)
+{
+	const uint32_t sum = bytes_sum(rte_pktmbuf_mtod(m, const uint8_t *),
+				       (size_t)rte_pktmbuf_data_len(m) - p->summed);
+
+	return p->summed > 0 ? sum + p->sum : sum;
 }
 
 void packet_finish(struct rte_mbuf *m, const struct addr *self, const struct rte_ether_addr *from,
 		   const struct rte_ether_addr *to)
 {
 	const struct packet *p = packet_of(m);
+	const uint32_t payload = payload_sum(m, p);
 	uint16_t udp_len = (uint16_t)(rte_pktmbuf_data_len(m) + sizeof(struct rte_udp_hdr));
 	struct rte_ether_hdr *eth;
 	struct rte_udp_hdr *udp;
 	uint32_t sum;
 
 	if (self->type == ADDR_IP4) {
+		const uint16_t ip_len = (uint16_t)(udp_len + sizeof(struct rte_ipv4_hdr));
 		struct rte_ipv4_hdr *ip;
 
 		eth = (void *)rte_pktmbuf_prepend(m, sizeof(*eth) + sizeof(*ip) + sizeof(*udp));
 		ip = (void *)(eth + 1);
 		udp = (void *)(ip + 1);
 		eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
-		ip4_fill(ip, self, &p->peer, (uint16_t)(udp_len + sizeof(*ip)));
-		sum = words_sum(&ip->src_addr, 8);
-		ip->hdr_checksum = (uint16_t)~fold(words_sum(ip, sizeof(*ip)));
+		ip4_fill(ip, self, &p->peer, ip_len);
+		sum = words_sum(self->ip, 4) + words_sum(p->peer.ip, 4);
+		ip->hdr_checksum = (uint16_t)~fold(sum + ip4_sum(ip_len));
 	} else {
 		struct rte_ipv6_hdr *ip;
 
@@ -231,10 +251,11 @@ void packet_finish(struct rte_mbuf *m, const struct addr *self, const struct rte
 		udp = (void *)(ip + 1);
 		eth->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6);
 		ip6_fill(ip, self, &p->peer, udp_len);
-		sum = words_sum(ip->src_addr, 32);
+		sum = words_sum(self->ip, 16) + words_sum(p->peer.ip, 16);
 	}
 	udp_fill(udp, &p->peer, self, udp_len);
-	udp_checksum(udp, sum + udp_pseudo(udp_len), p, udp_len);
+	udp->dgram_cksum =
+		udp_cksum(sum + udp_pseudo(udp_len) + udp_sum(&p->peer, self, udp_len) + payload);
 	eth->src_addr = *from;
 	eth->dst_addr = *to;
 }
