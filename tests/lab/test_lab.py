@@ -142,3 +142,10 @@ def test_killed_up_is_cleaned_by_down(name):
     process.wait()
     lab.down()
     wait_until(lambda: traces(lab) == [], 5, what="a clean machine")
+
+def test_help_says_nothing_of_the_host():
+    """It is text, and nothing in it is run."""
+    done = subprocess.run([TOOL, "--help"], env={"PATH": os.environ["PATH"], "MINE": "secret"},
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and "`env` also has SOURCE6=" in done.stdout
+    assert "secret" not in done.stdout

@@ -3,6 +3,8 @@
 answer and every counter is known beforehand; and a real transfer over AF_PACKET."""
 
 import collections
+import concurrent.futures
+import filecmp
 import ipaddress
 import json
 import logging
@@ -382,19 +384,23 @@ def test_sources_are_ipv4_hosts_in_a_row(relay):
 
 # ---- AF_PACKET ----
 
-@pytest.mark.parametrize("zero_copy", ["auto", "off"])
-def test_transfer_over_af_packet(fresh_lab, make_blob, out, zero_copy):
-    """Upload, hit and a central hit, with the central relay on a port that the kernel
-    shares with it; which goes on answering pings. Frames for it may hold chunks by
-    reference, those for the private relay's AF_XDP may not."""
-    config = fresh_lab.state / "central.conf"
+def central_over_af_packet(lab, zero_copy):
+    """Its port is one that the kernel shares with it."""
+    config = lab.state / "central.conf"
     text = config.read_text()
     assert "port = af_xdp:eth0\n" in text
-    fresh_lab.stop_relay("central")
+    lab.stop_relay("central")
     config.write_text(text.replace("port = af_xdp:eth0\n",
                                    f"port = vdev:net_af_packet0,iface=eth0\n"
                                    f"zero_copy = {zero_copy}\n"))
-    fresh_lab.start_relay("central")
+    lab.start_relay("central")
+
+
+@pytest.mark.parametrize("zero_copy", ["auto", "off"])
+def test_transfer_over_af_packet(fresh_lab, make_blob, out, zero_copy):
+    """Upload, hit and a central hit; the host goes on answering pings. Frames for it may hold
+    chunks by reference, those for the private relay's AF_XDP may not."""
+    central_over_af_packet(fresh_lab, zero_copy)
     path = make_blob(2_000_000)
     for via, outcome in (("central", "uploaded-central"), ("central", "direct-hit"),
                          ("private", "central-hit")):
@@ -410,3 +416,22 @@ def test_transfer_over_af_packet(fresh_lab, make_blob, out, zero_copy):
     ping = fresh_lab.run("source", "ping", "-c", "3", "-i", "0.2", "-W", "2",
                          fresh_lab.address["central"])
     assert " 0% packet loss" in ping.stdout
+
+
+def test_what_is_sent_by_reference_may_have_to_go(make_lab, make_blob, out):
+    """Three blobs at a time come and are sent, through memory for few more: what goes for
+    them has just been sent itself, and every byte that arrives is right."""
+    lab = make_lab(LAB_SLAB="16M", LAB_HUGEPAGES=0, LAB_ENGINE="memory")
+    central_over_af_packet(lab, "auto")
+    paths = [make_blob(3_000_000) for _ in range(12)]
+    with lab.receive(out, count=len(paths), timeout=100) as receiver:
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            sent = list(pool.map(lambda path: lab.send(path, "central", timeout=60), paths))
+        assert [one.code for one in sent] == [0] * len(paths), [one.err for one in sent]
+        files = {got["id"]: got["path"] for got in receiver.files()}
+    for one, path in zip(sent, paths):
+        assert filecmp.cmp(path, files[one.json["id"]], shallow=False)
+    status = lab.status("central")
+    assert status["evictions"] > 0 and status["data_zero_copy"] > 12 * 2000
+    wait_until(lambda: lab.status("central")["frames_in_flight"] == 0, 5, 0.1, "the last frame")
+    lab.down()
