@@ -118,6 +118,7 @@ static void test_defaults(void **state)
 	assert_string_equal(config.admin_group, "");
 	assert_string_equal(config.user, "oncewire");
 	assert_true(config.hugepages);
+	assert_true(config.zero_copy);
 	assert_int_equal(config.packet_buffers, 24576);
 	assert_string_equal(config.log_level, "warning");
 	assert_true(config.slab_chosen);
@@ -160,6 +161,7 @@ static void test_values(void **state)
 		  "worker_cpus = 1, 4-5\n"
 		  "idle = spin\n"
 		  "hugepages = off\n"
+		  "zero_copy = off\n"
 		  "master_key_file = /k\n"
 		  "log_level = debug\n"
 		  "[store]\n"
@@ -187,6 +189,7 @@ static void test_values(void **state)
 	assert_int_equal(config.worker_cpus[3], -1);
 	assert_int_equal(config.idle, IDLE_SPIN);
 	assert_false(config.hugepages);
+	assert_false(config.zero_copy);
 	assert_string_equal(config.log_level, "debug");
 	assert_int_equal(config.slab_size, UINT64_C(2) << 30);
 	assert_int_equal(config.max_blob, 10 << 20);
