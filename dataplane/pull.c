@@ -14,8 +14,7 @@ struct served {
 	const struct piece *piece[2];
 	struct nexthop nh;
 	struct head head;
-	uint64_t length; /* of the blob */
-	bool chained;	 /* they leave from where they lie */
+	bool chained; /* they leave from where they lie */
 };
 
 /* ---- are they here? ---- */
@@ -163,7 +162,7 @@ static void chunk_attach(struct worker *w, struct rte_mbuf *m, const uint8_t *by
 static void data_fill(struct worker *w, struct rte_mbuf *m, struct rte_mbuf *chain,
 		      const struct served *s, uint32_t chunk, const struct place *at)
 {
-	const uint16_t len = (uint16_t)chunk_length(s->length, chunk);
+	const uint16_t len = (uint16_t)chunk_length(s->it->pull.length, chunk);
 	const struct head *h = &s->head;
 	uint8_t *to;
 
@@ -272,7 +271,6 @@ static void served_prefetch(const struct worker *w, struct served *s)
 	const struct pull *p = &s->it->pull;
 	const struct place first = place_of(w, s, p->first);
 
-	s->length = p->length;
 	s->chained = chains_pay(w, p);
 	place_prefetch(&first, s->chained ? 0 : chunk_length(p->length, p->first));
 }

@@ -34,7 +34,7 @@ static void usage(FILE *out)
 	      "  --blobs N        how many there are in memory: request_pcap's --generate\n"
 	      "  --bytes N        of each: its --bytes (1152)\n"
 	      "  --seed N         its --content-seed (1)\n"
-	      "  --second FILE    requests of other sources, for a second worker, on A\n"
+	      "  --second FILE    pcap: requests of other sources, for a second worker, on A\n"
 	      "  --port KIND      pcap: from net_pcap, for ever, to net_null, or\n"
 	      "                   rings: from and to this program, which looks at all (pcap)\n"
 	      "  --cpus A,B       of the program and of its worker (0,1)\n"
@@ -136,7 +136,7 @@ static bool command_line_parse(int argc, char **argv, struct command_line *cl)
 		}
 	}
 	if (optind == argc && cl->config != NULL && cl->requests != NULL &&
-	    scene.catalogue.blobs > 0)
+	    scene.catalogue.blobs > 0 && !(cl->rings && cl->second != NULL))
 		return true;
 	usage(stderr);
 	return false;
@@ -237,6 +237,7 @@ static json_t *offer(double rate, double seconds, bool swapped)
 	ret = openloop_run(&o, &r);
 	atomic_store(&scene.relay.stop, true);
 	rte_eal_wait_lcore(worker_lcore(0));
+	ports_rings_drain(&ports); /* on a busy host some came too late to be waited for */
 	if (ret < 0)
 		return json_pack("{s:s}", "error", strerror(-ret));
 	return json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f, s:f, s:f, s:o}",

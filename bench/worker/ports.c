@@ -144,3 +144,13 @@ int ports_rings(struct ports *p)
 	p->workers = 1;
 	return port_begin(p->rx, p->arrive[0]);
 }
+
+void ports_rings_drain(const struct ports *p)
+{
+	struct rte_ring *const rings[] = {p->in, p->out};
+	void *m;
+
+	for (unsigned int i = 0; i < RTE_DIM(rings); i++)
+		while (rte_ring_dequeue(rings[i], &m) == 0)
+			rte_pktmbuf_free(m);
+}

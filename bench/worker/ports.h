@@ -32,5 +32,7 @@ int ports_pcap(struct ports *p, const char *const path[], const uint32_t request
 	       unsigned int workers);
 /* One net_ring port. */
 int ports_rings(struct ports *p);
+/* Frees what lies in its rings, in both directions. No worker turns. */
+void ports_rings_drain(const struct ports *p);
 
 #endif

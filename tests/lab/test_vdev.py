@@ -419,11 +419,11 @@ def test_transfer_over_af_packet(fresh_lab, make_blob, out, zero_copy):
 
 
 def test_what_is_sent_by_reference_may_have_to_go(make_lab, make_blob, out):
-    """Three blobs at a time come and are sent, through memory for few more: what goes for
-    them has just been sent itself, and every byte that arrives is right."""
-    lab = make_lab(LAB_SLAB="16M", LAB_HUGEPAGES=0, LAB_ENGINE="memory")
+    """Three blobs at a time come and are sent, through memory for ten: what goes for them
+    has been sent shortly before, and every byte that arrives is right."""
+    lab = make_lab(LAB_SLAB="32M", LAB_HUGEPAGES=0, LAB_ENGINE="memory")
     central_over_af_packet(lab, "auto")
-    paths = [make_blob(3_000_000) for _ in range(12)]
+    paths = [make_blob(3_000_000) for _ in range(16)]
     with lab.receive(out, count=len(paths), timeout=100) as receiver:
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             sent = list(pool.map(lambda path: lab.send(path, "central", timeout=60), paths))
@@ -432,6 +432,6 @@ def test_what_is_sent_by_reference_may_have_to_go(make_lab, make_blob, out):
     for one, path in zip(sent, paths):
         assert filecmp.cmp(path, files[one.json["id"]], shallow=False)
     status = lab.status("central")
-    assert status["evictions"] > 0 and status["data_zero_copy"] > 12 * 2000
+    assert status["evictions"] > 0 and status["data_zero_copy"] > 16 * 2000
     wait_until(lambda: lab.status("central")["frames_in_flight"] == 0, 5, 0.1, "the last frame")
     lab.down()
