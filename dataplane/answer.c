@@ -118,11 +118,9 @@ size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask
 		    uint8_t *buf, struct stats *stats, struct offer_macs *macs)
 {
 	const struct token_ring *keys = relay_keys(r);
-	struct ticket ticket = {0};
 	struct offer o = {
 		.transfer = a->key.transfer,
 		.id = &b->id,
-		.ticket = &ticket,
 		.meta = e->meta,
 		.sealed_key = e->sealed_key,
 		.meta_len = e->meta_len,
@@ -133,8 +131,8 @@ size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask
 	};
 	size_t len;
 
-	ticket_fill(a, unix_seconds, &ticket);
-	ticket_mint_begin(keys, &ticket, &b->id, b->rule, b->length, &macs->ticket);
+	ticket_fill(a, unix_seconds, ticket_mint_place(&macs->ticket));
+	ticket_mint_begin(keys, &b->id, b->rule, b->length, &macs->ticket);
 	/* without a lease for nobody: what is hashed together is of one kind */
 	echo_mint_begin(keys, &a->target, lease != NULL ? lease->conn : 0,
 			lease != NULL ? lease->key : 0, unix_seconds, &macs->echo);

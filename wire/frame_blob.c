@@ -43,7 +43,7 @@ size_t offer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 	w->deadline = put32(o->deadline);
 	w->leg = put16(o->leg);
 	w->rule = o->rule;
-	w->ticket = *o->ticket;
+	field_put(&w->ticket, o->ticket, sizeof(w->ticket));
 	build_meta(&b, o->meta, o->meta_len);
 	build_pad(&b, offer_padding(b.len + behind, pad_to));
 	if (o->holder)

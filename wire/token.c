@@ -37,8 +37,9 @@ struct session_input {
 	be64 conn;
 	struct addr member;
 };
+#define TICKET_HEAD offsetof(struct ticket, mac)
 struct ticket_input {
-	uint8_t head[offsetof(struct ticket, mac)];
+	uint8_t head[TICKET_HEAD];
 	struct ident id;
 	be64 length;
 	uint8_t rule;
@@ -258,12 +259,12 @@ enum drop echo_check(const struct token_ring *r, const struct echo *e, const str
 	return echo_end(e, &s);
 }
 
-static void ticket_mac(const struct token_keys *k, const struct ticket *t, const struct ident *id,
-		       uint8_t rule, uint64_t length, struct ticket_mac *m)
+/* The head of the message is there. */
+static void ticket_mac(const struct token_keys *k, const struct ident *id, uint8_t rule,
+		       uint64_t length, struct ticket_mac *m)
 {
 	struct ticket_input *in = (struct ticket_input *)m->message;
 
-	memcpy(in->head, t, sizeof(in->head));
 	in->id = *id;
 	in->length = put64(length);
 	in->rule = rule;
@@ -271,15 +272,16 @@ static void ticket_mac(const struct token_keys *k, const struct ticket *t, const
 	sip_set(&m->sip, k->ticket, in, sizeof(*in));
 }
 
-void ticket_mint_begin(const struct token_ring *r, struct ticket *t, const struct ident *id,
-		       uint8_t rule, uint64_t length, struct ticket_mac *m)
+void ticket_mint_begin(const struct token_ring *r, const struct ident *id, uint8_t rule,
+		       uint64_t length, struct ticket_mac *m)
 {
-	t->epoch = put16((uint16_t)r->epoch);
-	ticket_mac(&r->keys[1], t, id, rule, length, m);
+	ticket_mint_place(m)->epoch = put16((uint16_t)r->epoch);
+	ticket_mac(&r->keys[1], id, rule, length, m);
 }
 
 void ticket_mint_end(const struct ticket_mac *m, struct ticket *out)
 {
+	memcpy(out, m->message, TICKET_HEAD);
 	memcpy(out->mac, m->sip.out, sizeof(out->mac));
 }
 
@@ -288,7 +290,8 @@ void ticket_mint(const struct token_ring *r, struct ticket *t, const struct iden
 {
 	struct ticket_mac m;
 
-	ticket_mint_begin(r, t, id, rule, length, &m);
+	memcpy(m.message, t, TICKET_HEAD);
+	ticket_mint_begin(r, id, rule, length, &m);
 	sip_hash_one(&m.sip);
 	ticket_mint_end(&m, t);
 }
@@ -301,7 +304,8 @@ enum drop ticket_begin(const struct token_ring *r, const struct ticket *t, const
 
 	if (!k)
 		return age > 0 ? DROP_TICKET_EXPIRED : DROP_TICKET_BAD;
-	ticket_mac(k, t, id, rule, length, m);
+	memcpy(m->message, t, TICKET_HEAD);
+	ticket_mac(k, id, rule, length, m);
 	return DROP_NONE;
 }
 

@@ -122,10 +122,16 @@ struct ticket_mac {
 	uint8_t message[128];
 };
 
-/* Everything but epoch and mac is already filled in. */
-void ticket_mint_begin(const struct token_ring *r, struct ticket *t, const struct ident *id,
-		       uint8_t rule, uint64_t length, struct ticket_mac *m);
+/* Where a ticket that is to be minted is filled in, all but its epoch and MAC: it is copied
+ * once, when it is hashed. */
+static inline struct ticket *ticket_mint_place(struct ticket_mac *m)
+{
+	return (struct ticket *)m->message;
+}
+void ticket_mint_begin(const struct token_ring *r, const struct ident *id, uint8_t rule,
+		       uint64_t length, struct ticket_mac *m);
 void ticket_mint_end(const struct ticket_mac *m, struct ticket *out);
+/* Everything but epoch and mac is already filled in. */
 void ticket_mint(const struct token_ring *r, struct ticket *t, const struct ident *id, uint8_t rule,
 		 uint64_t length);
 /* DROP_NONE: to be hashed; DROP_TICKET_EXPIRED or DROP_TICKET_BAD: it cannot be right. */
