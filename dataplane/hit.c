@@ -67,8 +67,8 @@ static void send_hit(struct worker *w, struct item *it, const struct ask *a, con
 	cache_touch(w->touched, it->piece);
 	w->stats.hits++;
 	w->domain[it->domain->slot].hits++;
-	reply_status(w, it, a, &serving);
 	offer_send(w, it, a, b);
+	reply_status(w, it, a, &serving);
 }
 
 /* What will be read of a blob that fits into its OFFER is on its way. */

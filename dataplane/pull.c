@@ -202,13 +202,9 @@ static void data_head(const struct worker *w, struct served *s)
  * after that. */
 static bool buffer_reuse(const struct served *s)
 {
-	struct rte_mbuf *m = s->it->mbuf;
 	const uint32_t len = s->chained ? 0 : chunk_length(s->it->pull.length, s->it->pull.first);
 
-	if (s->it->pull.mask != 1 || RTE_MBUF_HAS_EXTBUF(m) ||
-	    m->buf_len < RTE_PKTMBUF_HEADROOM + HEAD_MAX + len)
-		return false;
-	return true;
+	return s->it->pull.mask == 1 && buffer_takes(s->it->mbuf, HEAD_MAX + len);
 }
 
 /* The mbufs of n frames; where they are chained, of their chunks, too. */

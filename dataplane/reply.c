@@ -9,6 +9,21 @@ static size_t signed_size(const struct item *it, size_t len)
 	return len > 0 && it->member ? len + TRAILER_SIZE : len;
 }
 
+/* For an answer to the sender of `it`: the buffer that its frame came in, of which nothing is
+ * read after that, if it has the room. */
+static struct rte_mbuf *answer_alloc(struct worker *w, struct item *it)
+{
+	struct rte_mbuf *m = it->mbuf;
+
+	if (!buffer_takes(m, WIRE_MAX_FRAME))
+		return egress_alloc(w, &it->packet->peer);
+	it->mbuf = NULL;
+	m->ol_flags = 0;
+	rte_pktmbuf_reset_headroom(m);
+	packet_init(m, &it->packet->peer);
+	return m;
+}
+
 /* Sends the answer of `len` bytes in m, yet unsigned, to the sender of `it`. */
 static void answer_leave(struct worker *w, const struct item *it, struct rte_mbuf *m, size_t len)
 {
@@ -20,17 +35,17 @@ static void answer_leave(struct worker *w, const struct item *it, struct rte_mbu
 		egress_reply(w, m, it);
 }
 
-void reply_status(struct worker *w, const struct item *it, const struct ask *a, struct status *s)
+void reply_status(struct worker *w, struct item *it, const struct ask *a, struct status *s)
 {
-	struct rte_mbuf *m = egress_alloc(w, &a->key.source);
+	struct rte_mbuf *m = answer_alloc(w, it);
 
 	if (m != NULL)
 		answer_leave(w, it, m, answer_status(a, s, egress_payload(m)));
 }
 
-void reply_challenge(struct worker *w, const struct item *it, const struct ask *a)
+void reply_challenge(struct worker *w, struct item *it, const struct ask *a)
 {
-	struct rte_mbuf *m = egress_alloc(w, &a->key.source);
+	struct rte_mbuf *m = answer_alloc(w, it);
 
 	if (m != NULL)
 		answer_leave(w, it, m, answer_challenge(a, w->keys, egress_payload(m)));
@@ -62,7 +77,7 @@ static size_t error_write(const struct item *it, struct rte_mbuf *m, const struc
 	return signed_size(it, len) <= it->frame.len ? len : 0;
 }
 
-void reply_error(struct worker *w, const struct item *it, const struct error *e)
+void reply_error(struct worker *w, struct item *it, const struct error *e)
 {
 	const struct addr *peer = &it->packet->peer;
 	struct error full = *e;
@@ -79,7 +94,7 @@ void reply_error(struct worker *w, const struct item *it, const struct error *e)
 		echo_mint(w->keys, peer, it->frame.conn, it->frame.key, worker_seconds(w), &echo);
 		full.echo = &echo;
 	}
-	m = egress_alloc(w, peer);
+	m = answer_alloc(w, it);
 	if (m == NULL)
 		return;
 	len = error_write(it, m, &full);

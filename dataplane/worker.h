@@ -106,6 +106,12 @@ static inline uint64_t worker_seconds(const struct worker *w)
 	return w->now_us / 1000000;
 }
 
+/* May `len` bytes, behind a headroom, take the place of the one that came in m? */
+static inline bool buffer_takes(const struct rte_mbuf *m, uint32_t len)
+{
+	return !RTE_MBUF_HAS_EXTBUF(m) && m->buf_len >= RTE_PKTMBUF_HEADROOM + len;
+}
+
 /* Counts and frees. */
 static inline void worker_drop(struct worker *w, struct rte_mbuf *m, enum drop reason)
 {
@@ -165,13 +171,14 @@ static inline uint8_t *egress_payload(struct rte_mbuf *m)
 /* Sets the payload's length; len 0 (it did not fit) frees the buffer. True if it is to be sent. */
 bool egress_sized(struct rte_mbuf *m, size_t len);
 
-/* reply.c: small answers, signed for members. */
+/* reply.c: small answers, signed for members. Those to who sent an item take its frame's place:
+ * it->mbuf is then NULL, and whatever led into the frame, its decoded fields too, is void. */
 /* To the sender of the SEND that the ask was made of. */
-void reply_status(struct worker *w, const struct item *it, const struct ask *a, struct status *s);
-void reply_challenge(struct worker *w, const struct item *it, const struct ask *a);
+void reply_status(struct worker *w, struct item *it, const struct ask *a, struct status *s);
+void reply_challenge(struct worker *w, struct item *it, const struct ask *a);
 /* To the source that a ticket names. */
 void report_status(struct worker *w, const struct ticket *t, const struct status *s);
 /* An ERROR about an arrived frame, within the source's budget and never larger than it. */
-void reply_error(struct worker *w, const struct item *it, const struct error *e);
+void reply_error(struct worker *w, struct item *it, const struct error *e);
 
 #endif

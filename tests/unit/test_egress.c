@@ -217,6 +217,33 @@ static uint8_t reason_of_status(void)
 	return st.reason;
 }
 
+/* A small answer takes the place of what it answers: it needs no buffer. */
+static void answers_need_no_buffer(void **state)
+{
+	const struct worker *w = scene.box->control.worker[0];
+	const unsigned int some = rte_mempool_avail_count(w->pool) - 1;
+	void **held = malloc(some * sizeof(*held));
+
+	(void)state;
+	assert_non_null(held);
+	assert_int_equal(rte_mempool_get_bulk(w->pool, held, some), 0);
+	about_file(&present, sizeof(bytes), 1);
+	assert_int_equal(addr_parse("127.0.0.1", WIRE_TARGET_PORT, &about.target), 0);
+	say_well(SOURCE, make_send);
+	assert_int_equal(reason_of_status(), REFUSE_TARGET_UNREACHABLE);
+	say(SOURCE, &gateway, COOKIE_STALE, make_send);
+	assert_non_null(sent(SOURCE, VERB_ERROR));
+	/* but an OFFER does, which goes to another */
+	about_file(&present, sizeof(bytes), 2);
+	scene.box->relay.has_gateway_mac = true;
+	say_well(SOURCE, make_send);
+	assert_non_null(sent(SOURCE, VERB_STATUS));
+	assert_null(sent(TARGET, VERB_OFFER));
+	assert_int_equal(dropped(DROP_NO_BUFFER), 1);
+	rte_mempool_put_bulk(w->pool, held, some);
+	free(held);
+}
+
 static void no_upload_for_what_is_no_host(void **state)
 {
 	static const char *const targets[] = {"0.0.0.0",   "127.0.0.1",	      "127.9.9.9",
@@ -410,6 +437,7 @@ int main(void)
 		TEST(offer_goes_where_the_target_was_last),
 		TEST(gateway_takes_what_answers_nothing),
 		TEST(upload_is_asked_of_the_source),
+		TEST(answers_need_no_buffer),
 		TEST(no_upload_for_what_is_no_host),
 		TEST(transfer_is_of_one_blob_and_target),
 		TEST(upload_takes_memory_as_it_comes),
