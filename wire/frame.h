@@ -467,7 +467,7 @@ struct offer {
 	const uint8_t *transfer;
 	const struct ident *id;
 	const struct ticket *ticket; /* likewise */
-	const struct addr *holder; /* NULL: the sender of the OFFER holds the blob */
+	const struct addr *holder;   /* NULL: the sender of the OFFER holds the blob */
 	const uint8_t *meta;
 	const uint8_t *sealed_key; /* NULL: not encrypted */
 	uint8_t meta_len;
