@@ -78,6 +78,21 @@ void build_retry_after(struct build *b, uint32_t milliseconds)
 		build_ext(b, EXT_RETRY_AFTER, &value, sizeof(value));
 }
 
+void build_attempt(struct build *b, uint64_t attempt)
+{
+	be64 value = put64(attempt);
+
+	if (attempt)
+		build_ext(b, EXT_ATTEMPT, &value, sizeof(value));
+}
+
+void build_available(struct build *b, uint32_t chunks)
+{
+	be32 value = put32(chunks);
+
+	build_ext(b, EXT_AVAILABLE, &value, sizeof(value));
+}
+
 void build_payload(struct build *b, const uint8_t *bytes, size_t len)
 {
 	uint8_t *p = build_room(b, len);

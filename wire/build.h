@@ -29,6 +29,9 @@ void build_pad(struct build *b, size_t size);
 void build_meta(struct build *b, const uint8_t *meta, uint8_t len);
 /* EXT_RETRY_AFTER unless it is 0. */
 void build_retry_after(struct build *b, uint32_t milliseconds);
+/* EXT_ATTEMPT unless it is 0. */
+void build_attempt(struct build *b, uint64_t attempt);
+void build_available(struct build *b, uint32_t chunks);
 /* bytes NULL: room is left for the caller's. */
 void build_payload(struct build *b, const uint8_t *bytes, size_t len);
 size_t build_end(struct build *b);

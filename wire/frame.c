@@ -73,6 +73,29 @@ static enum drop ext_moved(const uint8_t *value, uint8_t len, struct frame *f)
 	return DROP_NONE;
 }
 
+static enum drop ext_attempt(const uint8_t *value, uint8_t len, struct frame *f)
+{
+	be64 v;
+
+	if (len != sizeof(v))
+		return DROP_EXT;
+	memcpy(&v, value, sizeof(v));
+	f->attempt = get64(v);
+	return f->attempt != 0 ? DROP_NONE : DROP_FIELD;
+}
+
+static enum drop ext_available(const uint8_t *value, uint8_t len, struct frame *f)
+{
+	be32 v;
+
+	if (len != sizeof(v))
+		return DROP_EXT;
+	memcpy(&v, value, sizeof(v));
+	f->has_available = true;
+	f->available = get32(v);
+	return f->available <= chunk_count(BLOB_MAX_LENGTH) ? DROP_NONE : DROP_FIELD;
+}
+
 static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struct frame *f)
 {
 	switch (type) {
@@ -102,6 +125,10 @@ static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struc
 		return ext_holder(value, len, f);
 	case EXT_MOVED:
 		return ext_moved(value, len, f);
+	case EXT_ATTEMPT:
+		return ext_attempt(value, len, f);
+	case EXT_AVAILABLE:
+		return ext_available(value, len, f);
 	default:
 		return type & 0x80 ? DROP_EXT_CRITICAL : DROP_NONE;
 	}

@@ -93,6 +93,8 @@ enum ext_type {
 	EXT_RETRY_AFTER = 0x0d,	 /* STATUS, ERROR: be32 milliseconds */
 	EXT_PAD = 0x0e,		 /* zeros, ignored */
 	EXT_MOVED = 0x0f,	 /* SEND: struct moved */
+	EXT_ATTEMPT = 0x10,	 /* OFFER, PULL: be64, not 0: of a blob that is still uploaded */
+	EXT_AVAILABLE = 0x11,	 /* OFFER, DATA, ERROR: be32, chunks of it that are there */
 	EXT_HOLDER = 0x83,	 /* OFFER: struct addr of the relay to pull from */
 	EXT_SEALED_KEY = 0x8a,	 /* SEND, QUERY, OFFER: the blob is encrypted; opaque to relays */
 };
@@ -123,7 +125,10 @@ struct frame {
 	const struct addr *holder; /* valid */
 	const uint8_t *versions;
 	uint8_t versions_len;
+	bool has_available;
 	uint32_t retry_after; /* milliseconds */
+	uint32_t available;
+	uint64_t attempt;
 	const struct mac *domain_proof;
 	const struct challenge *challenge;
 	const struct proof *proof;
@@ -476,6 +481,8 @@ struct offer {
 	bool has_inline; /* WIRE_INLINE: data is the whole blob */
 	uint32_t deadline;
 	uint64_t length;
+	uint64_t attempt;    /* 0: all of it is there; else it is still uploaded, and */
+	uint32_t available;  /* so many chunks can be pulled now */
 	const uint8_t *data; /* decoding an inline OFFER: `length` bytes */
 };
 /* Bytes an OFFER has without extensions and data. */
@@ -512,6 +519,8 @@ struct pull {
 	uint32_t first;	 /* chunk number */
 	uint32_t mask;	 /* bit i: chunk first + i is wanted; bit 0 is set; none beyond the blob */
 	uint64_t length;
+	uint64_t attempt; /* the OFFER's; chunks of no other are wanted. 0: it had none, or `upload`
+			   */
 };
 size_t pull_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct pull *p);
 enum drop pull_decode(const struct frame *f, struct pull *p);
@@ -529,11 +538,18 @@ struct data {
 	uint32_t number;
 	uint32_t first; /* chunk number; the payload starts with it */
 	const uint8_t *bytes;
-	uint16_t len; /* whole chunks, only the blob's last may be short */
+	uint16_t len;	    /* whole chunks, only the blob's last may be short */
+	bool partial;	    /* not `upload`: of a blob that is still uploaded, of which */
+	uint32_t available; /* so many chunks can be pulled now */
 };
-#define DATA_HEAD 40 /* header and body in front of the payload */
+#define DATA_HEAD 40	     /* header and body in front of the payload */
+#define DATA_HEAD_PARTIAL 48 /* with AVAILABLE */
+static inline size_t data_head_size(bool partial)
+{
+	return partial ? DATA_HEAD_PARTIAL : DATA_HEAD;
+}
 /* Copies len bytes of payload; with bytes == NULL writes the head only and
- * returns DATA_HEAD + len, the payload being the caller's. */
+ * returns data_head_size() + len, the payload being the caller's. */
 size_t data_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct data *d);
 enum drop data_decode(const struct frame *f, struct data *d);
 
@@ -593,6 +609,7 @@ enum error_code {
 	ERROR_UNSUPPORTED, /* unknown verb or critical extension */
 	ERROR_BUSY,	   /* retry after */
 	ERROR_KEY,	   /* a domain key is needed here, or this one is not valid any more */
+	ERROR_LATER,	   /* of a blob that is still uploaded: so much of it is not here yet */
 	ERROR_CODE_COUNT
 };
 struct wire_error {
@@ -610,6 +627,7 @@ struct error {
 	uint32_t number;
 	uint64_t stream;
 	uint32_t retry_after; /* milliseconds; 0: absent */
+	uint32_t available;   /* LATER: chunks that are */
 };
 size_t error_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct error *e);
 enum drop error_decode(const struct frame *f, struct error *e);

@@ -5,12 +5,14 @@
 
 _Static_assert(sizeof(struct wire_header) + sizeof(struct wire_offer) == OFFER_SIZE, "documented");
 _Static_assert(sizeof(struct wire_header) + sizeof(struct wire_data) == DATA_HEAD, "documented");
-_Static_assert(DATA_HEAD + CHUNK_SIZE <= WIRE_MAX_FRAME, "a chunk fits a frame");
+_Static_assert(DATA_HEAD + EXT_BYTES(sizeof(be32)) == DATA_HEAD_PARTIAL, "documented");
+_Static_assert(DATA_HEAD_PARTIAL + CHUNK_SIZE <= WIRE_MAX_FRAME, "a chunk fits a frame");
 
 static enum drop offer_check(const struct offer *o)
 {
 	if (!rule_valid(o->rule) || o->deadline < 1 || o->deadline > DEADLINE_MAX ||
-	    o->length > BLOB_MAX_LENGTH || (o->holder && !addr_valid(o->holder)))
+	    o->length > BLOB_MAX_LENGTH || (o->holder && !addr_valid(o->holder)) ||
+	    (o->attempt != 0 && (o->has_inline || o->available > chunk_count(o->length))))
 		return DROP_FIELD;
 	return DROP_NONE;
 }
@@ -29,7 +31,8 @@ size_t offer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 		    size_t pad_to)
 {
 	uint8_t flags = o->has_inline ? WIRE_INLINE : 0;
-	size_t behind = (o->holder ? EXT_BYTES(sizeof(*o->holder)) : 0) +
+	size_t behind = (o->attempt ? EXT_BYTES(sizeof(be64)) + EXT_BYTES(sizeof(be32)) : 0) +
+			(o->holder ? EXT_BYTES(sizeof(*o->holder)) : 0) +
 			(o->sealed_key ? EXT_BYTES(SEALED_KEY_SIZE) : 0);
 	struct build b;
 	struct wire_offer *w = build_begin(&b, buf, cap, VERB_OFFER, flags, key, conn);
@@ -46,6 +49,9 @@ size_t offer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 	field_put(&w->ticket, o->ticket, sizeof(w->ticket));
 	build_meta(&b, o->meta, o->meta_len);
 	build_pad(&b, offer_padding(b.len + behind, pad_to));
+	build_attempt(&b, o->attempt);
+	if (o->attempt)
+		build_available(&b, o->available);
 	if (o->holder)
 		build_ext(&b, EXT_HOLDER, o->holder, sizeof(*o->holder));
 	if (o->sealed_key)
@@ -77,8 +83,11 @@ enum drop offer_decode(const struct frame *f, struct offer *o)
 		.deadline = get32(w->deadline),
 		.length = get64(w->length),
 		.data = has_inline ? f->payload : NULL,
+		.attempt = f->attempt,
+		.available = f->available,
 	};
-	if (w->zero != 0 || (has_inline && o->length != f->payload_len))
+	if (w->zero != 0 || (has_inline && o->length != f->payload_len) ||
+	    (f->attempt != 0) != f->has_available)
 		return DROP_FIELD;
 	return offer_check(o);
 }
@@ -123,6 +132,7 @@ size_t pull_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const 
 	w->id = *p->id;
 	w->length = put64(p->length);
 	field_put(&w->ticket, p->ticket, sizeof(w->ticket));
+	build_attempt(&b, p->attempt);
 	return build_end(&b);
 }
 
@@ -142,7 +152,10 @@ enum drop pull_decode(const struct frame *f, struct pull *p)
 		.first = get32(w->first),
 		.mask = get32(w->mask),
 		.length = get64(w->length),
+		.attempt = f->attempt,
 	};
+	if (p->upload)
+		p->attempt = 0; /* it has no use for one */
 	return field_is_zero(w->zero, sizeof(w->zero)) ? pull_check(p) : DROP_FIELD;
 }
 
@@ -160,14 +173,17 @@ size_t data_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const 
 	struct build b;
 	struct wire_data *w = build_begin(&b, buf, cap, VERB_DATA, flags, key, conn);
 
-	if (!w || data_check(d) != DROP_NONE || d->len > WIRE_MAX_FRAME - DATA_HEAD)
+	if (!w || data_check(d) != DROP_NONE ||
+	    d->len > WIRE_MAX_FRAME - data_head_size(d->partial))
 		return 0;
 	field_put(&w->echo, d->echo, sizeof(w->echo));
 	w->stream = put64(d->stream);
 	w->number = put32(d->number);
 	w->first = put32(d->first);
+	if (d->partial)
+		build_available(&b, d->available);
 	if (!d->bytes)
-		return DATA_HEAD + d->len;
+		return b.failed ? 0 : b.len + d->len;
 	build_payload(&b, d->bytes, d->len);
 	return build_end(&b);
 }
@@ -184,6 +200,8 @@ enum drop data_decode(const struct frame *f, struct data *d)
 		.first = get32(w->first),
 		.bytes = f->payload,
 		.len = f->payload_len,
+		.partial = f->has_available && !(f->flags & WIRE_UPLOAD),
+		.available = f->available,
 	};
 	return data_check(d);
 }

@@ -21,6 +21,8 @@ size_t error_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 	w->stream = put64(e->stream);
 	field_put(&w->echo, e->echo, sizeof(w->echo));
 	build_retry_after(&b, e->retry_after);
+	if (e->code == ERROR_LATER)
+		build_available(&b, e->available);
 	return build_end(&b);
 }
 
@@ -35,6 +37,9 @@ enum drop error_decode(const struct frame *f, struct error *e)
 		.number = get32(w->number),
 		.stream = get64(w->stream),
 		.retry_after = f->retry_after,
+		.available = f->available,
 	};
-	return get16(w->zero) == 0 ? error_check(e) : DROP_FIELD;
+	if (get16(w->zero) != 0 || f->has_available != (e->code == ERROR_LATER))
+		return DROP_FIELD;
+	return error_check(e);
 }

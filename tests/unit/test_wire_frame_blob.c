@@ -108,6 +108,153 @@ static void test_offer_inline(void **state)
 	assert_int_equal(offer_decode(&f, &o), DROP_OVERLONG);
 }
 
+/* ---- of a blob that is still uploaded ---- */
+
+#define ATTEMPT UINT64_C(0x0102030405060708)
+
+/* What is left of the sample OFFER when it is of an attempt. */
+static size_t offer_partial(uint64_t attempt, uint32_t available)
+{
+	struct frame f = sample_parse(VERB_OFFER);
+	struct offer o;
+
+	offer_decode(&f, &o);
+	o.length = 10 * CHUNK_SIZE;
+	o.attempt = attempt;
+	o.available = available;
+	return offer_encode(buf, sizeof(buf), 0, 1, &o, SEND_MIN);
+}
+
+/* The value of an extension in buf. */
+static uint8_t *ext_of(size_t len, uint8_t type, uint8_t size)
+{
+	for (size_t i = sizeof(struct wire_header); i + 2 + size <= len; i += 4)
+		if (buf[i] == type && buf[i + 1] == size)
+			return buf + i + 2;
+	fail_msg("extension %u is not there", type);
+	return NULL;
+}
+
+static void test_offer_partial(void **state)
+{
+	size_t len = offer_partial(ATTEMPT, 10);
+	struct frame f;
+	struct offer o;
+
+	(void)state;
+	assert_int_equal(len, SEND_MIN); /* padded, with what is behind the padding */
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(offer_decode(&f, &o), DROP_NONE);
+	assert_true(o.attempt == ATTEMPT);
+	assert_int_equal(o.available, 10);
+	assert_non_null(o.holder);
+	assert_non_null(o.sealed_key);
+	assert_int_equal(offer_partial(ATTEMPT, 11), 0); /* more than it has */
+	assert_int_equal(offer_partial(ATTEMPT, 0), SEND_MIN);
+
+	/* one without the other, and none that is one */
+	offer_partial(ATTEMPT, 10);
+	ext_of(len, EXT_AVAILABLE, 4)[-2] = 0x12;
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(offer_decode(&f, &o), DROP_FIELD);
+	offer_partial(ATTEMPT, 10);
+	memset(ext_of(len, EXT_ATTEMPT, 8), 0, 8);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_FIELD);
+	offer_partial(ATTEMPT, 10);
+	ext_of(len, EXT_AVAILABLE, 4)[0] = 0x80; /* no blob has so many */
+	assert_int_equal(frame_parse(buf, len, &f), DROP_FIELD);
+	/* inline data is whole */
+	f = sample_parse(VERB_OFFER);
+	offer_decode(&f, &o);
+	o.holder = NULL;
+	o.sealed_key = NULL;
+	o.meta_len = 0;
+	o.length = 10;
+	o.has_inline = true;
+	o.attempt = ATTEMPT;
+	assert_int_equal(offer_encode(buf, sizeof(buf), 0, 1, &o, 0), 0);
+}
+
+static void test_pull_attempt(void **state)
+{
+	struct frame f = sample_parse(VERB_PULL);
+	struct pull p;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(pull_decode(&f, &p), DROP_NONE);
+	assert_true(p.attempt == 0);
+	p.attempt = ATTEMPT;
+	len = pull_encode(buf, sizeof(buf), 0, 1, &p);
+	assert_int_equal(len, f.len + 12);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(pull_decode(&f, &p), DROP_NONE);
+	assert_true(p.attempt == ATTEMPT);
+	/* a relay that asks a source has no use for one */
+	p.upload = true;
+	p.cookie = NULL;
+	p.echo = NULL;
+	p.ticket = NULL;
+	len = pull_encode(buf, sizeof(buf), 0, 1, &p);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(pull_decode(&f, &p), DROP_NONE);
+	assert_true(p.attempt == 0);
+}
+
+static void test_data_partial(void **state)
+{
+	static const uint8_t bytes[CHUNK_SIZE] = {7};
+	struct data d = {.stream = 1,
+			 .number = 2,
+			 .first = 3,
+			 .bytes = bytes,
+			 .len = sizeof(bytes),
+			 .partial = true,
+			 .available = 0};
+	struct frame f;
+	size_t len = data_encode(buf, sizeof(buf), 0, 1, &d);
+
+	(void)state;
+	assert_int_equal(len, DATA_HEAD_PARTIAL + CHUNK_SIZE);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(data_decode(&f, &d), DROP_NONE);
+	assert_true(d.partial);
+	assert_int_equal(d.available, 0);
+	assert_memory_equal(d.bytes, bytes, sizeof(bytes));
+	d.bytes = NULL;
+	assert_int_equal(data_encode(buf, sizeof(buf), 0, 1, &d), len);
+	d.partial = false;
+	d.bytes = bytes;
+	assert_int_equal(data_encode(buf, sizeof(buf), 0, 1, &d), DATA_HEAD + CHUNK_SIZE);
+	d.len = WIRE_MAX_FRAME - DATA_HEAD;
+	d.bytes = NULL;
+	assert_int_equal(data_encode(buf, sizeof(buf), 0, 1, &d), WIRE_MAX_FRAME);
+	d.partial = true;
+	assert_int_equal(data_encode(buf, sizeof(buf), 0, 1, &d), 0);
+}
+
+/* Smaller than any PULL that it answers, whoever is a member. */
+static void test_error_later(void **state)
+{
+	struct error e = {
+		.code = ERROR_LATER, .verb = VERB_PULL, .retry_after = 10, .available = 300};
+	struct frame f, pull = sample_parse(VERB_PULL);
+	size_t len = error_encode(buf, sizeof(buf), 0, 1, &e);
+
+	(void)state;
+	assert_true(len + TRAILER_SIZE < pull.len);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(error_decode(&f, &e), DROP_NONE);
+	assert_int_equal(e.available, 300);
+	((struct wire_error *)(buf + sizeof(struct wire_header)))->code = ERROR_BUSY;
+	assert_int_equal(error_decode(&f, &e), DROP_FIELD);
+	e.code = ERROR_BUSY;
+	len = error_encode(buf, sizeof(buf), 0, 1, &e);
+	((struct wire_error *)(buf + sizeof(struct wire_header)))->code = ERROR_LATER;
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(error_decode(&f, &e), DROP_FIELD);
+}
+
 static void test_pull(void **state)
 {
 	struct frame f = sample_parse(VERB_PULL);
@@ -304,7 +451,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_offer),	     cmocka_unit_test(test_offer_padding),
-		cmocka_unit_test(test_offer_inline), cmocka_unit_test(test_pull),
+		cmocka_unit_test(test_offer_inline), cmocka_unit_test(test_offer_partial),
+		cmocka_unit_test(test_pull_attempt), cmocka_unit_test(test_data_partial),
+		cmocka_unit_test(test_error_later),  cmocka_unit_test(test_pull),
 		cmocka_unit_test(test_pull_range),   cmocka_unit_test(test_pull_upload),
 		cmocka_unit_test(test_data),	     cmocka_unit_test(test_data_lengths),
 		cmocka_unit_test(test_receipt),
