@@ -17,7 +17,10 @@
 #define BUSY_WAIT (1 * MILLISECOND)   /* likewise, after BUSY: what it means is there soon */
 #define ERROR_WAIT_DOUBLINGS 10
 #define ERROR_WAIT_MOST (1000 * MILLISECOND)
-#define ERRORS_MOST 16 /* in a row: then the next OFFER is waited for */
+#define ERRORS_MOST 16		      /* in a row: then the next OFFER is waited for */
+#define PROBE_LEAST (5 * MILLISECOND) /* before more is asked for than there was, */
+#define PROBE_MOST (250 * MILLISECOND)
+#define PROBE_DOUBLINGS 6
 
 /* All deliveries share one receive buffer. */
 static uint32_t window_cap(const struct ow_receiver *r)
@@ -80,8 +83,113 @@ int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
 	randombytes_buf(&random, sizeof(random));
 	d->stream = (random & ~(uint64_t)(DELIVERIES_MAX - 1)) | (d->stream & (DELIVERIES_MAX - 1));
 	d->hashed = 0;
-	d->attempts++;
+	d->laters = 0;
+	d->probe_at = NEVER;
+	if (d->attempt == 0)
+		d->available = chunk_count(d->length);
+	d->window->pulls.limit = d->available;
 	return 0;
+}
+
+void delivery_restart(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	ident_free(d->hash);
+	d->hash = ident_begin(d->rule);
+	d->error = d->hash != NULL ? part_truncate(&d->part, 0) : -ENOMEM;
+	if (d->error == 0)
+		d->error = delivery_start(r, d, now);
+	if (d->error < 0)
+		delivery_fail(r, d, "pull", d->error);
+}
+
+/* ---- a blob that is still on its way to the relay ---- */
+
+/* Chunks that it has; more are not asked for. */
+static void available_take(struct delivery *d, uint32_t available)
+{
+	const uint32_t chunks = chunk_count(d->length);
+
+	if (available > chunks)
+		available = chunks;
+	if (available > d->available)
+		d->available = available;
+}
+
+/* Nothing of what it has will be needed. */
+static void attempt_take(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	d->attempt = d->newest;
+	d->available = d->newest_available;
+	d->gone = false;
+	d->state = DELIVERY_PULLING;
+	delivery_restart(r, d, now);
+}
+
+/* Without progress another one may take its place. */
+static bool attempt_over(const struct delivery *d, uint64_t now)
+{
+	return d->gone || (d->newest != 0 && now - d->window->progress >= STALLED);
+}
+
+bool delivery_spent(const struct delivery *d, const struct offer *o)
+{
+	return o->attempt != 0 && o->attempt == d->spent;
+}
+
+void delivery_offered(struct ow_receiver *r, struct delivery *d, const struct offer *o,
+		      uint64_t now)
+{
+	d->newest = o->attempt;
+	d->newest_available = o->available;
+	if (d->window == NULL) {
+		d->attempt = o->attempt;
+		d->available = o->available;
+	} else if (delivery_spent(d, o)) {
+		return;
+	} else if (o->attempt == d->attempt) {
+		d->gone = false;
+		available_take(d, o->attempt != 0 ? o->available : chunk_count(d->length));
+	} else if (attempt_over(d, now)) {
+		attempt_take(r, d, now);
+	} else if (o->attempt == 0) {
+		available_take(d, chunk_count(d->length));
+	}
+}
+
+/* The relay has not (any more) what it offered. */
+static void attempt_gone(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	d->gone = true;
+	if (d->newest != d->attempt)
+		attempt_take(r, d, now);
+}
+
+static uint64_t probe_wait(const struct delivery *d)
+{
+	const uint64_t half = congestion_rtt(&d->window->congestion) / 2;
+	const uint64_t wait = later(half, PROBE_LEAST) << earlier(d->laters, PROBE_DOUBLINGS);
+
+	return earlier(wait, PROBE_MOST);
+}
+
+/* How far may be asked for now? A PULL for every chunk as it comes would cost much: some
+ * gather, as long as others are under way. */
+static void limit_set(struct delivery *d, uint64_t now)
+{
+	struct pulls *q = &d->window->pulls;
+	const uint32_t fresh = d->available > q->next ? d->available - q->next : 0;
+
+	if (q->flight == 0 || d->available == q->chunks ||
+	    fresh >= congestion_quantum(&d->window->congestion))
+		q->limit = d->available > q->next ? d->available : q->next;
+	if (q->flight > 0 || q->next == q->chunks || pulls_ready(q) > 0) {
+		d->probe_at = NEVER;
+	} else if (d->probe_at == NEVER) {
+		d->probe_at = now + probe_wait(d);
+	} else if (now >= d->probe_at) {
+		d->probe_at = NEVER;
+		q->limit = q->next + 1;
+	}
 }
 
 void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
@@ -152,6 +260,7 @@ void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data 
 	if (d->window == NULL || !data_fits(d, data))
 		return;
 	d->peer->echo = *data->echo;
+	available_take(d, data->partial ? data->available : chunk_count(d->length));
 	if (d->window->congestion.rtt > NOTES_ABOVE)
 		udp_notes(&r->udp);
 	for (done = 0; done < data->len; done += len, chunk++) {
@@ -160,6 +269,7 @@ void delivery_data(struct ow_receiver *r, struct delivery *d, const struct data 
 		if (pullwin_data(d->window, chunk, data->number, came, now) != PULLWIN_NEW)
 			continue;
 		d->errors = 0;
+		d->laters = 0;
 		chunk_gather(r, d, offset, data->bytes + done, len);
 		if (offset == d->hashed) { /* in order: not read back */
 			ident_update(d->hash, data->bytes + done, len);
@@ -264,7 +374,16 @@ static void delivery_pause(struct delivery *d, uint64_t wait, uint64_t resume_at
 		d->resume_at = resume_at;
 }
 
-void delivery_error(struct delivery *d, const struct error *e, uint64_t now)
+/* What it asked for comes later: it is asked for again. */
+static void later_take(struct delivery *d, const struct error *e, uint64_t now)
+{
+	available_take(d, e->available);
+	d->resume_at = now + later(probe_wait(d), e->retry_after * MILLISECOND);
+	d->state = DELIVERY_PAUSED;
+	d->laters++;
+}
+
+void delivery_error(struct ow_receiver *r, struct delivery *d, const struct error *e, uint64_t now)
 {
 	if (d->window == NULL)
 		return;
@@ -280,8 +399,13 @@ void delivery_error(struct delivery *d, const struct error *e, uint64_t now)
 	case ERROR_BUSY:
 		delivery_pause(d, BUSY_WAIT, now + e->retry_after * MILLISECOND, now);
 		break;
+	case ERROR_LATER:
+		later_take(d, e, now);
+		break;
 	default:
 		delivery_pause(d, ERROR_WAIT, NEVER, now);
+		if (e->code == ERROR_GONE)
+			attempt_gone(r, d, now);
 		break;
 	}
 }
@@ -300,6 +424,7 @@ static void pull_emit(struct ow_receiver *r, struct delivery *d, uint32_t number
 		.first = first,
 		.mask = mask,
 		.length = d->length,
+		.attempt = d->attempt,
 	};
 	uint8_t *buf = udp_slot(&r->udp, r->tx);
 
@@ -313,6 +438,7 @@ static void delivery_pull(struct ow_receiver *r, struct delivery *d, uint64_t no
 
 	if (now >= pullwin_deadline(d->window))
 		pullwin_tick(d->window, now);
+	limit_set(d, now);
 	while (pullwin_next(d->window, now, &number, &first, &mask))
 		pull_emit(r, d, number, first, mask);
 	/* Two timeouts: our address or the relay's keys may have changed. */
@@ -368,7 +494,8 @@ void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now)
 
 static uint64_t pull_due(const struct delivery *d)
 {
-	uint64_t pull = pullwin_deadline(d->window), quiet = contact_quiet_at(d->peer);
+	uint64_t pull = earlier(pullwin_deadline(d->window), d->probe_at),
+		 quiet = contact_quiet_at(d->peer);
 
 	if (pull < quiet)
 		return pull;

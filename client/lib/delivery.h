@@ -38,7 +38,16 @@ struct delivery {
 	struct contact *peer; /* where to pull from and report to; ended: may be NULL */
 
 	/* below: only while active */
-	uint32_t attempts; /* to pull all of it */
+	uint32_t wrong; /* how often all of it was pulled, and was not what the OFFER named */
+	/* What it is of: one source's upload, while that is under way, or (0) what is stored. */
+	uint64_t attempt;
+	uint32_t available; /* chunks that the relay has */
+	uint64_t newest;    /* the newest OFFER's attempt, and */
+	uint32_t newest_available;
+	uint64_t spent;	   /* an attempt that was pulled, and was wrong; 0: none */
+	bool gone;	   /* the relay has it no more */
+	uint32_t laters;   /* LATERs since a chunk came */
+	uint64_t probe_at; /* when more than is said to be there is asked for */
 	uint32_t errors;   /* ERRORs that stopped it since data last came */
 	uint64_t told_at;  /* peer->heard when it was last told how we stand */
 	uint64_t stream;   /* random, but for the low bits: our slot */
@@ -76,7 +85,14 @@ bool delivery_unseal(struct ow_receiver *r, struct delivery *d);
  * delivery if that was all. Nothing may be gathered. */
 void delivery_settle(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* An ERROR about this stream. */
-void delivery_error(struct delivery *d, const struct error *e, uint64_t now);
+void delivery_error(struct ow_receiver *r, struct delivery *d, const struct error *e, uint64_t now);
+/* Its relay offers it once more, perhaps of another attempt. */
+void delivery_offered(struct ow_receiver *r, struct delivery *d, const struct offer *o,
+		      uint64_t now);
+/* Is it offered what was pulled, and was wrong? */
+bool delivery_spent(const struct delivery *d, const struct offer *o);
+/* Begins anew, with nothing of what has come. A delivery that cannot ends. */
+void delivery_restart(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* We were stopped for so long: the delivery's time has not passed meanwhile. */
 void delivery_excuse(struct delivery *d, uint64_t stopped);
 /* Sends the PULLs and RECEIPTs that are due; gives up on silence. */

@@ -12,7 +12,7 @@
 
 #define SETTLE_PIECES 16    /* of SETTLE_BYTES, in one call */
 #define DECRYPT_SEGMENTS 64 /* in one call */
-#define ATTEMPTS 2	    /* at a blob with the wrong identifier */
+#define WRONG_MOST 2	    /* times that what is stored may be wrong */
 
 /* The metadata as the source gave it. */
 static const uint8_t *meta_plain(const struct delivery *d, size_t *len)
@@ -176,13 +176,25 @@ static void delivery_publish(struct ow_receiver *r, struct delivery *d)
 						  .mime = mime});
 }
 
-/* All bytes are here, but they are not what the OFFER named. */
+/* All bytes are here, but they are not what the OFFER named. What a source was still uploading
+ * the relay finds out, too: another attempt may follow. */
 static void delivery_retry(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
 	char text[ADDR_TEXT_MAX];
 
 	addr_text(&d->peer->addr, text);
-	if (d->attempts >= ATTEMPTS) {
+	if (d->attempt != 0) {
+		receiver_warn(r,
+			      "what a source uploads to relay %s does not match its identifier; "
+			      "thrown away",
+			      text);
+		d->spent = d->attempt;
+		d->attempt = d->newest == d->spent ? 0 : d->newest;
+		d->available = d->newest_available;
+		d->state = d->newest == d->spent ? DELIVERY_PAUSED : DELIVERY_PULLING;
+		d->resume_at = NEVER;
+		d->gone = true;
+	} else if (++d->wrong >= WRONG_MOST) {
 		receiver_warn(r,
 			      "relay %s delivered data that does not match its identifier; thrown "
 			      "away",
@@ -190,13 +202,7 @@ static void delivery_retry(struct ow_receiver *r, struct delivery *d, uint64_t n
 		delivery_end(r, d, REFUSE_TARGET_FAILED);
 		return;
 	}
-	ident_free(d->hash);
-	d->hash = ident_begin(d->rule);
-	d->error = d->hash != NULL ? part_truncate(&d->part, 0) : -ENOMEM;
-	if (d->error == 0)
-		d->error = delivery_start(r, d, now);
-	if (d->error < 0)
-		delivery_fail(r, d, "pull", d->error);
+	delivery_restart(r, d, now);
 }
 
 static void delivery_decrypt(struct ow_receiver *r, struct delivery *d)

@@ -8,7 +8,6 @@
 #include "client/lib/receiver.h"
 
 #define HELLOS_AN_OFFER 3
-#define STALLED (2 * SECOND) /* without progress: another holder may take over */
 
 _Static_assert(HELLOS_AN_OFFER *(HELLO_SIZE + 48) <= SEND_MIN + 48, "the least OFFER allows them");
 
@@ -75,6 +74,8 @@ static struct delivery *delivery_make(struct ow_receiver *r, const struct offer 
 	if (d->encrypted)
 		memcpy(d->sealed_key, o->sealed_key, SEALED_KEY_SIZE);
 	d->stream = slot;
+	d->attempt = d->newest = o->attempt;
+	d->available = d->newest_available = o->available;
 	d->part.fd = -1;
 	r->active[slot] = d;
 	r->active_count++;
@@ -135,13 +136,14 @@ static void active_offered(struct ow_receiver *r, struct delivery *d, const stru
 		d->peer = p;
 	}
 	incoming_renew(d, o, now);
+	delivery_offered(r, d, o, now);
 	if (d->state == DELIVERY_ASKING) {
 		if (p->known)
 			delivery_begin(r, d, now);
 		return;
 	}
 	/* what it waited for, unless the relay named a time */
-	if (d->state == DELIVERY_PAUSED && d->resume_at == NEVER)
+	if (d->state == DELIVERY_PAUSED && d->resume_at == NEVER && !delivery_spent(d, o))
 		d->state = DELIVERY_PULLING;
 	if (p->known)
 		delivery_report(r, d);

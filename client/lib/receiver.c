@@ -95,7 +95,7 @@ static void error_take(struct ow_receiver *r, const struct frame *f, struct cont
 		return;
 	d = r->active[e.stream & (DELIVERIES_MAX - 1)];
 	if (d != NULL && d->stream == e.stream && d->peer == p)
-		delivery_error(d, &e, now);
+		delivery_error(r, d, &e, now);
 }
 
 static void listening_take(struct ow_receiver *r, const struct frame *f, struct contact *p,

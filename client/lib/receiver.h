@@ -7,6 +7,7 @@
 #ifndef CLIENT_LIB_RECEIVER_H
 #define CLIENT_LIB_RECEIVER_H
 
+#include "client/lib/clock.h"
 #include "client/lib/delivery.h"
 #include "client/lib/fault.h"
 #include "client/lib/subscription.h"
@@ -15,6 +16,7 @@
 #define DELIVERIES_MAX 64 /* a power of two: the low bits of a stream */
 #define ENDED_MAX 1024	  /* remembered */
 #define PEERS_MAX 192
+#define STALLED (2 * SECOND)	 /* without progress: another holder, or attempt, may take over */
 #define USABLE_ALL 8		 /* eighths */
 #define SETTLE_BYTES (256 << 10) /* read back and hashed at a time */
 
