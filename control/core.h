@@ -160,12 +160,14 @@ void outbox_error(struct control *ctl, uint16_t worker, const struct addr *to, u
 void outbox_status(struct control *ctl, const struct ask *a, struct status *s);
 void outbox_challenge(struct control *ctl, const struct ask *a);
 void outbox_busy(struct control *ctl, const struct ask *a);
-/* STATUS: this relay serves it. And the OFFER. */
-void outbox_serve(struct control *ctl, const struct ask *a, const struct ask_extras *e,
-		  const struct piece *b);
+/* STATUS: this relay serves it. */
+void outbox_serving(struct control *ctl, const struct ask *a);
 /* The OFFER of a blob that is here, to the target of an ask. */
 void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_extras *e,
 		  const struct piece *b);
+/* Likewise of one that is still uploaded. */
+void outbox_offer_partial(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+			  const struct partial *p);
 /* Rings the bells of the workers that were sent something. */
 void outbox_flush(struct control *ctl);
 

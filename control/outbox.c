@@ -92,8 +92,8 @@ void outbox_busy(struct control *ctl, const struct ask *a)
 	answer_leave(ctl, a, m, answer_busy(a, egress_payload(m)));
 }
 
-void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_extras *e,
-		  const struct piece *b)
+static void offer_send(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+		       const struct piece *b, const struct partial *p)
 {
 	const struct lease *lease =
 		offer_lease(ctl->relay, a->field, &a->target, control_seconds(ctl));
@@ -107,7 +107,7 @@ void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_ext
 	if (m == NULL)
 		return;
 	packet_of(m)->source = a->key.source;
-	len = answer_offer(ctl->relay, a, e, b, lease, control_seconds(ctl), egress_payload(m),
+	len = answer_offer(ctl->relay, a, e, b, p, lease, control_seconds(ctl), egress_payload(m),
 			   &ctl->stats, &macs);
 	if (len > 0) {
 		offer_macs_hash(&macs, 1);
@@ -116,14 +116,24 @@ void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_ext
 	outbox_send(ctl, m, len);
 }
 
-void outbox_serve(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_extras *e,
 		  const struct piece *b)
+{
+	offer_send(ctl, a, e, b, NULL);
+}
+
+void outbox_offer_partial(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+			  const struct partial *p)
+{
+	offer_send(ctl, a, e, NULL, p);
+}
+
+void outbox_serving(struct control *ctl, const struct ask *a)
 {
 	struct status s = {.code = ctl->relay->central ? STATUS_SERVING_CENTRAL
 						       : STATUS_SERVING_PRIVATE};
 
 	outbox_status(ctl, a, &s);
-	outbox_offer(ctl, a, e, b);
 }
 
 void outbox_flush(struct control *ctl)

@@ -114,25 +114,28 @@ static size_t stranger_offer(const struct ask *a, const struct offer *o, uint8_t
 }
 
 size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask_extras *e,
-		    const struct piece *b, const struct lease *lease, uint64_t unix_seconds,
-		    uint8_t *buf, struct stats *stats, struct offer_macs *macs)
+		    const struct piece *b, const struct partial *partial, const struct lease *lease,
+		    uint64_t unix_seconds, uint8_t *buf, struct stats *stats,
+		    struct offer_macs *macs)
 {
 	const struct token_ring *keys = relay_keys(r);
 	struct offer o = {
 		.transfer = a->key.transfer,
-		.id = &b->id,
+		.id = &a->id,
 		.meta = e->meta,
 		.sealed_key = e->sealed_key,
 		.meta_len = e->meta_len,
 		.leg = get16(a->key.leg),
-		.rule = b->rule,
+		.rule = a->rule,
 		.deadline = ask_deadline(a, unix_seconds),
-		.length = b->length,
+		.length = a->length,
+		.attempt = b == NULL ? partial->attempt : 0,
+		.available = b == NULL ? partial->available : 0,
 	};
 	size_t len;
 
 	ticket_fill(a, unix_seconds, ticket_mint_place(&macs->ticket));
-	ticket_mint_begin(keys, &b->id, b->rule, b->length, &macs->ticket);
+	ticket_mint_begin(keys, &a->id, a->rule, a->length, &macs->ticket);
 	/* without a lease for nobody: what is hashed together is of one kind */
 	echo_mint_begin(keys, &a->target, lease != NULL ? lease->conn : 0,
 			lease != NULL ? lease->key : 0, unix_seconds, &macs->echo);
@@ -142,7 +145,7 @@ size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask
 	if (lease == NULL) {
 		len = stranger_offer(a, &o, buf);
 	} else {
-		o.has_inline = inline_size(e, b) <= WIRE_MAX_FRAME;
+		o.has_inline = b != NULL && inline_size(e, b) <= WIRE_MAX_FRAME;
 		len = offer_encode(buf, WIRE_MAX_FRAME, lease->key, lease->conn, &o, 0);
 		if (o.has_inline && len != 0)
 			blob_put(r, b, buf, len, macs);

@@ -35,12 +35,20 @@ void offer_macs_hash(struct offer_macs *m, unsigned int n);
 /* buf: the OFFER's frame. */
 void offer_macs_write(const struct offer_macs *m, uint8_t *buf);
 
-/* The OFFER of a READY blob, but for its MACs. With a lease it carries an echo, and a small blob
+/* What is here of a blob that is still uploaded. */
+struct partial {
+	uint64_t attempt; /* what targets name it by */
+	uint32_t available;
+};
+
+/* The OFFER of the ask's blob, but for its MACs: of a READY one, whose head is b, or (NULL) of what
+ * `partial` says is here. With a lease it carries an echo, and a small blob
  * itself. Without one it is padded to, and never larger than, the SEND that caused it; 0, counted,
  * if it cannot be that small. */
 size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask_extras *e,
-		    const struct piece *b, const struct lease *lease, uint64_t unix_seconds,
-		    uint8_t *buf, struct stats *stats, struct offer_macs *macs);
+		    const struct piece *b, const struct partial *partial, const struct lease *lease,
+		    uint64_t unix_seconds, uint8_t *buf, struct stats *stats,
+		    struct offer_macs *macs);
 /* The right to pull it. */
 void answer_ticket(const struct relay *r, const struct ask *a, const struct piece *b,
 		   uint64_t unix_seconds, struct ticket *out);

@@ -23,8 +23,8 @@ static void offer_send(struct worker *w, const struct item *it, const struct ask
 		return;
 	packet_of(m)->source = a->key.source;
 	macs = egress_offer_macs(w, m);
-	len = answer_offer(w->relay, a, &extras, b, lease, worker_seconds(w), egress_payload(m),
-			   &w->stats, macs);
+	len = answer_offer(w->relay, a, &extras, b, NULL, lease, worker_seconds(w),
+			   egress_payload(m), &w->stats, macs);
 	packet_of(m)->summed = macs->blob;
 	packet_of(m)->sum = macs->sum;
 	if (egress_sized(m, len))

@@ -291,7 +291,7 @@ void head_make(struct head *h, const struct addr *self, const struct rte_ether_a
 	eth->dst_addr = *to;
 	udp_fill(udp, peer, self, 0);
 	h->payload = (uint8_t)((uint8_t *)(udp + 1) - h->bytes);
-	h->size = (uint8_t)(h->payload + DATA_HEAD);
+	h->size = (uint8_t)(h->payload + data_head_size(d->partial));
 	head.first = 0;
 	head.len = CHUNK_SIZE;
 	head.bytes = NULL;
@@ -308,6 +308,9 @@ void head_sum(struct head *h)
 	/* both addresses are the last thing before UDP */
 	h->udp_sum = (ip4 ? words_sum(udp - 8, 8) : words_sum(udp - 32, 32)) + udp_pseudo(0) +
 		     words_sum(udp, sizeof(struct rte_udp_hdr) + DATA_HEAD);
+	if (h->size > h->payload + DATA_HEAD)
+		h->udp_sum +=
+			words_sum(h->bytes + h->payload + DATA_HEAD, DATA_HEAD_PARTIAL - DATA_HEAD);
 }
 
 /* Into a field of a header, at any offset. */
@@ -320,7 +323,8 @@ void head_write(const struct head *h, uint8_t *frame, uint32_t chunk, uint16_t l
 {
 	/* at an even offset: it is summed by itself */
 	const size_t first = sizeof(struct wire_header) + offsetof(struct wire_data, first);
-	const uint16_t udp_len = (uint16_t)(sizeof(struct rte_udp_hdr) + DATA_HEAD + len),
+	const uint16_t udp_len =
+			       (uint16_t)(sizeof(struct rte_udp_hdr) + h->size - h->payload + len),
 		       udp_be = rte_cpu_to_be_16(udp_len);
 	const be32 number = put32(chunk);
 	uint16_t ip_be = udp_be;

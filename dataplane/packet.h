@@ -77,7 +77,7 @@ void packet_finish(struct rte_mbuf *m, const struct addr *self, const struct rte
 
 /* ---- many frames of one kind to one host ---- */
 
-#define HEAD_MAX (PACKET_HEADROOM + DATA_HEAD)
+#define HEAD_MAX (PACKET_HEADROOM + DATA_HEAD_PARTIAL)
 
 /* What they begin with, headers and the head of a DATA, made once and copied for each. */
 struct head {

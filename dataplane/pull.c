@@ -15,6 +15,10 @@ struct served {
 	struct nexthop nh;
 	struct head head;
 	bool chained; /* they leave from where they lie */
+	/* of a blob that is still uploaded: */
+	bool partial;
+	bool later;	    /* it wants more than */
+	uint32_t available; /* so many chunks, which are here */
 };
 
 /* ---- are they here? ---- */
@@ -30,6 +34,12 @@ static void pull_refuse(struct worker *w, struct item *it, enum drop reason, enu
 		    });
 }
 
+/* Is it of those bytes that the PULL wants? */
+static bool attempt_match(const struct piece *piece, const struct pull *p)
+{
+	return p->attempt == 0 || piece->attempt == p->attempt;
+}
+
 /* NULL: it is not the one that the PULL wants. */
 static const struct piece *pull_match(const struct worker *w, const struct item *it, uint32_t no,
 				      uint32_t number)
@@ -40,8 +50,69 @@ static const struct piece *pull_match(const struct worker *w, const struct item 
 	if (no == PIECE_NONE)
 		return NULL;
 	piece = slab_piece(&w->relay->slab, no);
-	return piece_match(piece, it->domain->id, p->id, p->rule, p->length, number) ? piece : NULL;
+	return piece_match(piece, it->domain->id, p->id, p->rule, p->length, number) &&
+			       attempt_match(piece, p)
+		       ? piece
+		       : NULL;
 }
+
+/* ---- of a blob that is still uploaded ---- */
+
+/* Those of the PULL's chunks that are among the first `available`. */
+static uint32_t mask_here(const struct pull *p, uint32_t available)
+{
+	const uint32_t n = available > p->first ? available - p->first : 0;
+
+	return n < PULL_MAX_CHUNKS ? p->mask & ((UINT32_C(1) << n) - 1) : p->mask;
+}
+
+/* A piece of what the slot's source uploads, which must be the blob of the PULL's ticket; NULL
+ * with *gone: it is, but has left RAM. */
+static const struct piece *partial_piece(const struct worker *w, const struct item *it,
+					 const struct upload_slot *u, uint32_t number, bool *gone)
+{
+	const struct pull *p = &it->pull;
+	const uint32_t no = upload_piece(u, number);
+	const struct piece *piece;
+
+	*gone = no == PIECE_NONE;
+	if (*gone)
+		return NULL;
+	piece = slab_piece(&w->relay->slab, no);
+	return piece_is(piece, it->domain->id, p->id, p->rule, p->length, number) ? piece : NULL;
+}
+
+/* What there is of the attempt that the PULL names, which its number leads to. Cuts the PULL's
+ * mask to that; 0: nothing. False: it is not under way. */
+static bool partial_find(struct worker *w, struct served *s)
+{
+	struct item *it = s->it;
+	struct pull *p = &it->pull;
+	struct upload_slot *u = &w->relay->uploads[p->attempt & (UPLOAD_SLOTS - 1)];
+	const uint32_t number = p->first / PIECE_CHUNKS, asked = p->mask;
+	bool gone = false;
+
+	if (p->attempt == 0 || it->domain == NULL ||
+	    atomic_load_explicit(&u->number, memory_order_acquire) != p->attempt)
+		return false;
+	/* acquire: what control counted is there, and so are its pieces */
+	s->available = atomic_load_explicit(&u->available, memory_order_acquire);
+	p->mask = mask_here(p, s->available);
+	for (uint32_t i = 0; p->mask != 0 && !gone && number + i <= pull_last_piece(p); i++) {
+		s->piece[i] = partial_piece(w, it, u, number + i, &gone);
+		if (s->piece[i] == NULL && !gone) {
+			p->mask = asked;
+			return false;
+		}
+	}
+	if (gone)
+		p->mask = 0;
+	s->partial = true;
+	s->later = p->mask != asked;
+	return true;
+}
+
+/* ---- of one that is here ---- */
 
 /* False: not all of it is here. */
 static bool pull_find(struct worker *w, struct served *s)
@@ -77,6 +148,15 @@ static bool pull_within_rate(struct worker *w, const struct item *it)
 			   (uint64_t)n * CHUNK_SIZE, w->now_us);
 }
 
+/* Of a blob on its way here nothing that is asked for need be here. */
+static bool pull_wants(struct worker *w, struct served *s)
+{
+	if (s->it->pull.mask != 0)
+		return true;
+	reply_later(w, s->it, s->available);
+	return false;
+}
+
 /* Echo, ticket, blob, in this order: nothing is told to who did not hear from us lately. */
 static bool pull_admit(struct worker *w, struct served *s)
 {
@@ -90,10 +170,13 @@ static bool pull_admit(struct worker *w, struct served *s)
 		pull_refuse(w, it, it->ticket, ERROR_TICKET);
 		return false;
 	}
-	if (!pull_find(w, s)) {
+	s->partial = s->later = false;
+	if (!partial_find(w, s) && !pull_find(w, s)) {
 		item_ask_control(w, it, NULL); /* the store may have it */
 		return false;
 	}
+	if (!pull_wants(w, s))
+		return false;
 	if (!pull_within_rate(w, it)) {
 		w->stats.drops[DROP_RATE]++;
 		return false;
@@ -192,6 +275,8 @@ static void data_head(const struct worker *w, struct served *s)
 		.echo = echo_now(p->echo, worker_seconds(w)) ? p->echo : &it->minted,
 		.stream = p->stream,
 		.number = p->number,
+		.partial = s->partial,
+		.available = s->available,
 	};
 
 	head_make(&s->head, relay_self(w->relay, &it->packet->peer), &from, &it->packet->peer,
@@ -204,7 +289,7 @@ static bool buffer_reuse(const struct served *s)
 {
 	const uint32_t len = s->chained ? 0 : chunk_length(s->it->pull.length, s->it->pull.first);
 
-	return s->it->pull.mask == 1 && buffer_takes(s->it->mbuf, HEAD_MAX + len);
+	return s->it->pull.mask == 1 && !s->later && buffer_takes(s->it->mbuf, HEAD_MAX + len);
 }
 
 /* The mbufs of n frames; where they are chained, of their chunks, too. */
@@ -254,12 +339,18 @@ static void data_send(struct worker *w, struct served *s)
 	w->stats.pulls++;
 	w->stats.data_chunks += n;
 	w->stats.data_zero_copy += s->chained ? n : 0;
+	w->stats.data_partial += s->partial ? n : 0;
+	if (s->later)
+		reply_later(w, s->it, s->available);
 }
 
-/* Of its chunks only a blob's last one is shorter than the first. */
-static bool chains_pay(const struct worker *w, const struct pull *p)
+/* Of its chunks only a blob's last one is shorter than the first. What is not stored yet may go
+ * without waiting for frames: it is copied. */
+static bool chains_pay(const struct worker *w, const struct served *s)
 {
-	return w->flight != NULL && chunk_length(p->length, p->first) >= CHAIN_LEAST;
+	const struct pull *p = &s->it->pull;
+
+	return w->flight != NULL && !s->partial && chunk_length(p->length, p->first) >= CHAIN_LEAST;
 }
 
 static void served_prefetch(const struct worker *w, struct served *s)
@@ -267,7 +358,7 @@ static void served_prefetch(const struct worker *w, struct served *s)
 	const struct pull *p = &s->it->pull;
 	const struct place first = place_of(w, s, p->first);
 
-	s->chained = chains_pay(w, p);
+	s->chained = chains_pay(w, s);
 	place_prefetch(&first, s->chained ? 0 : chunk_length(p->length, p->first));
 }
 

@@ -77,6 +77,22 @@ static size_t error_write(const struct item *it, struct rte_mbuf *m, const struc
 	return signed_size(it, len) <= it->frame.len ? len : 0;
 }
 
+void reply_later(struct worker *w, struct item *it, uint32_t available)
+{
+	const struct error e = {
+		.code = ERROR_LATER,
+		.verb = VERB_PULL,
+		.number = it->pull.number,
+		.stream = it->pull.stream,
+		.available = available,
+	};
+	struct rte_mbuf *m = answer_alloc(w, it);
+
+	w->stats.later++;
+	if (m != NULL)
+		answer_leave(w, it, m, error_write(it, m, &e));
+}
+
 void reply_error(struct worker *w, struct item *it, const struct error *e)
 {
 	const struct addr *peer = &it->packet->peer;

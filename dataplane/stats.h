@@ -23,6 +23,8 @@
 	X(pulls, "PULLs served")                                                           \
 	X(data_chunks, "chunks sent in DATA")                                              \
 	X(data_zero_copy, "of these, sent from where the blob lies")                       \
+	X(data_partial, "of these, of blobs that were still uploaded")                     \
+	X(later, "PULLs for more of such a blob than was here")                            \
 	X(upload_chunks, "new chunks received in DATA")                                    \
 	X(receipts, "progress and outcomes from targets")                                  \
 	X(unfinished_checksums, "frames with an unfinished UDP checksum, dropped or not")  \

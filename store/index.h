@@ -64,14 +64,21 @@ int index_remove(struct index *ix, const struct index_key *key);
 void index_release(struct index *ix, int position);
 uint32_t index_count(const struct index *ix);
 
-/* Is this descriptor the READY piece that is asked for? */
+/* Is this descriptor of the piece that is asked for, in whatever state? */
+static inline bool piece_is(const struct piece *p, uint32_t domain, const struct ident *id,
+			    uint8_t rule, uint64_t length, uint32_t number)
+{
+	return p->length == length && p->domain == domain && p->rule == rule &&
+	       p->number == number && ident_equal(&p->id, id);
+}
+
+/* Is it, and READY? */
 static inline bool piece_match(const struct piece *p, uint32_t domain, const struct ident *id,
 			       uint8_t rule, uint64_t length, uint32_t number)
 {
 	return atomic_load_explicit(&((struct piece *)(uintptr_t)p)->state, memory_order_acquire) ==
 		       PIECE_READY &&
-	       p->length == length && p->domain == domain && p->rule == rule &&
-	       p->number == number && ident_equal(&p->id, id);
+	       piece_is(p, domain, id, rule, length, number);
 }
 
 #endif

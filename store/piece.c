@@ -54,6 +54,7 @@ int piece_reserve(struct slab *s, const struct blob_name *name, uint32_t number,
 	p->size_class = size_class;
 	p->slot = slot;
 	p->extents = 0;
+	p->attempt = 0;
 	p->extent[0] = extent;
 	atomic_store_explicit(&p->state, PIECE_FILLING, memory_order_release);
 	return 0;

@@ -245,18 +245,28 @@ static void write_run(struct job *job)
 
 static void put_pump(struct store_put *put);
 
-/* A blob that would fill RAM passes through it. */
 static void piece_let_go(struct store_put *put, uint32_t number)
 {
-	struct store *s = put->store;
-	const uint32_t pieces = s->slab->extent_count / PIECE_EXTENTS;
+	const uint32_t no = put->piece[number];
 
-	if (number < pieces / HELD_PART && s->held <= pieces / HELD_ALL_PART)
-		return;
-	piece_discard(s, put->piece[number]);
-	put->piece[number] = PIECE_NONE;
+	__atomic_store_n(&put->piece[number], PIECE_NONE, __ATOMIC_RELAXED);
+	piece_discard(put->store, no);
 	put->holds--;
-	s->held--;
+	put->store->held--;
+}
+
+/* A blob that would fill RAM passes through it. */
+static void pieces_let_go(struct store_put *put)
+{
+	const struct store *s = put->store;
+	const uint32_t pieces = s->slab->extent_count / PIECE_EXTENTS, most = pieces / HELD_PART,
+		       all = pieces / HELD_ALL_PART;
+
+	if (!put->newest_stay && (put->written > most || s->held > all))
+		piece_let_go(put, put->written - 1);
+	while (put->newest_stay && put->gone < put->written &&
+	       (put->written - put->gone > most || s->held > all))
+		piece_let_go(put, put->gone++);
 }
 
 static void put_count(struct store_put *put, uint64_t bytes, uint64_t blobs)
@@ -273,7 +283,8 @@ static void write_done(struct job *job)
 	engine_done(put->store, put->error);
 	if (put->error == 0) {
 		put_count(put, piece_length(put->name.length, put->written), 0);
-		piece_let_go(put, put->written++);
+		put->written++;
+		pieces_let_go(put);
 	}
 	put_pump(put);
 }
@@ -379,6 +390,7 @@ static int put_enter(struct store_put *put)
 
 		if (no == PIECE_NONE)
 			continue;
+		slab_piece(s->slab, no)->attempt = put->attempt;
 		ret = piece_enter(s, no);
 		if (ret == 0)
 			continue;

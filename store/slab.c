@@ -18,7 +18,7 @@
 #include "store/extent.h"
 
 #define SLAB_MAGIC UINT64_C(0x42414c5357434e4f) /* "ONCWSLAB" */
-#define SLAB_VERSION 2
+#define SLAB_VERSION 3
 #define SLAB_MIN_BYTES (1u << 20)
 #define HEADER_SIZE 4096u
 #define PAGE_ORDINARY 4096u

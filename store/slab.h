@@ -61,7 +61,8 @@ struct piece {
 	/* size class: extent[0] holds the slot */
 	uint32_t extent[PIECE_EXTENTS];
 	uint32_t extents; /* how many are allocated so far */
-	uint8_t pad[16];
+	uint64_t attempt; /* the upload that brought it, as targets name it; 0: not known */
+	uint8_t pad[8];
 };
 _Static_assert(sizeof(struct piece) == 128, "two cache lines, and part of the file's layout");
 

@@ -348,12 +348,19 @@ struct store_put {
 	struct store *store;
 	struct blob_name name;
 	uint32_t begun;	 /* pieces that have had a descriptor: the first ones */
-	uint32_t *piece; /* their numbers; a worker may read those below a limit it is given, and
-			  * not below what store_put_ready() was told */
+	uint32_t *piece; /* their numbers; a worker may write to those below a limit it is given,
+			  * and not below what store_put_ready() was told. PIECE_NONE: one that was
+			  * written, and has left RAM; control stores that with an atomic write, and
+			  * gives memory back after a grace period */
+	/* The caller's, after store_put_begin(): */
+	uint64_t attempt; /* what its pieces are known by: struct piece */
+	bool newest_stay; /* of what leaves RAM when it was written, the newest stay longest:
+			   * others read it meanwhile. Otherwise the first do */
 	/* the store's */
 	bool committed;	  /* it is there */
 	uint32_t ready;	  /* chunks that will not change any more */
 	uint32_t written; /* pieces that the engine has */
+	uint32_t gone;	  /* newest_stay: of these, the first ones, not in RAM any more */
 	uint32_t holds;	  /* pieces in RAM that are its own */
 	uint64_t counted; /* bytes of it that count as being here */
 	uint64_t body;

@@ -70,6 +70,7 @@ struct config {
 	char user[CONFIG_USER];
 	bool hugepages;		 /* `auto` (default) or `off` */
 	bool zero_copy;		 /* `auto` (default) or `off` */
+	bool stream;		 /* deliver: `streaming` (default) or `stored` */
 	uint32_t packet_buffers; /* mbufs a worker */
 	char log_level[16];	 /* of EAL and drivers: error, warning, info, debug */
 

@@ -224,10 +224,23 @@ static void attempt_retire(struct attempt *a)
 	reclaim_defer(a->ctl->reclaim, attempt_free, a->ctl, (uint64_t)(uintptr_t)a);
 }
 
+/* Targets find it no more by its slot. */
+static void attempt_hide(struct attempt *a)
+{
+	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].number, 0, memory_order_release);
+	a->shown = false;
+}
+
+bool attempt_shown(const struct attempt *a)
+{
+	return a->shown;
+}
+
 void attempt_end(struct attempt *a)
 {
 	struct attempts *as = a->ctl->attempts;
 
+	attempt_hide(a);
 	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].stream, 0, memory_order_release);
 	a->ctl->relay->uploads[a->slot].attempt = NULL;
 	as->active--;
@@ -297,8 +310,11 @@ static void attempt_stored(struct store_put *put, int result)
 	struct attempt *a = attempt_of_put(put);
 
 	a->result = result;
-	if (a->owner != NULL) /* else it has ended meanwhile */
-		attempt_tell(a, ATTEMPT_STORED);
+	if (a->owner == NULL) /* it has ended meanwhile */
+		return;
+	/* at once: its pieces are the index's now, and may leave RAM */
+	attempt_hide(a);
+	attempt_tell(a, ATTEMPT_STORED);
 }
 
 void attempt_store(struct attempt *a)
@@ -306,11 +322,28 @@ void attempt_store(struct attempt *a)
 	store_put_commit(&a->put, attempt_stored);
 }
 
+/* Shows targets what is here. A blob of one chunk is here whole, or not at all. */
+static void attempt_show(struct attempt *a)
+{
+	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
+
+	if (!a->ctl->config->stream || a->window.pulls.chunks < 2 || a->contiguous == 0)
+		return;
+	/* release: the workers' notes made the chunks and their pieces visible to us */
+	atomic_store_explicit(&s->available, a->contiguous, memory_order_release);
+	if (a->shown)
+		return;
+	a->shown = true;
+	atomic_store_explicit(&s->number, a->number, memory_order_release);
+	attempt_tell(a, ATTEMPT_SHOWN);
+}
+
 /* Hands what has arrived without a gap to the hash threads. */
 static void attempt_hash(struct attempt *a)
 {
 	while (a->contiguous < a->window.pulls.chunks && pullwin_has(&a->window, a->contiguous))
 		a->contiguous++;
+	attempt_show(a);
 	/* an empty blob has its one job too */
 	if (a->hashing || (a->contiguous == a->hashed && a->window.pulls.chunks != 0))
 		return;
@@ -453,31 +486,46 @@ void attempt_chunk(struct control *ctl, const struct message *note)
 		attempt_mark(a);
 }
 
+/* A number that leads to its slot. */
+static uint64_t slot_number(const struct attempt *a)
+{
+	uint64_t random;
+
+	do
+		randombytes_buf(&random, sizeof(random));
+	while ((uint32_t)(random >> UPLOAD_SLOT_BITS) == 0);
+	return (random & ~(uint64_t)(UPLOAD_SLOTS - 1)) | a->slot;
+}
+
+/* What does not change when its source moves, as workers that serve its chunks read it. */
+static void slot_fill(struct attempt *a)
+{
+	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
+
+	s->length = a->ask.length;
+	s->filled = (uint64_t *)(a->bits + pullwin_memory(a->ask.length));
+	s->piece = a->put.piece;
+	atomic_store_explicit(&s->available, 0, memory_order_relaxed);
+}
+
 /* keys: of a member, NULL of nobody in particular. */
 static void slot_open(struct attempt *a, const struct domain_keys *keys)
 {
 	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
 	const struct ask *ask = &a->ask;
-	uint64_t stream;
+	const uint64_t stream = slot_number(a);
 
-	do
-		randombytes_buf(&stream, sizeof(stream));
-	while ((uint32_t)(stream >> UPLOAD_SLOT_BITS) == 0);
 	a->stream = (uint32_t)(stream >> UPLOAD_SLOT_BITS);
 	s->source = ask->key.source;
 	s->conn = ask->conn;
 	s->member = ask->field != 0;
 	if (keys != NULL)
 		session_derive(keys, ask->conn, &ask->key.source, &s->session);
-	s->length = ask->length;
-	s->filled = (uint64_t *)(a->bits + pullwin_memory(ask->length));
-	s->piece = a->put.piece;
 	s->worker = ask->worker;
 	s->attempt = a;
 	atomic_store_explicit(&s->limit, a->limit, memory_order_relaxed);
 	/* all of the above before a worker can find the slot */
-	atomic_store_explicit(&s->stream, (stream & ~(uint64_t)(UPLOAD_SLOTS - 1)) | a->slot,
-			      memory_order_release);
+	atomic_store_explicit(&s->stream, stream, memory_order_release);
 }
 
 /* No worker uses the slot any more: it opens for where the source is now. */
@@ -602,6 +650,10 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 	pullwin_init(&a->window, ask->length, a->bits, WINDOW_MAX, ctl->now_us);
 	a->window.pulls.limit = 0; /* until there is memory */
 	a->progress = a->window.progress;
+	a->number = slot_number(a);
+	a->put.attempt = a->number;
+	a->put.newest_stay = ctl->config->stream;
+	slot_fill(a);
 	slot_open(a, keys);
 	ctl->attempts->active++;
 	TAILQ_INSERT_TAIL(&ctl->attempts->open, a, open_link);

@@ -25,6 +25,7 @@ struct waiter;
 
 enum attempt_news {
 	ATTEMPT_QUIET,
+	ATTEMPT_SHOWN,	 /* targets may pull what has come of it */
 	ATTEMPT_STALLED, /* nothing has come for a while: attempt_go_on() or attempt_end() */
 	ATTEMPT_HASHED,	 /* all chunks are here, and `computed` is their identifier */
 	ATTEMPT_STORED,	 /* attempt_store() is over: `result` */
@@ -48,6 +49,8 @@ struct attempt {
 	uint32_t stream, before;
 	bool moving; /* the slot is closed until no worker uses it any more */
 	uint16_t slot;
+	uint64_t number; /* what targets name it by */
+	bool shown;	 /* they may */
 	struct store_put put;
 	bool hashing; /* the job is with the hash threads */
 	bool dirty;
@@ -119,6 +122,8 @@ void attempt_end(struct attempt *a);
 void attempt_mark(struct attempt *a);
 /* Bytes a second since it was judged. */
 uint64_t attempt_rate(const struct attempt *a);
+/* May targets be offered what has come of it? */
+bool attempt_shown(const struct attempt *a);
 /* Has nothing come for so long that others go first? */
 bool attempt_stalled(const struct attempt *a);
 

@@ -15,6 +15,7 @@ struct fetch {
 	uint64_t conn;
 	uint64_t stream;
 	uint32_t field;
+	uint64_t attempt; /* that the PULL names; 0: none */
 	uint32_t number;
 	uint16_t worker;
 	TAILQ_ENTRY(fetch) link;
@@ -41,6 +42,14 @@ void fetches_fini(struct control *ctl)
 		fetch_free(TAILQ_FIRST(&ctl->fetches->all));
 }
 
+/* Are the bytes that the store has those of the attempt that is wanted? */
+static bool attempt_is(const struct fetch *f)
+{
+	const struct piece *p = store_find_piece(&f->ctl->store, &f->get.name, f->get.number);
+
+	return f->attempt == 0 || (p != NULL && p->attempt == f->attempt);
+}
+
 static void fetch_answered(struct store_get *g, enum store_answer answer)
 {
 	struct fetch *f = container_of(g, struct fetch, get);
@@ -52,7 +61,7 @@ static void fetch_answered(struct store_get *g, enum store_answer answer)
 		.retry_after = answer == STORE_HERE ? THERE_RETRY_MS : BUSY_RETRY_MS,
 	};
 
-	if (answer == STORE_ABSENT) {
+	if (answer == STORE_ABSENT || (answer == STORE_HERE && !attempt_is(f))) {
 		e.code = ERROR_GONE;
 		e.retry_after = 0;
 		control_drop(f->ctl, DROP_UNKNOWN_BLOB);
@@ -90,6 +99,7 @@ void handle_pull_slow(struct control *ctl, const struct packet *p, const struct 
 	fetch->conn = f->conn;
 	fetch->field = f->key;
 	fetch->stream = pull.stream;
+	fetch->attempt = pull.attempt;
 	fetch->number = pull.number;
 	fetch->worker = p->worker;
 	fetch->get.name = (struct blob_name){

@@ -121,6 +121,15 @@ static bool request_owes(const struct request *rq)
 	return rq->ctl->relay->possession && !rq->uploaded && !rq->proven && rq->ask.length > 0;
 }
 
+/* A SEND causes one OFFER, whatever its request comes to. */
+static bool offer_owed(struct request *rq)
+{
+	const bool owed = rq->owes_offer;
+
+	rq->owes_offer = false;
+	return owed;
+}
+
 /* The blob is there: OFFER to the target, STATUS to the source, or a challenge, if it has
  * to prove something first; or it has to be brought into RAM. Ends the request, or looks. */
 static void request_serve(struct request *rq)
@@ -138,7 +147,9 @@ static void request_serve(struct request *rq)
 		state_change(rq, REQUEST_LOOKING);
 		return;
 	}
-	outbox_serve(rq->ctl, &rq->ask, &extras, b);
+	outbox_serving(rq->ctl, &rq->ask);
+	if (offer_owed(rq))
+		outbox_offer(rq->ctl, &rq->ask, &extras, b);
 	if (rq->uploaded && relay_hides(rq->ctl->relay, rq->ask.length))
 		state_change(rq, REQUEST_KEPT); /* its next SEND must not ask for another upload */
 	else
@@ -212,12 +223,25 @@ static void asking_not_found(struct request *rq)
 	state_change(rq, REQUEST_WAITING);
 }
 
+/* What has come of the upload is offered, if the target may have it. */
+static void partial_offer(struct request *rq)
+{
+	const bool own_only = request_owes(rq) || relay_hides(rq->ctl->relay, rq->ask.length);
+	const struct ask_extras extras = ask_extras_of(&rq->cold);
+	const struct attempt *a = upload_offered(&rq->waiter, own_only);
+
+	if (a != NULL && offer_owed(rq))
+		outbox_offer_partial(rq->ctl, &rq->ask, &extras,
+				     &(struct partial){a->number, a->contiguous});
+}
+
 static void waiting_stands(struct request *rq)
 {
 	uint64_t bytes;
 	const enum status_code code = upload_stands(&rq->waiter, &bytes);
 
 	request_status(rq, code, REFUSE_NONE, bytes);
+	partial_offer(rq);
 }
 
 static void come_again(struct request *rq)
@@ -416,6 +440,7 @@ bool request_begin(struct control *ctl, const struct domain *d, const struct ask
 	rq->cold = c->cold;
 	rq->slot = d->slot;
 	rq->proven = proven;
+	rq->owes_offer = true;
 	rq->waiter.ask = &rq->ask;
 	rq->waiter.heard = ctl->now_us;
 	rq->expiry = evtimer_new(ctl->base, request_expired, rq);
@@ -461,6 +486,7 @@ void request_repeat(struct request *rq, const struct ask_carried *c)
 	rq->cold.has_proof = c->cold.has_proof;
 	rq->cold.proof = c->cold.proof;
 	rq->waiter.heard = rq->ctl->now_us;
+	rq->owes_offer = true;
 	if (rq->state != REQUEST_KEPT)
 		deadline_set(rq);
 	request_happens(rq, REPEATED);

@@ -31,6 +31,7 @@ struct request {
 	uint16_t slot;		   /* the domain's */
 	bool uploaded;		   /* by this very source: what it asks for is no secret to it */
 	bool proven;		   /* nor here: it has shown that it holds it */
+	bool owes_offer;	   /* its newest SEND has caused none yet */
 	struct store_get get;	   /* while LOOKING */
 	struct inquiry query;	   /* while ASKING */
 	struct waiter waiter;	   /* while WAITING */

@@ -32,7 +32,8 @@ static void send_hit(struct control *ctl, const struct ask_carried *c, const str
 	if (!ctl->relay->possession || a->length == 0 || outcome == POSSESSION_PROVEN) {
 		ctl->stats.hits++;
 		ctl->usage[d->slot].hits++;
-		outbox_serve(ctl, a, &extras, b);
+		outbox_serving(ctl, a);
+		outbox_offer(ctl, a, &extras, b);
 	} else if (!proof_brought(ctl, c)) {
 		outbox_challenge(ctl, a);
 	} else if (!possession_verify(ctl, c, send_handle)) {

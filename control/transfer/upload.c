@@ -55,6 +55,18 @@ enum status_code upload_stands(const struct waiter *w, uint64_t *bytes)
 	return STATUS_UPLOAD;
 }
 
+const struct attempt *upload_offered(const struct waiter *w, bool own_only)
+{
+	const struct attempt *a, *found = NULL;
+
+	if (w->attempt != NULL || own_only || w->upload == NULL)
+		return w->attempt != NULL && attempt_shown(w->attempt) ? w->attempt : NULL;
+	TAILQ_FOREACH (a, &w->upload->attempts, beside_link)
+		if (attempt_shown(a) && (found == NULL || a->contiguous > found->contiguous))
+			found = a;
+	return found;
+}
+
 /* ---- attempts of one upload ---- */
 
 static enum refuse_reason upload_start(struct upload *u, struct waiter *w)
@@ -176,6 +188,16 @@ static void upload_failed(struct upload *u, struct attempt *a, enum refuse_reaso
 	upload_next(u);
 }
 
+/* Targets can have the beginning of it: their sources' requests see to that. */
+static void upload_shown(struct upload *u, const struct attempt *a)
+{
+	struct waiter *w;
+
+	TAILQ_FOREACH (w, &u->waiters, link)
+		if (w->news == WAITER_QUIET && (w->attempt == NULL || w->attempt == a))
+			waiter_tell(u->ctl, w, WAITER_CHANGED);
+}
+
 static void upload_hashed(struct upload *u, struct attempt *a)
 {
 	if (ident_equal(&a->computed, &u->key.id))
@@ -230,7 +252,9 @@ void uploads_pump(struct control *ctl)
 
 		TAILQ_REMOVE(&ctl->attempts->news, a, news_link);
 		a->news = ATTEMPT_QUIET;
-		if (news == ATTEMPT_HASHED)
+		if (news == ATTEMPT_SHOWN)
+			upload_shown(u, a);
+		else if (news == ATTEMPT_HASHED)
 			upload_hashed(u, a);
 		else if (news == ATTEMPT_STORED)
 			upload_stored(u, a);

@@ -75,6 +75,9 @@ void upload_join(struct control *ctl, struct waiter *w);
 void upload_leave(struct control *ctl, struct waiter *w);
 /* Its source is at another address now. */
 void upload_move(struct waiter *w);
+/* The attempt whose chunks its target may be offered now: its source's own, or, unless
+ * `own_only`, that of another which has brought most; NULL: there is none. */
+const struct attempt *upload_offered(const struct waiter *w, bool own_only);
 /* What its source is to be told; *bytes: of the blob that it has brought. */
 enum status_code upload_stands(const struct waiter *w, uint64_t *bytes);
 

@@ -250,6 +250,9 @@ static size_t make_pull(struct program *p, struct host *h, uint8_t *buf)
 		.number = how,
 		.first = how & 1 ? byte_next(p) : 0,
 		.mask = how & 2 ? (uint32_t)bytes_next(p, 4) | 1 : 1,
+		/* that of the last OFFER, or a bit beside it */
+		.attempt =
+			how & 4 ? h->attempt ^ UINT64_C(1) << (how >> 3 & 15) * (how >> 7) * 4 : 0,
 	};
 
 	return pull_encode(buf, WIRE_MAX_FRAME, h->field, h->conn, &pull);

@@ -189,6 +189,8 @@ static void learn_offer(const struct program *p, struct host *h, const struct fr
 	h->id = *o.id;
 	h->rule = o.rule;
 	h->length = o.length;
+	if (o.attempt != 0)
+		h->attempt = o.attempt;
 }
 
 static void learn_pull(struct host *h, const struct frame *f)

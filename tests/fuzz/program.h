@@ -26,6 +26,7 @@ struct host {
 	struct ident id; /* of the ticket */
 	uint8_t rule;
 	uint64_t length;
+	uint64_t attempt; /* of the last OFFER that had one */
 	/* the last PULL of an upload */
 	struct pull wanted;
 	struct ident wanted_id;

@@ -69,6 +69,47 @@ static void pull_unknown_blob(void)
 	pull_refused();
 }
 
+/* BYSTANDER uploads a blob, of which one chunk has come. */
+static void pull_partial(uint32_t first)
+{
+	const struct frame *f;
+	struct offer o;
+	struct pull wanted_of;
+	struct data d = {.upload = true, .bytes = bytes, .len = CHUNK_SIZE};
+	uint8_t buf[WIRE_MAX_FRAME];
+
+	about_blob(&wanted, WANTED);
+	person_send(person(BYSTANDER), make_send);
+	f = scene_sent(&scene, person(BYSTANDER), VERB_PULL);
+	assert_non_null(f);
+	assert_int_equal(pull_decode(f, &wanted_of), DROP_NONE);
+	d.stream = wanted_of.stream;
+	d.number = wanted_of.number;
+	scene_send(&scene, person(BYSTANDER), buf,
+		   data_encode(buf, sizeof(buf), 0, person(BYSTANDER)->conn, &d));
+	f = scene_sent(&scene, person(TARGET), VERB_OFFER);
+	assert_non_null(f);
+	assert_int_equal(offer_decode(f, &o), DROP_NONE);
+	assert_int_not_equal(o.attempt, 0);
+	about.attempt = o.attempt;
+	about.first = first;
+	about.echo = scene_echo(&scene, person(STRANGER), 0);
+	about.ticket = *o.ticket;
+	person_send(person(STRANGER), make_pull);
+}
+
+static void pull_uploaded(void)
+{
+	pull_partial(0);
+	assert_true(was_sent(STRANGER, VERB_DATA) && was_sent(STRANGER, VERB_ERROR));
+}
+
+static void pull_not_yet_uploaded(void)
+{
+	pull_partial(2);
+	pull_refused();
+}
+
 static void receipt_good(void)
 {
 	about_blob(&present, PRESENT);
@@ -115,6 +156,8 @@ const struct row pull_rows[] = {
 	{VERB_PULL, "no ticket", BOTH, pull_no_ticket, NULL},
 	{VERB_PULL, "expired ticket", BOTH, pull_expired_ticket, NULL},
 	{VERB_PULL, "unknown blob", BOTH, pull_unknown_blob, NULL},
+	{VERB_PULL, "still uploaded", ROLE_CENTRAL, pull_uploaded, NULL},
+	{VERB_PULL, "not yet uploaded", ROLE_CENTRAL, pull_not_yet_uploaded, NULL},
 	{VERB_RECEIPT, "good", BOTH, receipt_good, NULL},
 	{VERB_RECEIPT, "of a peer's source", ROLE_CENTRAL, receipt_foreign, NULL},
 	{VERB_RECEIPT, "forged ticket", BOTH, receipt_forged, NULL},

@@ -167,6 +167,7 @@ void box_config(struct config *c, enum role role, bool ip6)
 	c->max_blob = 1 << 20;
 	c->slab_blobs = 64;
 	c->zero_copy = true;
+	c->stream = true;
 	c->rules = 1u << RULE_SHA256;
 	c->max_uploads = 4;
 	c->max_uploads_per_source = 2;

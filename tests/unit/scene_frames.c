@@ -49,8 +49,10 @@ size_t make_pull(struct person *p, const struct cookie *c, uint8_t *buf)
 		.rule = RULE_SHA256,
 		.stream = 1,
 		.number = 1,
-		.mask = (1u << chunk_count(about.length)) - 1,
+		.first = about.first,
+		.mask = about.first > 0 ? 1 : (1u << chunk_count(about.length)) - 1,
 		.length = about.length,
+		.attempt = about.attempt,
 	};
 
 	return pull_encode(buf, WIRE_MAX_FRAME, box_field(p->domain), p->conn, &pull);

@@ -18,6 +18,8 @@ struct scene_about {
 	const struct moved *moved; /* NULL: it did not */
 	struct echo echo;
 	struct ticket ticket;
+	uint64_t attempt; /* PULL: 0: none */
+	uint32_t first;	  /* PULL: this chunk alone; 0: all */
 };
 extern struct scene_about about;
 

@@ -47,11 +47,10 @@ static uint8_t bytes[LENGTH];
 static struct ident id;
 static uint64_t passed;
 
-static int setup(void **state)
+static int setup_as(bool stream)
 {
 	struct ident_state *hash = ident_begin(RULE_SHA256);
 
-	(void)state;
 	unit_clock_reset();
 	memset(&scene, 0, sizeof(scene));
 	memset(sources, 0, sizeof(sources));
@@ -59,6 +58,7 @@ static int setup(void **state)
 	box_config(&scene.config, ROLE_CENTRAL, false);
 	scene.config.max_uploads = 16;
 	scene.config.slab_size = 8 << 20;
+	scene.config.stream = stream;
 	scene_open(&scene);
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (uint8_t)(i / 7);
@@ -67,6 +67,18 @@ static int setup(void **state)
 	ident_final(hash, &id);
 	ident_free(hash);
 	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return setup_as(true);
+}
+
+static int setup_stored(void **state)
+{
+	(void)state;
+	return setup_as(false);
 }
 
 static int teardown(void **state)
@@ -523,7 +535,7 @@ int main(void)
 		TEST(who_stopped_first_makes_room),
 		TEST(stopped_source_makes_room),
 		TEST(faster_source_uploads_beside),
-		TEST(dead_source_is_not_served),
+		cmocka_unit_test_setup_teardown(dead_source_is_not_served, setup_stored, teardown),
 		TEST(bytes_never_mix),
 		TEST(own_transfers_do_not_compete),
 	};

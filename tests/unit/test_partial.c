@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * A blob that is pulled while it is uploaded: who is offered what of it, what PULLs get, and
+ * what becomes of an attempt that ends.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "tests/unit/scene_frames.h"
+#include "tests/unit/unit_clock.h"
+#include "tests/unit/unit_eal.h"
+
+#define CHUNKS (PIECE_CHUNKS + 30) /* of two pieces */
+#define LENGTH ((CHUNKS - 1) * CHUNK_SIZE + 5)
+#define SECOND UINT64_C(1000000)
+
+enum { SOURCE = 1, OTHER, TARGET, OTHER_TARGET, PEOPLE };
+
+/* What somebody was sent. */
+struct heard {
+	/* a source: */
+	uint64_t stream;
+	uint32_t number[CHUNKS]; /* of the PULL that asked for it; 0: none did */
+	uint8_t refused;	 /* enum refuse_reason */
+	bool stored;
+	/* a target: */
+	uint32_t offers;
+	uint64_t attempt; /* of the newest OFFER */
+	uint32_t available;
+	struct ticket ticket;
+	uint32_t chunks[CHUNKS]; /* how often each came */
+	bool partial;		 /* as the newest DATA said, and */
+	uint32_t data_available;
+	uint8_t error; /* enum error_code, and what came with it */
+	uint32_t error_available;
+	uint16_t error_len;
+};
+
+static struct scene scene;
+static struct heard heard[PEOPLE];
+static uint8_t bytes[LENGTH];
+static struct ident id;
+static uint16_t pull_len;
+
+static void setup_as(void (*adjust)(struct config *))
+{
+	struct ident_state *hash = ident_begin(RULE_SHA256);
+
+	unit_clock_reset();
+	memset(&scene, 0, sizeof(scene));
+	memset(heard, 0, sizeof(heard));
+	box_config(&scene.config, ROLE_CENTRAL, false);
+	scene.config.slab_size = 16 << 20;
+	if (adjust != NULL)
+		adjust(&scene.config);
+	scene_open(&scene);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i / 5 + i / CHUNK_SIZE);
+	ident_update(hash, bytes, sizeof(bytes));
+	ident_final(hash, &id);
+	ident_free(hash);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	setup_as(NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	scene_check(&scene);
+	scene_close(&scene);
+	return 0;
+}
+
+static struct person *person(unsigned int i)
+{
+	return scene_person(&scene, i);
+}
+
+/* ---- what they hear ---- */
+
+static void source_pull(struct heard *h, const struct frame *f)
+{
+	struct pull p;
+
+	assert_int_equal(pull_decode(f, &p), DROP_NONE);
+	assert_true(p.upload && p.attempt == 0);
+	if (p.stream != h->stream)
+		memset(h->number, 0, sizeof(h->number));
+	h->stream = p.stream;
+	for (uint32_t mask = p.mask; mask != 0; mask &= mask - 1)
+		h->number[p.first + (uint32_t)__builtin_ctz(mask)] = p.number;
+}
+
+static void source_status(struct heard *h, const struct frame *f)
+{
+	struct status st;
+
+	assert_int_equal(status_decode(f, &st), DROP_NONE);
+	h->stored |= st.code == STATUS_STORED;
+	if (st.code == STATUS_REFUSED)
+		h->refused = st.reason;
+}
+
+static void target_offer(struct heard *h, const struct frame *f)
+{
+	struct offer o;
+
+	assert_int_equal(offer_decode(f, &o), DROP_NONE);
+	h->offers++;
+	h->attempt = o.attempt;
+	h->available = o.available;
+	h->ticket = *o.ticket;
+}
+
+static void target_data(struct heard *h, const struct frame *f)
+{
+	struct data d;
+
+	assert_int_equal(data_decode(f, &d), DROP_NONE);
+	assert_int_equal(d.len, chunk_length(LENGTH, d.first));
+	assert_memory_equal(d.bytes, bytes + (size_t)d.first * CHUNK_SIZE, d.len);
+	h->chunks[d.first]++;
+	h->partial = d.partial;
+	h->data_available = d.available;
+}
+
+static void target_error(struct heard *h, const struct frame *f)
+{
+	struct error e;
+
+	assert_int_equal(error_decode(f, &e), DROP_NONE);
+	h->error = e.code;
+	h->error_available = e.available;
+	h->error_len = (uint16_t)f->len;
+}
+
+static void everybody_reads(void)
+{
+	for (unsigned int i = 0; i < scene.frames; i++) {
+		const unsigned int who = scene.frame[i].peer.ip[3];
+		struct frame f;
+
+		assert_int_equal(frame_parse(scene.frame[i].payload, scene.frame[i].len, &f),
+				 DROP_NONE);
+		if (f.verb == VERB_PULL)
+			source_pull(&heard[who], &f);
+		else if (f.verb == VERB_STATUS)
+			source_status(&heard[who], &f);
+		else if (f.verb == VERB_OFFER)
+			target_offer(&heard[who], &f);
+		else if (f.verb == VERB_DATA)
+			target_data(&heard[who], &f);
+		else if (f.verb == VERB_ERROR)
+			target_error(&heard[who], &f);
+	}
+	scene.frames = 0;
+}
+
+static void pass(uint64_t us)
+{
+	scene_pass(&scene, us);
+	everybody_reads();
+}
+
+/* ---- what they say ---- */
+
+static void send_say(unsigned int who, unsigned int target)
+{
+	const struct cookie c = scene_cookie(&scene, person(who), COOKIE_VALID);
+	uint8_t buf[WIRE_MAX_FRAME];
+
+	memset(&about, 0, sizeof(about));
+	about.id = &id;
+	about.length = LENGTH;
+	about.target = person(target)->addr;
+	about.transfer = (uint8_t)who;
+	scene_send(&scene, person(who), buf, make_send(person(who), &c, buf));
+	everybody_reads();
+}
+
+static void chunk_say(unsigned int who, uint32_t chunk, uint8_t lie)
+{
+	struct heard *h = &heard[who];
+	uint8_t buf[WIRE_MAX_FRAME], copy[CHUNK_SIZE];
+	struct data d = {
+		.upload = true,
+		.stream = h->stream,
+		.number = h->number[chunk],
+		.first = chunk,
+		.bytes = copy,
+		.len = (uint16_t)chunk_length(LENGTH, chunk),
+	};
+
+	assert_int_not_equal(h->number[chunk], 0); /* it was asked for */
+	memcpy(copy, bytes + (size_t)chunk * CHUNK_SIZE, d.len);
+	copy[0] ^= lie;
+	scene_send(&scene, person(who), buf,
+		   data_encode(buf, sizeof(buf), 0, person(who)->conn, &d));
+	everybody_reads();
+}
+
+/* Sends its chunks from `first` to before `end`, as they are asked for. */
+static void upload(unsigned int who, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < end; i++) {
+		for (unsigned int turn = 0; heard[who].number[i] == 0 && turn < 100; turn++)
+			pass(SECOND / 1000);
+		chunk_say(who, i, 0);
+	}
+	pass(SECOND / 100);
+}
+
+/* A PULL with these tokens of the target's. */
+static void pull_say(unsigned int who, uint64_t attempt, const struct ticket *t,
+		     const struct ident *of, uint32_t first, uint32_t mask)
+{
+	const struct cookie c = scene_cookie(&scene, person(who), COOKIE_VALID);
+	const struct echo echo = scene_echo(&scene, person(who), 0);
+	const struct pull p = {
+		.cookie = &c,
+		.echo = &echo,
+		.ticket = t,
+		.id = of,
+		.rule = RULE_SHA256,
+		.stream = 5,
+		.number = 1,
+		.first = first,
+		.mask = mask,
+		.length = LENGTH,
+		.attempt = attempt,
+	};
+	uint8_t buf[WIRE_MAX_FRAME];
+	size_t len = pull_encode(buf, sizeof(buf), 0, person(who)->conn, &p);
+
+	assert_true(len > 0);
+	pull_len = (uint16_t)len;
+	heard[who].error = 0;
+	scene_send(&scene, person(who), buf, len);
+	everybody_reads();
+}
+
+static void pull(unsigned int who, uint64_t attempt, uint32_t first, uint32_t mask)
+{
+	pull_say(who, attempt, &heard[who].ticket, &id, first, mask);
+}
+
+static uint32_t chunks_of(unsigned int who)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < CHUNKS; i++)
+		n += heard[who].chunks[i];
+	return n;
+}
+
+/* Nothing of it, by whatever number it is called. */
+static void assert_not_served(unsigned int who, uint64_t attempt)
+{
+	const uint32_t had = chunks_of(who);
+
+	pull(who, attempt, 0, 3);
+	assert_int_equal(chunks_of(who), had);
+	assert_int_equal(heard[who].error, ERROR_GONE);
+}
+
+/* ---- tests ---- */
+
+static void target_gets_the_beginning(void **state)
+{
+	struct heard *t = &heard[TARGET];
+
+	(void)state;
+	send_say(SOURCE, TARGET);
+	assert_int_equal(t->offers, 0); /* there is nothing yet */
+	upload(SOURCE, 0, 3);
+	assert_int_equal(t->offers, 1);
+	assert_int_not_equal(t->attempt, 0);
+	assert_in_range(t->available, 1, 3);
+	pull(TARGET, t->attempt, 0, 7);
+	assert_true(t->chunks[0] == 1 && t->chunks[1] == 1 && t->chunks[2] == 1);
+	assert_true(t->partial);
+	assert_int_equal(t->data_available, 3);
+	assert_int_equal(t->error, 0);
+	/* each repeat of the SEND brings one OFFER, which says more */
+	send_say(SOURCE, TARGET);
+	assert_int_equal(t->offers, 2);
+	assert_int_equal(t->available, 3);
+}
+
+/* What is there of a PULL comes, then a word about the rest, which is smaller than the PULL. */
+static void what_is_not_here_comes_later(void **state)
+{
+	struct heard *t = &heard[TARGET];
+
+	(void)state;
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, 3);
+	pull(TARGET, t->attempt, 1, 0xf);
+	assert_true(t->chunks[1] == 1 && t->chunks[2] == 1 && chunks_of(TARGET) == 2);
+	assert_int_equal(t->error, ERROR_LATER);
+	assert_int_equal(t->error_available, 3);
+	assert_true(t->error_len < pull_len);
+	pull(TARGET, t->attempt, 3, 1);
+	assert_int_equal(t->error, ERROR_LATER);
+	assert_int_equal(chunks_of(TARGET), 2);
+	/* a chunk behind a hole is not there */
+	chunk_say(SOURCE, 4, 0);
+	pass(SECOND / 100);
+	pull(TARGET, t->attempt, 4, 1);
+	assert_int_equal(t->error, ERROR_LATER);
+	assert_int_equal(t->error_available, 3);
+	assert_int_equal(scene.box->control.worker[0]->stats.later, 3);
+}
+
+/* More of these than there are ERRORs a second for one source. */
+static void later_is_no_error(void **state)
+{
+	(void)state;
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, 3);
+	for (unsigned int i = 0; i < 300; i++) {
+		pull(TARGET, heard[TARGET].attempt, 3, 1);
+		assert_int_equal(heard[TARGET].error, ERROR_LATER);
+	}
+}
+
+static void pieces_meet_in_a_pull(void **state)
+{
+	struct heard *t = &heard[TARGET];
+
+	(void)state;
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, PIECE_CHUNKS + 1);
+	pull(TARGET, t->attempt, PIECE_CHUNKS - 2, 0xf);
+	assert_true(t->chunks[PIECE_CHUNKS - 2] == 1 && t->chunks[PIECE_CHUNKS] == 1);
+	assert_int_equal(chunks_of(TARGET), 3);
+	assert_int_equal(t->error, ERROR_LATER);
+	assert_int_equal(t->error_available, PIECE_CHUNKS + 1);
+}
+
+/* Only who names the attempt gets bytes that nobody has verified. */
+static void attempt_must_be_named(void **state)
+{
+	const uint64_t *a = &heard[TARGET].attempt;
+
+	(void)state;
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, 3);
+	assert_not_served(TARGET, 0);
+	assert_not_served(TARGET, *a ^ UINT64_C(1) << 40);
+	assert_not_served(TARGET, *a ^ 1); /* another slot */
+}
+
+/* A ticket is the right to its own blob, whatever attempt is named with it. */
+static void ticket_must_be_of_the_blob(void **state)
+{
+	struct ident else_id = id;
+
+	(void)state;
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, 3);
+	else_id.b[31] ^= 1;
+	about.id = &else_id;
+	about_ticket(&scene, person(OTHER), addr_pair_any(&scene.config.listen), 60);
+	pull_say(TARGET, heard[TARGET].attempt, &about.ticket, &else_id, 0, 7);
+	assert_int_equal(chunks_of(TARGET), 0);
+	assert_int_equal(heard[TARGET].error, ERROR_GONE);
+}
+
+/* The end changes nothing for who goes on with the attempt. */
+static void stored_blob_is_served_to_both(void **state)
+{
+	struct heard *t = &heard[TARGET];
+	uint64_t attempt;
+
+	(void)state;
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, CHUNKS);
+	pass(SECOND / 10);
+	assert_true(heard[SOURCE].stored);
+	attempt = t->attempt;
+	assert_int_equal(t->offers, 1); /* its SEND had one */
+	pull(TARGET, attempt, 0, 1);
+	assert_int_equal(t->chunks[0], 1);
+	assert_false(t->partial);
+	pull(TARGET, 0, 1, 1);
+	assert_int_equal(t->chunks[1], 1);
+	assert_not_served(TARGET, attempt ^ UINT64_C(1) << 40);
+	/* the next SEND is a hit */
+	send_say(SOURCE, TARGET);
+	assert_int_equal(t->offers, 2);
+	assert_int_equal(t->attempt, 0);
+}
+
+/* All of it can be pulled before it is known to be right, and even if it is not. */
+static void wrong_blob_ends_for_all(void **state)
+{
+	struct heard *t = &heard[TARGET];
+	uint64_t attempt;
+
+	(void)state;
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, CHUNKS - 1);
+	attempt = t->attempt;
+	box_hold_hashes(scene.box, true);
+	chunk_say(SOURCE, CHUNKS - 1, 1);
+	pull(TARGET, attempt, CHUNKS - 2, 1);
+	assert_int_equal(t->chunks[CHUNKS - 2], 1);
+	assert_int_equal(t->data_available, CHUNKS);
+	box_hold_hashes(scene.box, false);
+	pass(SECOND / 10);
+	assert_int_equal(heard[SOURCE].refused, REFUSE_WRONG_IDENTIFIER);
+	assert_not_served(TARGET, attempt);
+	assert_not_served(TARGET, 0);
+}
+
+/* Who waits for another's upload has its target served from that. */
+static void second_asker_is_served_too(void **state)
+{
+	struct heard *t = &heard[OTHER_TARGET];
+
+	(void)state;
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, 3);
+	send_say(OTHER, OTHER_TARGET);
+	assert_int_equal(t->offers, 1);
+	assert_true(t->attempt == heard[TARGET].attempt && t->available == 3);
+	pull(OTHER_TARGET, t->attempt, 0, 7);
+	assert_int_equal(chunks_of(OTHER_TARGET), 3);
+}
+
+static void adjust_possession(struct config *c)
+{
+	c->possession = true;
+}
+
+/* Who has shown nothing does not get what another brings. */
+static void possession_is_for_its_own_target(void **state)
+{
+	(void)state;
+	teardown(state);
+	setup_as(adjust_possession);
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, 3);
+	send_say(OTHER, OTHER_TARGET);
+	pass(SECOND / 10);
+	assert_int_equal(heard[TARGET].offers, 1);
+	assert_int_equal(heard[OTHER_TARGET].offers, 0);
+}
+
+static void adjust_hide(struct config *c)
+{
+	c->hide_hits = LENGTH;
+}
+
+/* That another one sends the same is not to be seen. */
+static void hidden_uploads_are_apart(void **state)
+{
+	(void)state;
+	teardown(state);
+	setup_as(adjust_hide);
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, 3);
+	send_say(OTHER, OTHER_TARGET);
+	pass(SECOND / 10);
+	assert_int_equal(heard[OTHER_TARGET].offers, 0);
+	upload(OTHER, 0, 2);
+	assert_int_equal(heard[OTHER_TARGET].offers, 1);
+	assert_in_range(heard[OTHER_TARGET].available, 1, 2);
+	assert_true(heard[OTHER_TARGET].attempt != heard[TARGET].attempt);
+}
+
+static void adjust_stored(struct config *c)
+{
+	c->stream = false;
+}
+
+static void deliver_stored_waits_for_the_end(void **state)
+{
+	(void)state;
+	teardown(state);
+	setup_as(adjust_stored);
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, CHUNKS - 1);
+	send_say(SOURCE, TARGET);
+	assert_int_equal(heard[TARGET].offers, 0);
+	upload(SOURCE, CHUNKS - 1, CHUNKS);
+	pass(SECOND / 10);
+	assert_int_equal(heard[TARGET].offers, 1);
+	assert_int_equal(heard[TARGET].attempt, 0);
+	pull(TARGET, 0, 0, 1);
+	assert_int_equal(heard[TARGET].chunks[0], 1);
+}
+
+/* The source that uploaded is silent, and the next one's turn comes: another attempt. */
+static void next_source_is_another_attempt(void **state)
+{
+	uint64_t first;
+
+	(void)state;
+	send_say(SOURCE, TARGET);
+	upload(SOURCE, 0, 3);
+	first = heard[TARGET].attempt;
+	for (unsigned int i = 0; i < 8; i++) {
+		send_say(OTHER, OTHER_TARGET);
+		pass(SECOND);
+	}
+	assert_not_served(TARGET, first);
+	upload(OTHER, 0, 4);
+	send_say(OTHER, OTHER_TARGET);
+	assert_true(heard[OTHER_TARGET].attempt != 0 && heard[OTHER_TARGET].attempt != first);
+	pull(OTHER_TARGET, heard[OTHER_TARGET].attempt, 0, 0xf);
+	assert_int_equal(chunks_of(OTHER_TARGET), 4);
+	assert_not_served(TARGET, first);
+}
+
+static int start(void **state)
+{
+	return sodium_init() < 0 ? -1 : unit_eal_start(state);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(target_gets_the_beginning),
+		TEST(what_is_not_here_comes_later),
+		TEST(later_is_no_error),
+		TEST(pieces_meet_in_a_pull),
+		TEST(attempt_must_be_named),
+		TEST(ticket_must_be_of_the_blob),
+		TEST(stored_blob_is_served_to_both),
+		TEST(wrong_blob_ends_for_all),
+		TEST(second_asker_is_served_too),
+		TEST(possession_is_for_its_own_target),
+		TEST(hidden_uploads_are_apart),
+		TEST(deliver_stored_waits_for_the_end),
+		TEST(next_source_is_another_attempt),
+	};
+
+	return cmocka_run_group_tests(tests, start, unit_eal_stop);
+}
