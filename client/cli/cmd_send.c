@@ -152,6 +152,7 @@ static void result_json(const struct ow_send_result *r, const char *message)
 	json_object_set_new(o, "outcome", outcome != NULL ? json_string(outcome) : json_null());
 	json_object_set_new(o, "uploaded_bytes", json_integer((json_int_t)r->uploaded_bytes));
 	json_object_set_new(o, "delivered", json_boolean(r->delivered));
+	json_object_set_new(o, "stored", json_boolean(r->stored));
 	json_object_set_new(o, "target_name",
 			    r->target_name[0] != '\0' ? json_text(r->target_name) : json_null());
 	json_object_set_new(o, "seconds", json_real(r->seconds));

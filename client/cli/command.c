@@ -41,6 +41,8 @@ int exit_status(int code)
 {
 	if (code == OW_OK)
 		return EXIT_DONE;
+	if (code == OW_UNKEPT)
+		return EXIT_UNKEPT;
 	return code >= OW_REFUSED && code <= OW_FAILED ? -code : EXIT_FAILED;
 }
 

@@ -18,6 +18,7 @@ enum exit_status {
 	EXIT_UNREACHABLE = 3,
 	EXIT_UNCONFIRMED = 4,
 	EXIT_REFUSED = 5,
+	EXIT_UNKEPT = 7,
 	EXIT_UNWELL = 6, /* status, store verify: the relay answers, and says what is wrong */
 };
 

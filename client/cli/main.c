@@ -12,7 +12,8 @@ const struct command commands[] = {
 	 "                     [--central ADDR[:PORT]] [--domain-key FILE] [--rule sha256|xxh3]\n"
 	 "                     [--encrypt shared|random --recipient PUBKEY [--content-key FILE]]\n"
 	 "                     [--timeout S] [--limit S] [--json]",
-	 "Sends FILE to the target and ends when the target confirmed the verified file.\n\n"
+	 "Sends FILE to the target and ends when the target confirmed the verified file and a\n"
+	 "relay has stored it.\n\n"
 	 "  --to ADDR[:PORT]        the target (port 4871)\n"
 	 "  --via private|central   the relay to use; asked for on a terminal if absent\n"
 	 "  --private ADDR[:PORT]   the private relay (port 4870; default: configuration)\n"
@@ -26,7 +27,7 @@ const struct command commands[] = {
 	 "  --timeout S             give up after S seconds without progress (default: 120)\n"
 	 "  --limit S               give up after S seconds in any case (default: never)\n"
 	 "  --json                  print one object: id, bytes, outcome, uploaded_bytes,\n"
-	 "                          delivered, seconds\n"},
+	 "                          delivered, stored, seconds\n"},
 	{"recv", cmd_recv,
 	 "--out DIR [--listen ADDR:PORT] [--relay ADDR[:PORT] ...] [--domain-key FILE]\n"
 	 "                     [--identity FILE] [--private-files] [--count N] [--timeout S]\n"
@@ -105,7 +106,8 @@ static void help_print(FILE *to)
 	fputs("       oncewire --version\n"
 	      "       oncewire [COMMAND] --help\n\n"
 	      "Exit status: 0 done, 1 failed, 2 usage, 3 relay unreachable, 4 target did not\n"
-	      "confirm, 5 refused, 6 the relay has problems (status, store verify).\n",
+	      "confirm, 5 refused, 6 the relay has problems (status, store verify), 7 delivered,\n"
+	      "but the relay did not keep it.\n",
 	      to);
 }
 

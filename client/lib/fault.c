@@ -40,6 +40,8 @@ const char *ow_strerror(int code)
 		return "timed out";
 	case OW_STOPPED:
 		return "stopped";
+	case OW_UNKEPT:
+		return "delivered, but the relay did not keep it";
 	default:
 		return "unknown code";
 	}

@@ -44,7 +44,7 @@ extern "C" {
 #define OW_MESSAGE_MAX 512
 
 /* Results. Failures are negative; -1 to -5 are, negated, the exit statuses of
- * the command. */
+ * the command, and that of OW_UNKEPT is 7. */
 enum ow_code {
 	OW_AGAIN = 1,	     /* process(): not finished, wait and call again */
 	OW_OK = 0,	     /* done */
@@ -56,6 +56,7 @@ enum ow_code {
 	OW_CHANGED = -6,     /* the file was changed while it was sent */
 	OW_TIMEOUT = -7,     /* ow_receive: fewer files than asked for arrived in time */
 	OW_STOPPED = -8,     /* *stop became non-zero */
+	OW_UNKEPT = -9,	     /* delivered, but the relay did not keep it */
 };
 
 /* A short English text for any code; never NULL. */
@@ -162,6 +163,7 @@ struct ow_send_result {
 	uint64_t bytes;	    /* length of the data */
 	int outcome;	    /* enum ow_outcome */
 	bool delivered;	    /* the target confirmed the verified data */
+	bool stored;	    /* a relay has it: who sends it next need not upload it */
 	bool renamed;	    /* delivered, but under metadata of an earlier offer */
 	/* What the target called its file, if that is not the name it was given: " (1)"
 	 * was added, say, since there was such a file. Else, or if not known, "". It
@@ -187,7 +189,8 @@ OW_API int ow_sender_fd(struct ow_sender *s);
 /* Milliseconds after which process() is due even if fd is not readable; 0: at once. */
 OW_API int ow_sender_timeout(const struct ow_sender *s);
 /* Never blocks on the network; hashes or reads a few MiB at most. Returns
- * OW_AGAIN, OW_OK once the target confirmed, or the failure that ended it. */
+ * OW_AGAIN, OW_OK once the target confirmed and a relay has stored it, or the failure that
+ * ended it. */
 OW_API int ow_sender_process(struct ow_sender *s);
 OW_API void ow_sender_result(const struct ow_sender *s, struct ow_send_result *result);
 /* What went wrong and what to do about it; "" while nothing did. */

@@ -35,6 +35,18 @@ static uint64_t sender_deadline(const struct ow_sender *s)
 
 /* ---- what comes in ---- */
 
+bool sender_stored(const struct ow_sender *s)
+{
+	return s->seen &
+	       (1U << STATUS_STORED | 1U << STATUS_SERVING_PRIVATE | 1U << STATUS_SERVING_CENTRAL);
+}
+
+/* Delivered and stored are two facts, which come in any order. */
+static bool sender_over(const struct ow_sender *s)
+{
+	return s->delivered && sender_stored(s);
+}
+
 /* A name that cannot be decrypted is not from our target. */
 static void target_name_take(struct ow_sender *s, const struct status *st)
 {
@@ -87,6 +99,8 @@ static int refusal_take(struct ow_sender *s, uint8_t reason, uint64_t now)
 	const bool passes = reason == REFUSE_TARGET_UNREACHABLE || reason == REFUSE_STORE_FULL ||
 			    reason == REFUSE_BUSY || reason == REFUSE_INTERNAL;
 
+	if (s->delivered)
+		return sender_unkept(s, reason);
 	if (!passes || !(s->seen & begun))
 		return sender_refused(s, reason);
 	s->obstacle = reason;
@@ -238,7 +252,7 @@ static int frames_take(struct ow_sender *s, uint64_t now)
 
 	for (batch = 0; batch < RECEIVE_BATCHES; batch++) {
 		n = udp_receive(&s->udp, s->rx);
-		for (i = 0; i < n && !s->delivered; i++) {
+		for (i = 0; i < n && !sender_over(s); i++) {
 			ret = frame_take(s, &s->rx->datagram[i], now);
 			if (ret < 0)
 				return ret;
@@ -392,7 +406,7 @@ uint64_t sender_due(const struct ow_sender *s)
 {
 	uint64_t due = earlier(sender_deadline(s), contact_due(&s->relay));
 
-	if (s->fault.code != OW_OK || s->delivered || s->hash != NULL)
+	if (s->fault.code != OW_OK || sender_over(s) || s->hash != NULL)
 		return 0;
 	if (s->relay.known)
 		due = earlier(due, s->send_at);
@@ -457,7 +471,7 @@ static int sender_turn(struct ow_sender *s, uint64_t now)
 	ret = frames_take(s, now);
 	if (ret == 0 && s->hash != NULL)
 		ret = hash_run(s, now);
-	if (ret == 0 && !s->delivered)
+	if (ret == 0 && !sender_over(s))
 		ret = timers_run(s, now);
 	udp_flush(&s->udp, s->tx);
 	return ret;
@@ -467,7 +481,7 @@ int sender_run(struct ow_sender *s)
 {
 	uint64_t now = clock_now(), stopped = clock_stopped(s->wanted, now);
 
-	if (s->fault.code == OW_OK && !s->delivered) {
+	if (s->fault.code == OW_OK && !sender_over(s)) {
 		s->moved += stopped;
 		if (s->relay.asking)
 			s->relay.asked_since += stopped;
@@ -478,7 +492,7 @@ int sender_run(struct ow_sender *s)
 	}
 	if (s->fault.code != OW_OK)
 		return s->fault.code;
-	return s->delivered ? OW_OK : OW_AGAIN;
+	return sender_over(s) ? OW_OK : OW_AGAIN;
 }
 
 int ow_sender_process(struct ow_sender *s)
@@ -497,6 +511,7 @@ void ow_sender_result(const struct ow_sender *s, struct ow_send_result *r)
 	r->bytes = s->blob.file_length;
 	r->outcome = sender_outcome(s);
 	r->delivered = s->delivered;
+	r->stored = sender_stored(s);
 	r->renamed = s->renamed;
 	memcpy(r->target_name, s->target_name, sizeof(r->target_name));
 	r->uploaded_bytes = s->upload.distinct;

@@ -79,6 +79,8 @@ struct ow_sender {
 
 /* ow_sender_process() for who waits without ow_sender_fd(). */
 int sender_run(struct ow_sender *s);
+/* Has a relay all of it, verified? */
+bool sender_stored(const struct ow_sender *s);
 /* When process() is due. */
 uint64_t sender_due(const struct ow_sender *s);
 
@@ -99,6 +101,7 @@ int sender_too_long(struct ow_sender *s);  /* for what the relay takes */
 int sender_misnamed(struct ow_sender *s);  /* the relay's role is not `via` */
 int sender_refused(struct ow_sender *s, uint8_t reason);
 int sender_key_refused(struct ow_sender *s);
+int sender_unkept(struct ow_sender *s, uint8_t reason); /* REFUSE_NONE: in time */
 int sender_late(struct ow_sender *s, uint64_t now);
 /* enum ow_outcome */
 int sender_outcome(const struct ow_sender *s);

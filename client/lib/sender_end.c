@@ -117,6 +117,23 @@ int sender_key_refused(struct ow_sender *s)
 			 addr_text(&s->relay.addr, relay), member_text(s->relay.member, member));
 }
 
+int sender_unkept(struct ow_sender *s, uint8_t reason)
+{
+	char relay[ADDR_TEXT_MAX];
+
+	addr_text(&s->relay.addr, relay);
+	if (reason == REFUSE_NONE)
+		return fault_set(
+			&s->fault, OW_UNKEPT,
+			"delivered, but relay %s did not say in time that it stored it; who "
+			"sends it next may have to upload it",
+			relay);
+	return fault_set(&s->fault, OW_UNKEPT,
+			 "delivered, but relay %s did not keep it: %s; who sends it next uploads "
+			 "it",
+			 relay, refuse_text(reason));
+}
+
 /* As far as is known. */
 static bool relay_silent(const struct ow_sender *s, uint64_t now)
 {
@@ -131,6 +148,8 @@ int sender_late(struct ow_sender *s, uint64_t now)
 	if (s->hash != NULL)
 		return fault_set(&s->fault, OW_UNCONFIRMED,
 				 "hashing was not finished after %.3g s; allow more time", seconds);
+	if (s->delivered)
+		return sender_unkept(s, REFUSE_NONE);
 	addr_text(&s->relay.addr, relay);
 	if (s->seen == 0 && s->busy_until != 0)
 		return fault_set(&s->fault, OW_REFUSED,
@@ -178,13 +197,7 @@ int sender_outcome(const struct ow_sender *s)
 		return uploaded ? OW_UPLOADED_CENTRAL : OW_DIRECT_HIT;
 	if (uploaded)
 		return OW_UPLOADED_PRIVATE;
-	/* Without an upload, all that keeps a private relay working is its question
-	 * to the central one. */
-	if (status_seen(s, STATUS_SERVING_CENTRAL) ||
-	    (status_seen(s, STATUS_WORKING) && !status_seen(s, STATUS_SERVING_PRIVATE) &&
-	     !status_seen(s, STATUS_WAITING)))
-		return OW_CENTRAL_HIT;
-	return OW_PRIVATE_HIT;
+	return status_seen(s, STATUS_SERVING_CENTRAL) ? OW_CENTRAL_HIT : OW_PRIVATE_HIT;
 }
 
 const char *ow_outcome_name(int value)

@@ -26,6 +26,7 @@ AUTH = 0x80
 INLINE = UPLOAD = ACK = LEASED = 0x01
 
 META, VERSIONS, DOMAIN_PROOF, CHALLENGE, PROOF, RETRY_AFTER, PAD = 1, 4, 5, 8, 9, 0x0D, 0x0E
+ATTEMPT, AVAILABLE = 0x10, 0x11
 HOLDER, SEALED_KEY = 0x83, 0x8A
 
 WORKING, CHALLENGED, WAITING, UPLOAD_WANTED, STORED, SERVING_PRIVATE, SERVING_CENTRAL, \
@@ -34,7 +35,7 @@ TARGET_POLICY, TARGET_UNREACHABLE, TARGET_DECLINED, TARGET_FAILED, TOO_LARGE, ST
     BUSY, RULE, WRONG_IDENTIFIER, MEMBERS_ONLY, QUOTA, WRONG_PROOF, \
     INTERNAL, TARGET_STOPPED = range(1, 15)
 COMPLETE, PROGRESS, DECLINE = 1, 2, 3
-STALE, FRESH, BAD_TICKET, GONE, UNSUPPORTED, ERROR_BUSY, ERROR_KEY = range(1, 8)
+STALE, FRESH, BAD_TICKET, GONE, UNSUPPORTED, ERROR_BUSY, ERROR_KEY, LATER = range(1, 9)
 ANSWER_SERVING, ANSWER_FAILED = 1, 2
 
 BODY_SIZE = {
@@ -77,6 +78,12 @@ class Frame:
 def pack_ext(kind, value):
     tlv = bytes([kind, len(value)]) + value
     return tlv + bytes(-len(tlv) % 4)
+
+
+def number_ext(frame, kind):
+    """None: it is not there."""
+    value = frame.extension(kind)
+    return None if value is None else int.from_bytes(value, "big")
 
 
 def pad_ext(size):
@@ -131,6 +138,8 @@ class Offer:
     meta: bytes
     holder: tuple
     inline: bytes
+    attempt: int = 0  # 0: all of it is there; else so much:
+    available: int = None
 
     @classmethod
     def of(cls, frame):
@@ -139,7 +148,8 @@ class Offer:
         holder = frame.extension(HOLDER)
         return cls(echo, transfer, ident, length, deadline, leg, rule, ticket,
                    frame.extension(META) or b"", unpack_addr(holder) if holder else None,
-                   frame.payload if frame.flags & INLINE else None)
+                   frame.payload if frame.flags & INLINE else None,
+                   number_ext(frame, ATTEMPT) or 0, number_ext(frame, AVAILABLE))
 
 
 @dataclass
@@ -268,7 +278,8 @@ class Session:
             mask = (1 << min(PULL_CHUNKS, chunks - first)) - 1
         body = (cookie or self.cookie) + (echo or self.echo) + struct.pack(
             ">QIIIB3x32sQ", stream, number, first, mask, offer.rule, offer.id, offer.length)
-        return self.frame(PULL, body + (ticket or offer.ticket))
+        ext = ((ATTEMPT, struct.pack(">Q", offer.attempt)),) if offer.attempt else ()
+        return self.frame(PULL, body + (ticket or offer.ticket), ext=ext)
 
     def receipt_frame(self, offer, code, count, reason=0):
         digest = hashlib.sha256(offer.meta).digest()[:8]
@@ -304,7 +315,9 @@ class Session:
                     error = Error.of(frame)
                     if error.code == GONE:
                         raise Gone
-                    assert error.code in (FRESH, ERROR_BUSY), error
+                    assert error.code in (FRESH, ERROR_BUSY, LATER), error
+                    if error.code == LATER:
+                        time.sleep(0.01)
                     if error.code == FRESH:
                         self.echo = error.echo
                     break

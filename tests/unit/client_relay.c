@@ -174,6 +174,18 @@ static void ticket_make(struct relay *r, struct ticket *t)
 	ticket_mint(r->holder != NULL ? &r->holder->keys : &r->keys, t, &r->id, r->rule, r->length);
 }
 
+/* Chunks that may be pulled. */
+static uint32_t available(const struct relay *r)
+{
+	uint32_t n = 0;
+
+	if (r->attempt == 0)
+		return 0;
+	while (pullwin_has(&r->window, n) && (r->stops_at == 0 || n < r->stops_at))
+		n++;
+	return n;
+}
+
 void relay_offer(struct relay *r)
 {
 	const struct addr *to = r->lease.type != ADDR_NONE ? &r->lease : &target;
@@ -188,7 +200,9 @@ void relay_offer(struct relay *r)
 			  .sealed_key = r->has_sealed ? r->sealed_key : NULL,
 			  .rule = r->rule,
 			  .deadline = 10,
-			  .length = r->length};
+			  .length = r->length,
+			  .attempt = r->attempt,
+			  .available = available(r)};
 
 	ticket_make(r, &ticket);
 	if (leased) {
@@ -197,7 +211,7 @@ void relay_offer(struct relay *r)
 	}
 	if (r->holder != NULL)
 		o.holder = &r->holder->addr;
-	else if (leased && !r->hide_inline && !r->has_sealed && r->length > 0 &&
+	else if (leased && r->attempt == 0 && !r->hide_inline && !r->has_sealed && r->length > 0 &&
 		 OFFER_SIZE + r->meta_len + 8 + r->length <= WIRE_MAX_FRAME) {
 		o.has_inline = true;
 		o.data = r->bytes;
@@ -339,6 +353,10 @@ static void upload_end(struct relay *r)
 
 	ident_of(r->bytes, r->length, r->rule, &id);
 	r->uploading = false;
+	if (r->unkept != 0)
+		return;
+	r->kept = r->attempt;
+	r->attempt = 0;
 	if (!ident_equal(&id, &r->id)) {
 		r->refuse = REFUSE_WRONG_IDENTIFIER;
 		status_emit(r, STATUS_REFUSED, r->refuse, 0, NULL);
@@ -418,7 +436,8 @@ static void send_take(struct relay *r, const struct frame *f, const struct addr 
 		if (r->possession && !possession_shown(r, &s))
 			return;
 		r->id = *s.id;
-		status_emit(r, r->serving, 0, 0, NULL);
+		status_emit(r, r->first != 0 ? r->first : r->serving, 0, 0, NULL);
+		r->first = 0;
 		if (!r->mute_offers)
 			relay_offer(r);
 	} else {
@@ -429,15 +448,52 @@ static void send_take(struct relay *r, const struct frame *f, const struct addr 
 			upload_begin(r);
 		}
 		status_emit(r, STATUS_UPLOAD, 0, 0, NULL);
+		if (r->attempt != 0)
+			relay_offer(r);
 		if (r->length == 0)
 			upload_end(r);
 	}
 }
 
+/* What comes next: another attempt, once the target has half of what is wrong of the first; or
+ * the end. */
+static void upload_turn(struct relay *r)
+{
+	if (r->wrong_until != 0 && r->partial >= r->wrong_until / 2) {
+		r->wrong_until = 0;
+		r->attempt++;
+	}
+	if (!r->uploading || !pullwin_complete(&r->window) || r->stops_at != 0 ||
+	    r->wrong_until != 0)
+		return;
+	if (!r->streams || r->partial > 0) /* else the target's PULLs are still on their way */
+		upload_end(r);
+}
+
+/* Tells that what it asks for, from a chunk on, is not here yet. */
+static void later_emit(struct relay *r, const struct frame *f, const struct addr *from,
+		       const struct pull *p)
+{
+	struct error e = {.code = ERROR_LATER,
+			  .verb = VERB_PULL,
+			  .number = p->number,
+			  .stream = p->stream,
+			  .available = available(r)};
+
+	if (++r->laters == LATERS_MOST)
+		r->stops_at = 0;
+	answer_emit(r, from, f->conn, f->key,
+		    error_encode(udp_slot(&r->udp, &r->tx), WIRE_MAX_FRAME, f->key, f->conn, &e));
+}
+
 static void serve(struct relay *r, const struct frame *f, const struct addr *from,
 		  const struct pull *p)
 {
-	struct data d = {.stream = p->stream, .number = p->number};
+	struct data d = {.stream = p->stream,
+			 .number = p->number,
+			 .partial = r->attempt != 0,
+			 .available = available(r)};
+	bool later = false;
 	struct echo echo;
 	uint32_t i;
 	uint8_t *buf;
@@ -448,16 +504,35 @@ static void serve(struct relay *r, const struct frame *f, const struct addr *fro
 		if (!(p->mask >> i & 1))
 			continue;
 		d.first = p->first + i;
+		if (d.partial && d.first >= d.available) {
+			later = true;
+			break;
+		}
+		r->partial += d.partial;
+		r->served++;
 		d.len = (uint16_t)chunk_length(r->length, d.first);
 		d.bytes = r->bytes + (uint64_t)d.first * CHUNK_SIZE;
 		buf = udp_slot(&r->udp, &r->tx);
 		data_encode(buf, WIRE_MAX_FRAME, 0, f->conn, &d);
 		if (r->corrupt > 0) {
 			r->corrupt--;
-			buf[DATA_HEAD] ^= 1;
+			buf[data_head_size(d.partial)] ^= 1;
 		}
-		emit(r, from, DATA_HEAD + d.len);
+		if (d.first < r->wrong_until)
+			buf[data_head_size(d.partial)] ^= 1;
+		emit(r, from, data_head_size(d.partial) + d.len);
 	}
+	if (later)
+		later_emit(r, f, from, p);
+	upload_turn(r);
+}
+
+/* Has it the bytes that are wanted? */
+static bool attempt_here(const struct relay *r, const struct pull *p)
+{
+	if (r->stored)
+		return p->attempt == 0 || p->attempt == r->kept;
+	return r->attempt != 0 && p->attempt == r->attempt;
 }
 
 static void pull_take(struct relay *r, const struct frame *f, const struct addr *from)
@@ -471,9 +546,10 @@ static void pull_take(struct relay *r, const struct frame *f, const struct addr 
 		error_emit(r, f, from, ERROR_FRESH, &p);
 	else if (ticket_check(&r->keys, p.ticket, p.id, p.rule, p.length, unix_now()) != DROP_NONE)
 		error_emit(r, f, from, ERROR_TICKET, &p);
-	else if (!r->stored || !ident_equal(p.id, &r->id) || p.length != r->length)
+	else if (!attempt_here(r, &p) || !ident_equal(p.id, &r->id) || p.length != r->length) {
+		r->gone++;
 		error_emit(r, f, from, ERROR_GONE, &p);
-	else {
+	} else {
 		r->unserved--;
 		serve(r, f, from, &p);
 	}
@@ -488,8 +564,11 @@ static void data_take(struct relay *r, const struct frame *f)
 	    pullwin_data(&r->window, d.first, d.number, now, now) != PULLWIN_NEW)
 		return;
 	memcpy(r->bytes + (uint64_t)d.first * CHUNK_SIZE, d.bytes, d.len);
-	if (pullwin_complete(&r->window))
-		upload_end(r);
+	if (r->streams && r->attempt == 0) {
+		r->attempt = random_next(r) + 1;
+		relay_offer(r);
+	}
+	upload_turn(r);
 }
 
 static void receipt_take(struct relay *r, const struct frame *f, const struct addr *from)
@@ -514,6 +593,8 @@ static void receipt_take(struct relay *r, const struct frame *f, const struct ad
 		status_emit(r, STATUS_REFUSED, rc.reason, rc.bytes, NULL);
 	else
 		status_emit(r, STATUS_DELIVERING, 0, rc.bytes, NULL);
+	if (rc.code == RECEIPT_COMPLETE && r->unkept != 0)
+		status_emit(r, STATUS_REFUSED, r->unkept, 0, NULL);
 }
 
 /* Are the key and the signature as they must be? HELLO has a proof instead. */

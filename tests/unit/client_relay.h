@@ -17,7 +17,8 @@ struct relay {
 
 	/* how it behaves */
 	uint32_t loss;	       /* frames in a thousand lost, in each direction */
-	uint8_t serving;       /* enum status_code of a hit */
+	uint8_t serving;       /* enum status_code of a hit, */
+	uint8_t first;	       /* and of the first SEND, if that is not 0 */
 	uint8_t refuse;	       /* enum refuse_reason of every SEND, 0: none */
 	uint8_t refuse_later;  /* the same, but of the second to the fourth only */
 	uint32_t sends;	       /* answered */
@@ -36,6 +37,19 @@ struct relay {
 	bool possession;       /* challenges who sends what is stored */
 	uint32_t busy;	       /* SENDs and LISTENs to answer with ERROR(BUSY) */
 	uint32_t retry_after;  /* milliseconds, in that ERROR */
+
+	/* while something is uploaded to it: */
+	bool streams;	      /* it offers what has come, */
+	uint32_t stops_at;    /* but no more than so many chunks until LATERS_MOST; 0: no limit */
+	uint32_t wrong_until; /* so many chunks are wrong; then the attempt ends, and another one,
+			       * which is right, takes its place. 0: there is one alone */
+	uint64_t attempt;     /* 0: nothing has come, or it is stored: */
+	uint64_t kept;	      /* that attempt */
+	uint32_t laters;      /* PULLs answered by ERROR(LATER) */
+	uint32_t partial;     /* DATA sent of it */
+	uint32_t served;      /* DATA in all */
+	uint32_t gone;	      /* PULLs of an attempt that it has not (any more) */
+	uint8_t unkept;	      /* enum refuse_reason, said once it is delivered; 0: it is stored */
 
 	/* its domain */
 	const struct domain_keys *domain; /* NULL: none, open to all */
@@ -90,6 +104,8 @@ struct relay {
 	uint8_t receipt;		  /* the newest RECEIPT's code */
 	uint8_t reason;			  /* and reason */
 };
+
+#define LATERS_MOST 10
 
 /* The address a socket is bound to; 0 or -1. */
 int socket_local(const struct udp *u, struct addr *out);

@@ -449,15 +449,17 @@ static void test_outcomes(void **state)
 {
 	static const struct {
 		int via;
-		uint8_t serving;
+		uint8_t first, serving;
 		int outcome;
 	} cases[] = {
-		{OW_VIA_PRIVATE, STATUS_SERVING_PRIVATE, OW_PRIVATE_HIT},
-		{OW_VIA_PRIVATE, STATUS_SERVING_CENTRAL, OW_CENTRAL_HIT},
-		{OW_VIA_PRIVATE, STATUS_WORKING, OW_CENTRAL_HIT}, /* "serving" was lost */
-		{OW_VIA_PRIVATE, STATUS_WAITING, OW_PRIVATE_HIT}, /* another source uploaded */
-		{OW_VIA_CENTRAL, STATUS_SERVING_CENTRAL, OW_DIRECT_HIT},
-		{OW_VIA_CENTRAL, STATUS_WAITING, OW_DIRECT_HIT},
+		{OW_VIA_PRIVATE, 0, STATUS_SERVING_PRIVATE, OW_PRIVATE_HIT},
+		{OW_VIA_PRIVATE, 0, STATUS_SERVING_CENTRAL, OW_CENTRAL_HIT},
+		/* "serving" was lost, and came again after "delivered" */
+		{OW_VIA_PRIVATE, STATUS_WORKING, STATUS_SERVING_CENTRAL, OW_CENTRAL_HIT},
+		/* another source uploaded */
+		{OW_VIA_PRIVATE, STATUS_WAITING, STATUS_SERVING_PRIVATE, OW_PRIVATE_HIT},
+		{OW_VIA_CENTRAL, 0, STATUS_SERVING_CENTRAL, OW_DIRECT_HIT},
+		{OW_VIA_CENTRAL, STATUS_WAITING, STATUS_SERVING_CENTRAL, OW_DIRECT_HIT},
 	};
 	struct world *w = *state;
 	struct ow_send_options o = {
@@ -469,6 +471,7 @@ static void test_outcomes(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ow_sender_close(w->sender);
 		o.via = cases[i].via;
+		w->relay->first = cases[i].first;
 		w->relay->serving = cases[i].serving;
 		w->relay->central = o.via == OW_VIA_CENTRAL;
 		assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);

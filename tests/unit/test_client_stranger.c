@@ -332,6 +332,19 @@ static void errors_to_pulls_have_a_floor(void **state)
 	}
 }
 
+/* It has no end of its own, as a source may be slow; but a pace. */
+static void later_has_a_floor(void **state)
+{
+	struct scene *s = *state;
+
+	s->attacker.self = &s->attacker.addr;
+	s->attacker.error = ERROR_LATER;
+	offer(s, 1, 10000000, NULL);
+	scene_run(s, 60 * SECOND);
+	print_message("ERROR(LATER): %u PULLs\n", s->attacker.heard[VERB_PULL]);
+	assert_in_range(s->attacker.heard[VERB_PULL], 10, 300);
+}
+
 static void sender_open(struct scene *s)
 {
 	static uint8_t data[100000];
@@ -416,6 +429,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(silent_holder_is_left_alone, scene_setup,
 						scene_teardown),
 		cmocka_unit_test(errors_to_pulls_have_a_floor),
+		cmocka_unit_test_setup_teardown(later_has_a_floor, scene_setup, scene_teardown),
 		cmocka_unit_test(errors_to_sends_have_a_floor),
 		cmocka_unit_test_setup_teardown(challenges_have_a_floor, scene_setup,
 						scene_teardown),
