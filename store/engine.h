@@ -26,8 +26,9 @@ struct engine;
 /* What is known of a blob without its bytes. */
 struct engine_record {
 	uint64_t body;
-	uint64_t length; /* bytes */
-	uint64_t stored; /* Unix microseconds */
+	uint64_t length;  /* bytes */
+	uint64_t stored;  /* Unix microseconds */
+	uint64_t attempt; /* the upload that brought it, as targets name it */
 };
 
 /* A blob that is there. */
@@ -50,6 +51,7 @@ struct engine_change {
 	/* of a put: */
 	uint64_t body;		    /* of the blocks that were written before; or 0 */
 	uint64_t stored;	    /* Unix microseconds */
+	uint64_t attempt;	    /* as in struct engine_record */
 	uint32_t written;	    /* blocks that were written before, the first ones */
 	const struct iovec *blocks; /* the others */
 	uint32_t count;

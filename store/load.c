@@ -168,6 +168,7 @@ static void read_done(struct job *job)
 		return;
 	s->counters.loads++;
 	s->counters.load_bytes += piece_length(l->name.length, l->number);
+	slab_piece(s->slab, l->no)->attempt = l->record.attempt;
 	ret = piece_enter(s, l->no);
 	if (ret == 0)
 		l->no = PIECE_NONE; /* the index has it */

@@ -255,17 +255,22 @@ static void piece_let_go(struct store_put *put, uint32_t number)
 	put->store->held--;
 }
 
-/* A blob that would fill RAM passes through it. */
+/* A blob that would fill RAM passes through it; its beginning stays, as whoever asks for it
+ * next begins there, and so does its end, if others pull it meanwhile. */
 static void pieces_let_go(struct store_put *put)
 {
 	const struct store *s = put->store;
 	const uint32_t pieces = s->slab->extent_count / PIECE_EXTENTS, most = pieces / HELD_PART,
 		       all = pieces / HELD_ALL_PART;
+	const uint32_t last = put->newest_stay ? (most + 1) / 2 : 0, first = most - last;
 
-	if (!put->newest_stay && (put->written > most || s->held > all))
-		piece_let_go(put, put->written - 1);
-	while (put->newest_stay && put->gone < put->written &&
-	       (put->written - put->gone > most || s->held > all))
+	if (put->written <= first) {
+		if (s->held > all)
+			piece_let_go(put, put->written - 1);
+		put->gone = put->written;
+		return;
+	}
+	while (put->gone < put->written && (put->written - put->gone > last || s->held > all))
 		piece_let_go(put, put->gone++);
 }
 
@@ -457,6 +462,7 @@ static void put_queue(struct store_put *put)
 		.name = put->name,
 		.body = put->body,
 		.stored = s->stamp,
+		.attempt = put->attempt,
 		.written = put->written * PIECE_EXTENTS,
 	};
 	put->change.done = put_committed;

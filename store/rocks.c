@@ -123,6 +123,7 @@ int record_get(struct rocks *r, const struct record_key *key, struct engine_reco
 			.body = get_be(v->body, sizeof(v->body)),
 			.length = get_be(v->length, sizeof(v->length)),
 			.stored = get_be(v->stored, sizeof(v->stored)),
+			.attempt = get_be(v->attempt, sizeof(v->attempt)),
 		};
 	rocksdb_pinnableslice_destroy(slice);
 	return size == sizeof(*v) ? 0 : -EBADMSG;
@@ -338,6 +339,7 @@ void record_put(rocksdb_writebatch_t *b, const struct rocks *r, const struct rec
 	put_be(v.body, record->body, sizeof(v.body));
 	put_be(v.length, record->length, sizeof(v.length));
 	put_be(v.stored, record->stored, sizeof(v.stored));
+	put_be(v.attempt, record->attempt, sizeof(v.attempt));
 	batch_put(b, r->family[FAMILY_RECORDS], key, sizeof(*key), &v, sizeof(v));
 	if (record->length == 0)
 		return;
@@ -369,7 +371,8 @@ static void batch_put_blob(rocksdb_writebatch_t *b, struct rocks *r, const struc
 {
 	const struct time_key time = time_key(key, c->stored);
 	const struct domain_key age = domain_key(key, c->stored);
-	struct engine_record record = {.length = c->name.length, .stored = c->stored};
+	struct engine_record record = {
+		.length = c->name.length, .stored = c->stored, .attempt = c->attempt};
 	uint8_t length[8];
 
 	put_be(length, c->name.length, sizeof(length));

@@ -12,7 +12,7 @@
  *             't' stored record-key           length; blobs by age
  *             'd' domain stored record-key    length; a domain's blobs by age
  *             'n' name                        what the relay noted
- *   records   domain rule identifier          body, length, stored
+ *   records   domain rule identifier          body, length, stored, attempt
  *   blocks-N  body block                      bytes; N is the segment, hexadecimal
  *
  * Blocks go to one segment after the other and are not deleted: what is no blob's any more is
@@ -40,6 +40,7 @@ struct record_value {
 	uint8_t body[8];
 	uint8_t length[8];
 	uint8_t stored[8];
+	uint8_t attempt[8];
 };
 
 struct block_key {
@@ -71,7 +72,7 @@ struct sum_key {
 	uint8_t number[4];
 	char what;
 };
-_Static_assert(sizeof(struct record_key) == 37 && sizeof(struct record_value) == 24 &&
+_Static_assert(sizeof(struct record_key) == 37 && sizeof(struct record_value) == 32 &&
 		       sizeof(struct block_key) == 12 && sizeof(struct time_key) == 46 &&
 		       sizeof(struct domain_key) == 50 && sizeof(struct body_key) == 9 &&
 		       sizeof(struct sum_key) == 6,

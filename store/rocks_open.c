@@ -10,7 +10,7 @@
 
 #include "store/rocks.h"
 
-#define FORMAT_VERSION "2"
+#define FORMAT_VERSION "3"
 #define CACHE_BYTES (32u << 20)	   /* of the files' blocks, half of it for their indices; shared */
 #define RECORDS_BUFFER (16u << 20) /* unflushed records */
 #define BLOCKS_BUFFER (64u << 20)  /* unflushed blocks of a segment, */

@@ -354,14 +354,14 @@ struct store_put {
 			  * gives memory back after a grace period */
 	/* The caller's, after store_put_begin(): */
 	uint64_t attempt; /* what its pieces are known by: struct piece */
-	bool newest_stay; /* of what leaves RAM when it was written, the newest stay longest:
-			   * others read it meanwhile. Otherwise the first do */
+	bool newest_stay; /* others read it meanwhile: of what leaves RAM when it was written, the
+			   * newest pieces stay longer */
 	/* the store's */
 	bool committed;	  /* it is there */
 	uint32_t ready;	  /* chunks that will not change any more */
 	uint32_t written; /* pieces that the engine has */
-	uint32_t gone;	  /* newest_stay: of these, the first ones, not in RAM any more */
-	uint32_t holds;	  /* pieces in RAM that are its own */
+	uint32_t gone;	/* of these, the first ones, that leave RAM no more for it, or have left */
+	uint32_t holds; /* pieces in RAM that are its own */
 	uint64_t counted; /* bytes of it that count as being here */
 	uint64_t body;
 	uint32_t opened; /* s->opened, when it began */

@@ -121,6 +121,36 @@ static void test_many_uploads_at_once(void **state)
 		check(i, LONG);
 }
 
+/* What others read while it comes leaves oldest first; and who brought it is known ever after. */
+static void test_newest_stay(void **state)
+{
+	const uint64_t length = 14 * (uint64_t)PIECE_SIZE + 77;
+	const struct blob_name name = name_of(5, length);
+	struct store_put p;
+
+	(void)state;
+	assert_int_equal(store_put_begin(&store, &name, &p), 0);
+	p.attempt = 77;
+	p.newest_stay = true;
+	assert_int_equal(put_fill(&p, 5), 0);
+	settle();
+	assert_int_equal(p.written, 15);
+	assert_int_equal(p.gone, 14);
+	for (uint32_t i = 0; i < 14; i++)
+		assert_int_equal(p.piece[i], PIECE_NONE);
+	assert_int_not_equal(p.piece[14], PIECE_NONE);
+	result = 1;
+	store_put_commit(&p, put_stored);
+	settle();
+	assert_int_equal(result, 0);
+	put_end(&p);
+	assert_true(store_find_piece(&store, &name, 14)->attempt == 77);
+	restart();
+	assert_int_equal(ask(5, length, 3, STORE_PIECE), STORE_HERE);
+	assert_true(store_find_piece(&store, &name, 3)->attempt == 77);
+	check(5, length);
+}
+
 static void chunks_got(struct store_read *r, int ret)
 {
 	(void)r;
@@ -419,6 +449,7 @@ int main(void)
 		TEST(test_one_load),
 		TEST(test_more_than_memory),
 		TEST(test_many_uploads_at_once),
+		TEST(test_newest_stay),
 		TEST(test_read_chunks),
 		TEST(test_commit_fails),
 		TEST(test_write_fails),
