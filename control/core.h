@@ -168,6 +168,11 @@ void outbox_offer(struct control *ctl, const struct ask *a, const struct ask_ext
 /* Likewise of one that is still uploaded. */
 void outbox_offer_partial(struct control *ctl, const struct ask *a, const struct ask_extras *e,
 			  const struct partial *p);
+/* The OFFER, under the target's lease here, of a blob that another relay holds: its ticket, and
+ * what is there (p NULL: all). */
+void outbox_offer_held(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+		       const struct addr *holder, const struct ticket *ticket,
+		       const struct partial *p);
 /* Rings the bells of the workers that were sent something. */
 void outbox_flush(struct control *ctl);
 

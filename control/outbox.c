@@ -128,6 +128,42 @@ void outbox_offer_partial(struct control *ctl, const struct ask *a, const struct
 	offer_send(ctl, a, e, NULL, p);
 }
 
+void outbox_offer_held(struct control *ctl, const struct ask *a, const struct ask_extras *e,
+		       const struct addr *holder, const struct ticket *ticket,
+		       const struct partial *p)
+{
+	uint64_t now = control_seconds(ctl);
+	const struct lease *lease = offer_lease(ctl->relay, a->field, &a->target, now);
+	struct offer o = {
+		.transfer = a->key.transfer,
+		.id = &a->id,
+		.ticket = ticket,
+		.holder = holder,
+		.meta = e->meta,
+		.sealed_key = e->sealed_key,
+		.meta_len = e->meta_len,
+		.leg = get16(a->key.leg),
+		.rule = a->rule,
+		.deadline = ask_deadline(a, now),
+		.length = a->length,
+		.attempt = p != NULL ? p->attempt : 0,
+		.available = p != NULL ? p->available : 0,
+	};
+	struct rte_mbuf *m;
+
+	if (lease == NULL)
+		return; /* expired meanwhile: the source's next SEND finds another way */
+	m = outbox_alloc(ctl, a->worker, &a->target);
+	if (m == NULL)
+		return;
+	packet_of(m)->source = a->key.source;
+	ctl->stats.offers++;
+	/* as large as the SEND, so that the HELLOs it causes stay below it */
+	outbox_send(ctl, m,
+		    offer_encode(egress_payload(m), WIRE_MAX_FRAME, lease->key, lease->conn, &o,
+				 SEND_MIN));
+}
+
 void outbox_serving(struct control *ctl, const struct ask *a)
 {
 	struct status s = {.code = ctl->relay->central ? STATUS_SERVING_CENTRAL

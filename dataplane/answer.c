@@ -44,11 +44,11 @@ static void ticket_fill(const struct ask *a, uint64_t unix_seconds, struct ticke
 	memcpy(out->transfer, a->key.transfer, TRANSFER_SIZE);
 }
 
-void answer_ticket(const struct relay *r, const struct ask *a, const struct piece *b,
-		   uint64_t unix_seconds, struct ticket *out)
+void answer_ticket(const struct relay *r, const struct ask *a, uint64_t unix_seconds,
+		   struct ticket *out)
 {
 	ticket_fill(a, unix_seconds, out);
-	ticket_mint(relay_keys(r), out, &b->id, b->rule, b->length);
+	ticket_mint(relay_keys(r), out, &a->id, a->rule, a->length);
 }
 
 void offer_macs_hash(struct offer_macs *m, unsigned int n)

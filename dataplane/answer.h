@@ -50,7 +50,7 @@ size_t answer_offer(const struct relay *r, const struct ask *a, const struct ask
 		    uint64_t unix_seconds, uint8_t *buf, struct stats *stats,
 		    struct offer_macs *macs);
 /* The right to pull it. */
-void answer_ticket(const struct relay *r, const struct ask *a, const struct piece *b,
-		   uint64_t unix_seconds, struct ticket *out);
+void answer_ticket(const struct relay *r, const struct ask *a, uint64_t unix_seconds,
+		   struct ticket *out);
 
 #endif

@@ -78,6 +78,11 @@ void ask_carry_query(struct rte_mbuf *m, const struct query *q, const struct fra
 	cold_copy(&c.cold, &extras, q->proof);
 	c.is_query = true;
 	c.query.leased = q->leased;
+	c.query.holding = q->ticket != NULL;
+	if (q->ticket != NULL)
+		c.query.ticket = *q->ticket;
+	c.query.attempt = q->attempt;
+	c.query.available = q->available;
 	c.query.pair = f->key;
 	c.query.conn = f->conn;
 	c.query.nonce = q->nonce;

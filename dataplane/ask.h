@@ -58,8 +58,12 @@ struct ask_carried {
 			bool has_moved;
 			struct moved moved;
 		};
-		struct {	       /* of a QUERY, from `ask.home` */
-			bool leased;   /* private holds the target's lease */
+		struct {	      /* of a QUERY, from `ask.home` */
+			bool leased;  /* private holds the target's lease */
+			bool holding; /* and the blob: central is to offer it, with */
+			struct ticket ticket;
+			uint64_t attempt; /* as in an OFFER */
+			uint32_t available;
 			uint32_t pair; /* key field of the pair's frames */
 			uint64_t conn;
 			uint64_t nonce;

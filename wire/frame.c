@@ -20,8 +20,9 @@ static const struct verb_info {
 	[VERB_LISTENING] = {sizeof(struct wire_listening), WIRE_AUTH, false, false},
 	[VERB_SEND] = {sizeof(struct wire_send), WIRE_AUTH, false, false},
 	[VERB_STATUS] = {sizeof(struct wire_status), WIRE_AUTH, false, false},
-	[VERB_QUERY] = {sizeof(struct wire_query), WIRE_AUTH | WIRE_LEASED, false, false},
-	[VERB_ANSWER] = {sizeof(struct wire_answer), WIRE_AUTH, false, false},
+	[VERB_QUERY] = {sizeof(struct wire_query), WIRE_AUTH | WIRE_LEASED | WIRE_HOLDING, false,
+			false},
+	[VERB_ANSWER] = {sizeof(struct wire_answer), WIRE_AUTH | WIRE_LEASED, false, false},
 	[VERB_OFFER] = {sizeof(struct wire_offer), WIRE_AUTH | WIRE_INLINE, true, false},
 	[VERB_PULL] = {sizeof(struct wire_pull), WIRE_AUTH | WIRE_UPLOAD, false, false},
 	[VERB_DATA] = {sizeof(struct wire_data), WIRE_AUTH | WIRE_UPLOAD, true, false},
@@ -116,6 +117,9 @@ static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struc
 	case EXT_PROOF:
 		f->proof = (const struct proof *)value;
 		return len == sizeof(struct proof) ? DROP_NONE : DROP_EXT;
+	case EXT_TICKET:
+		f->ticket = (const struct ticket *)value;
+		return len == sizeof(struct ticket) ? DROP_NONE : DROP_EXT;
 	case EXT_SEALED_KEY:
 		f->sealed_key = value;
 		return len == SEALED_KEY_SIZE ? DROP_NONE : DROP_EXT;

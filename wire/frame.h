@@ -62,7 +62,8 @@ enum verb {
 #define WIRE_UPLOAD 0x01  /* PULL, DATA: towards a relay; the token fields are zero */
 #define WIRE_CENTRAL 0x01 /* WELCOME: the relay is a central one */
 #define WIRE_BOTH_IP 0x02 /* WELCOME: it sends to targets of either IP version */
-#define WIRE_LEASED 0x01  /* QUERY: private holds a lease of the target */
+#define WIRE_LEASED 0x01  /* QUERY: private holds a lease of the target; ANSWER: central does */
+#define WIRE_HOLDING 0x02 /* QUERY: private has the blob; central is to offer it from there */
 
 struct wire_header {
 	uint8_t version;
@@ -95,6 +96,7 @@ enum ext_type {
 	EXT_MOVED = 0x0f,	 /* SEND: struct moved */
 	EXT_ATTEMPT = 0x10,	 /* OFFER, PULL: be64, not 0: of a blob that is still uploaded */
 	EXT_AVAILABLE = 0x11,	 /* OFFER, DATA, ERROR: be32, chunks of it that are there */
+	EXT_TICKET = 0x12,	 /* QUERY: struct ticket, private's, with WIRE_HOLDING */
 	EXT_HOLDER = 0x83,	 /* OFFER: struct addr of the relay to pull from */
 	EXT_SEALED_KEY = 0x8a,	 /* SEND, QUERY, OFFER: the blob is encrypted; opaque to relays */
 };
@@ -134,6 +136,7 @@ struct frame {
 	const struct proof *proof;
 	const struct moved *moved; /* its address is valid */
 	const uint8_t *sealed_key; /* SEALED_KEY_SIZE bytes */
+	const struct ticket *ticket;
 };
 
 /* Checks version, verb, flags, lengths and extensions. On anything but
@@ -374,7 +377,10 @@ struct query {
 	uint8_t meta_len;
 	uint16_t leg;
 	uint8_t rule;
-	bool leased; /* WIRE_LEASED */
+	bool leased;		     /* WIRE_LEASED */
+	const struct ticket *ticket; /* WIRE_HOLDING: for the OFFER, as are */
+	uint64_t attempt;	     /* these two, as it has them */
+	uint32_t available;
 	uint32_t deadline;
 	uint32_t send_size;
 	uint32_t source_key;
@@ -411,6 +417,7 @@ struct answer {
 	const uint8_t *transfer;
 	const struct ticket *ticket;	   /* NULL encodes zeros */
 	const struct challenge *challenge; /* with ANSWER_CHALLENGE, else NULL */
+	bool leased;			   /* WIRE_LEASED */
 	uint16_t leg;
 	uint8_t code;
 	uint8_t reason;

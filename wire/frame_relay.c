@@ -7,7 +7,8 @@
 static enum drop query_check(const struct query *q)
 {
 	if (!rule_valid(q->rule) || q->deadline < 1 || q->deadline > DEADLINE_MAX ||
-	    q->length > BLOB_MAX_LENGTH || !addr_valid(q->target) || !addr_valid(q->source))
+	    q->length > BLOB_MAX_LENGTH || !addr_valid(q->target) || !addr_valid(q->source) ||
+	    (q->attempt != 0 && (q->ticket == NULL || q->available > chunk_count(q->length))))
 		return DROP_FIELD;
 	return DROP_NONE;
 }
@@ -15,7 +16,8 @@ static enum drop query_check(const struct query *q)
 size_t query_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct query *q,
 		    const uint8_t pair_key[PAIR_KEY_SIZE])
 {
-	uint8_t flags = WIRE_AUTH | (q->leased ? WIRE_LEASED : 0);
+	uint8_t flags =
+		WIRE_AUTH | (q->leased ? WIRE_LEASED : 0) | (q->ticket != NULL ? WIRE_HOLDING : 0);
 	struct build b;
 	struct wire_query *w = build_begin(&b, buf, cap, VERB_QUERY, flags, key, conn);
 
@@ -37,6 +39,11 @@ size_t query_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const
 	build_meta(&b, q->meta, q->meta_len);
 	if (q->proof)
 		build_ext(&b, EXT_PROOF, q->proof, sizeof(*q->proof));
+	build_attempt(&b, q->attempt);
+	if (q->attempt)
+		build_available(&b, q->available);
+	if (q->ticket)
+		build_ext(&b, EXT_TICKET, q->ticket, sizeof(*q->ticket));
 	if (q->sealed_key)
 		build_ext(&b, EXT_SEALED_KEY, q->sealed_key, SEALED_KEY_SIZE);
 	return build_end_auth(&b, pair_key);
@@ -62,13 +69,18 @@ enum drop query_decode(const struct frame *f, struct query *q)
 		.leg = get16(w->leg),
 		.rule = w->rule,
 		.leased = f->flags & WIRE_LEASED,
+		.ticket = f->ticket,
+		.attempt = f->attempt,
+		.available = f->available,
 		.deadline = get32(w->deadline),
 		.send_size = get32(w->send_size),
 		.source_key = get32(w->source_key),
 		.length = get64(w->length),
 		.source_conn = get64(w->source_conn),
 	};
-	if (w->zero != 0 || !field_is_zero(w->target.key_tail, sizeof(w->target.key_tail)))
+	if (w->zero != 0 || !field_is_zero(w->target.key_tail, sizeof(w->target.key_tail)) ||
+	    (f->ticket != NULL) != ((f->flags & WIRE_HOLDING) != 0) ||
+	    (f->attempt != 0) != f->has_available)
 		return DROP_FIELD;
 	return query_check(q);
 }
@@ -88,8 +100,9 @@ static enum drop answer_check(const struct answer *a)
 size_t answer_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const struct answer *a,
 		     const uint8_t pair_key[PAIR_KEY_SIZE])
 {
+	uint8_t flags = WIRE_AUTH | (a->leased ? WIRE_LEASED : 0);
 	struct build b;
-	struct wire_answer *w = build_begin(&b, buf, cap, VERB_ANSWER, WIRE_AUTH, key, conn);
+	struct wire_answer *w = build_begin(&b, buf, cap, VERB_ANSWER, flags, key, conn);
 
 	if (!w || answer_check(a) != DROP_NONE)
 		return 0;
@@ -119,6 +132,7 @@ enum drop answer_decode(const struct frame *f, struct answer *a)
 		.transfer = w->transfer,
 		.ticket = &w->ticket,
 		.challenge = f->challenge,
+		.leased = f->flags & WIRE_LEASED,
 		.leg = get16(w->leg),
 		.code = w->code,
 		.reason = w->reason,

@@ -34,7 +34,9 @@ static void query_end(struct inquiry *iq, enum query_news news)
 		TAILQ_INSERT_TAIL(&iq->ctl->queries->news, iq, link);
 }
 
-static void query_transmit(struct inquiry *iq)
+/* ticket: NULL, or of what we hold ourselves; then p as in outbox_offer_held(). Its nonce. */
+static uint64_t query_transmit(struct inquiry *iq, uint64_t conn, const struct ticket *ticket,
+			       const struct partial *p)
 {
 	struct control *ctl = iq->ctl;
 	struct peer *up = &ctl->peers->peer[0];
@@ -53,9 +55,12 @@ static void query_transmit(struct inquiry *iq)
 		.meta_len = extras.meta_len,
 		.leg = get16(a->key.leg),
 		.rule = a->rule,
-		.proof = iq->cold->has_proof ? &iq->cold->proof : NULL,
+		.proof = iq->cold->has_proof && ticket == NULL ? &iq->cold->proof : NULL,
 		.sealed_key = extras.sealed_key,
 		.leased = offer_lease(ctl->relay, a->field, &a->target, now) != NULL,
+		.ticket = ticket,
+		.attempt = p != NULL ? p->attempt : 0,
+		.available = p != NULL ? p->available : 0,
 		.deadline = ask_deadline(a, now),
 		.send_size = a->send_size,
 		.source_key = a->field,
@@ -63,13 +68,29 @@ static void query_transmit(struct inquiry *iq)
 		.source_conn = a->conn,
 	};
 
-	/* they may begin anew, when the clock was set */
-	iq->first = RTE_MIN(iq->first, q.nonce);
-	iq->last = q.nonce;
 	if (m != NULL)
 		outbox_send(ctl, m,
-			    query_encode(egress_payload(m), WIRE_MAX_FRAME, peer_field(up),
-					 iq->conn, &q, peer_key(up)));
+			    query_encode(egress_payload(m), WIRE_MAX_FRAME, peer_field(up), conn,
+					 &q, peer_key(up)));
+	return q.nonce;
+}
+
+bool query_can_hold(const struct inquiry *iq)
+{
+	const struct ask *a = iq->ask;
+
+	return iq->target_leased &&
+	       offer_lease(iq->ctl->relay, a->field, &a->target, control_seconds(iq->ctl)) == NULL;
+}
+
+void query_hold(struct inquiry *iq, const struct partial *p)
+{
+	struct ticket ticket;
+	uint64_t conn;
+
+	answer_ticket(iq->ctl->relay, iq->ask, control_seconds(iq->ctl), &ticket);
+	randombytes_buf(&conn, sizeof(conn)); /* there is no ANSWER to it */
+	query_transmit(iq, conn, &ticket, p);
 }
 
 static void upstream_judge(struct control *ctl, bool answers)
@@ -98,7 +119,9 @@ static void query_send(struct inquiry *iq)
 		query_end(iq, QUERY_FAILED);
 		return;
 	}
-	query_transmit(iq);
+	iq->last = query_transmit(iq, iq->conn, NULL, NULL);
+	/* they may begin anew, when the clock was set */
+	iq->first = RTE_MIN(iq->first, iq->last);
 	event_add(iq->timer, &retry);
 }
 
@@ -156,44 +179,9 @@ void query_stop(struct inquiry *iq)
 	iq->news = QUERY_QUIET;
 }
 
-/* Central has it, but only we may push to this target: our OFFER, its ticket. */
-static void offer_for_central(const struct inquiry *iq, const struct ticket *ticket)
-{
-	struct control *ctl = iq->ctl;
-	uint64_t now = control_seconds(ctl);
-	const struct ask *a = iq->ask;
-	const struct ask_extras extras = ask_extras_of(iq->cold);
-	const struct lease *lease = offer_lease(ctl->relay, a->field, &a->target, now);
-	struct offer o = {
-		.transfer = a->key.transfer,
-		.id = &a->id,
-		.ticket = ticket,
-		.holder = &ctl->peers->peer[0].addr,
-		.meta = extras.meta,
-		.sealed_key = extras.sealed_key,
-		.meta_len = extras.meta_len,
-		.leg = get16(a->key.leg),
-		.rule = a->rule,
-		.deadline = ask_deadline(a, now),
-		.length = a->length,
-	};
-	struct rte_mbuf *m;
-
-	if (lease == NULL)
-		return; /* expired meanwhile: the source's next SEND finds another way */
-	m = outbox_alloc(ctl, a->worker, &a->target);
-	if (m == NULL)
-		return;
-	packet_of(m)->source = a->key.source;
-	ctl->stats.offers++;
-	/* as large as the SEND, so that the HELLOs it causes stay below it */
-	outbox_send(ctl, m,
-		    offer_encode(egress_payload(m), WIRE_MAX_FRAME, lease->key, lease->conn, &o,
-				 SEND_MIN));
-}
-
 void handle_answer(struct control *ctl, const struct packet *p, const struct frame *f)
 {
+	struct ask_extras extras;
 	struct inquiry *iq;
 	struct answer a;
 	enum drop reason = answer_decode(f, &a);
@@ -214,9 +202,11 @@ void handle_answer(struct control *ctl, const struct packet *p, const struct fra
 		control_drop(ctl, DROP_UNKNOWN_QUERY);
 		return;
 	}
+	iq->target_leased = a.leased;
 	switch (a.code) {
-	case ANSWER_OFFER:
-		offer_for_central(iq, a.ticket);
+	case ANSWER_OFFER: /* central has it, but only we may push to this target */
+		extras = ask_extras_of(iq->cold);
+		outbox_offer_held(ctl, iq->ask, &extras, &ctl->peers->peer[0].addr, a.ticket, NULL);
 		/* fall through */
 	case ANSWER_SERVING:
 		ctl->counters.query_hits++;

@@ -10,7 +10,7 @@
 #include <event2/event.h>
 
 #include "control/base/table.h"
-#include "dataplane/ask.h"
+#include "dataplane/answer.h"
 
 struct control;
 
@@ -31,6 +31,7 @@ struct inquiry {
 	struct event *timer;  /* the next QUERY */
 	enum query_news news;
 	struct challenge challenge;
+	bool target_leased;	   /* central said so: it may push to the target */
 	UT_hash_handle hh;	   /* in queries.by_conn */
 	TAILQ_ENTRY(inquiry) link; /* in queries.news */
 };
@@ -49,5 +50,10 @@ void query_fini(struct inquiry *iq);
 void query_begin(struct inquiry *iq);
 /* Asks no more, and forgets its news. */
 void query_stop(struct inquiry *iq);
+
+/* Is it central that is to offer what we have ourselves, as it has the target's lease and we have
+ * not? Then that is asked of it, once. p: what is here of it; NULL: all. */
+bool query_can_hold(const struct inquiry *iq);
+void query_hold(struct inquiry *iq, const struct partial *p);
 
 #endif

@@ -130,6 +130,17 @@ static bool offer_owed(struct request *rq)
 	return owed;
 }
 
+static void request_offer(struct request *rq, const struct ask_extras *extras,
+			  const struct piece *b)
+{
+	if (!offer_owed(rq))
+		return;
+	if (query_can_hold(&rq->query))
+		query_hold(&rq->query, NULL);
+	else
+		outbox_offer(rq->ctl, &rq->ask, extras, b);
+}
+
 /* The blob is there: OFFER to the target, STATUS to the source, or a challenge, if it has
  * to prove something first; or it has to be brought into RAM. Ends the request, or looks. */
 static void request_serve(struct request *rq)
@@ -148,8 +159,7 @@ static void request_serve(struct request *rq)
 		return;
 	}
 	outbox_serving(rq->ctl, &rq->ask);
-	if (offer_owed(rq))
-		outbox_offer(rq->ctl, &rq->ask, &extras, b);
+	request_offer(rq, &extras, b);
 	if (rq->uploaded && relay_hides(rq->ctl->relay, rq->ask.length))
 		state_change(rq, REQUEST_KEPT); /* its next SEND must not ask for another upload */
 	else
@@ -229,10 +239,15 @@ static void partial_offer(struct request *rq)
 	const bool own_only = request_owes(rq) || relay_hides(rq->ctl->relay, rq->ask.length);
 	const struct ask_extras extras = ask_extras_of(&rq->cold);
 	const struct attempt *a = upload_offered(&rq->waiter, own_only);
+	struct partial p;
 
-	if (a != NULL && offer_owed(rq))
-		outbox_offer_partial(rq->ctl, &rq->ask, &extras,
-				     &(struct partial){a->number, a->contiguous});
+	if (a == NULL || !offer_owed(rq))
+		return;
+	p = (struct partial){.attempt = a->number, .available = a->contiguous};
+	if (query_can_hold(&rq->query))
+		query_hold(&rq->query, &p);
+	else
+		outbox_offer_partial(rq->ctl, &rq->ask, &extras, &p);
 }
 
 static void waiting_stands(struct request *rq)

@@ -56,7 +56,7 @@ static enum answer_code query_serve(struct control *ctl, const struct ask_carrie
 	if (*reason != REFUSE_NONE)
 		return ANSWER_REFUSED;
 	if (c->query.leased && offer_lease(ctl->relay, a->field, &a->target, now) == NULL) {
-		answer_ticket(ctl->relay, a, b, now, ticket);
+		answer_ticket(ctl->relay, a, now, ticket);
 		return ANSWER_OFFER;
 	}
 	outbox_offer(ctl, a, &extras, b);
@@ -101,6 +101,8 @@ static void query_answer(struct control *ctl, const struct ask_carried *c, enum 
 		a.code = (uint8_t)query_serve(ctl, c, d, b, &ticket, &a.reason);
 	if (a.code == ANSWER_OFFER)
 		a.ticket = &ticket;
+	a.leased =
+		offer_lease(ctl->relay, c->ask.field, &c->ask.target, control_seconds(ctl)) != NULL;
 	if (a.code == ANSWER_CHALLENGE) {
 		ask_challenge(&c->ask, relay_keys(ctl->relay), &challenge);
 		a.challenge = &challenge;
@@ -200,6 +202,19 @@ static void query_handle(struct control *ctl, const struct ask_carried *c, enum 
 		query_answer(ctl, c, outcome, STORE_ABSENT);
 }
 
+/* Private has it, but only we may push to this target. It asks again with each SEND, and is not
+ * answered. */
+static void query_held(struct control *ctl, const struct ask_carried *c)
+{
+	const struct ask_extras extras = ask_extras_of(&c->cold);
+	const struct domain *d = keyring_domain(relay_keyring(ctl->relay), ask_domain(&c->ask));
+	const struct partial p = {c->query.attempt, c->query.available};
+
+	if (d != NULL && offer_refusal(ctl->relay, d, &c->ask.target) == REFUSE_NONE)
+		outbox_offer_held(ctl, &c->ask, &extras, &c->ask.home, &c->query.ticket,
+				  p.attempt != 0 ? &p : NULL);
+}
+
 void handle_query(struct control *ctl, const struct ask_carried *c)
 {
 	struct peer *peer = peer_authenticate(ctl, c->query.pair, c->query.nonce, c->query.time);
@@ -207,6 +222,10 @@ void handle_query(struct control *ctl, const struct ask_carried *c)
 	if (peer == NULL)
 		return;
 	peer_heard(ctl, peer, &c->ask.home, c->query.pair);
+	if (c->query.holding) {
+		query_held(ctl, c);
+		return;
+	}
 	ctl->counters.queries++;
 	query_handle(ctl, c, POSSESSION_UNKNOWN);
 }

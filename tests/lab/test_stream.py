@@ -49,6 +49,34 @@ def test_both_ways_at_once(fresh_lab, make_blob, out, via, slower):
     assert lab.status("central")["blobs"] == (via == "central")
 
 
+FIREWALL = """
+table inet firewall {
+  chain input {
+    type filter hook input priority 0; policy drop;
+    ct state established,related accept
+    iif lo accept
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("lease, via", [("central", "private"), ("private", "private"),
+                                        ("central", "central")])
+def test_target_behind_a_firewall(fresh_lab, make_blob, out, lease, via):
+    """It hears only whom it has spoken to: the relay that has its lease makes the OFFER, and
+    names the one that has the blob."""
+    lab, path = fresh_lab, make_blob(3_000_000)
+    lab.run("target", "nft", "-f", "-", input=FIREWALL, check=True)
+    with lab.impaired("source", LINK, LINK), lab.receive(out, lease=[lease]) as receiver:
+        wait_until(lambda: lab.status(lease)["leases"] == 1)
+        sent = lab.send(path, via)
+        assert (sent.code, sent.outcome) == (0, f"uploaded-{via}"), sent
+        [got] = receiver.files()
+    assert filecmp.cmp(path, got["path"], shallow=False)
+    assert got["relay"].startswith(lab.address[via])
+    assert partial(lab, via) > 0
+
+
 def test_source_that_ends_leaves_nothing(fresh_lab, make_blob, out):
     """It is killed in the middle; another one sends the same, from the beginning."""
     lab, path = fresh_lab, make_blob(SIZE)

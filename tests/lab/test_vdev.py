@@ -392,7 +392,9 @@ def central_over_af_packet(lab, zero_copy):
     lab.stop_relay("central")
     config.write_text(text.replace("port = af_xdp:eth0\n",
                                    f"port = vdev:net_af_packet0,iface=eth0\n"
-                                   f"zero_copy = {zero_copy}\n"))
+                                   f"zero_copy = {zero_copy}\n"
+                                   # what is still uploaded is copied in any case
+                                   f"deliver = stored\n"))
     lab.start_relay("central")
 
 

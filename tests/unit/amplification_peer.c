@@ -17,10 +17,15 @@ static const struct key_set *pair_keys(void)
 	return c->role == ROLE_PRIVATE ? &c->upstream.keys : &c->peers[0].keys;
 }
 
+static const struct ticket *holding; /* the next QUERY's; NULL: none */
+
 static size_t query_build(uint8_t *buf, const uint8_t *key, uint32_t send_size, bool leased)
 {
 	static const uint8_t transfer[TRANSFER_SIZE] = {1};
 	const struct query q = {
+		.ticket = holding,
+		.attempt = holding != NULL ? 7 : 0,
+		.available = holding != NULL ? 1 : 0,
 		.nonce = unit_clock_unix_us(),
 		.time = box_seconds() * 1000,
 		.transfer = transfer,
@@ -62,6 +67,41 @@ static void query_hit_small(void)
 static void query_leased(void)
 {
 	query_with(500, true);
+	assert_int_equal(person(TARGET)->offers, 0);
+}
+
+/* Private has something of its own for a target, to whom only we may push. */
+static void query_holding(void)
+{
+	static const struct ticket ticket = {.leg = {{0, 9}}};
+	struct person *p = person(STRANGER);
+	uint8_t buf[WIRE_MAX_FRAME];
+
+	holding = &ticket;
+	p->proven = true;
+	scene_send(&scene, p, buf, query_build(buf, pair_keys()->key[0].key, 500, false));
+	holding = NULL;
+	assert_false(was_sent(STRANGER, VERB_ANSWER));
+}
+
+static void query_holding_leased(void)
+{
+	const struct frame *f;
+	struct offer o;
+
+	person_send(person(TARGET), make_listen);
+	query_holding();
+	assert_int_equal(person(TARGET)->offers, 1);
+	f = scene_sent(&scene, person(TARGET), VERB_OFFER);
+	assert_int_equal(offer_decode(f, &o), DROP_NONE);
+	assert_true(f->conn == person(TARGET)->conn);
+	assert_true(addr_equal(o.holder, &person(STRANGER)->addr)); /* where it came from */
+	assert_true(o.attempt == 7 && o.available == 1 && get16(o.ticket->leg) == 9);
+}
+
+static void query_holding_unleased(void)
+{
+	query_holding();
 	assert_int_equal(person(TARGET)->offers, 0);
 }
 
@@ -168,6 +208,10 @@ const struct row peer_rows[] = {
 	{VERB_QUERY, "hit", ROLE_CENTRAL, query_hit, NULL},
 	{VERB_QUERY, "hit, its SEND too small", ROLE_CENTRAL, query_hit_small, NULL},
 	{VERB_QUERY, "hit, private holds the lease", ROLE_CENTRAL, query_leased, NULL},
+	{VERB_QUERY, "private holds it, central the lease", ROLE_CENTRAL, query_holding_leased,
+	 NULL},
+	{VERB_QUERY, "private holds it, nobody a lease", ROLE_CENTRAL, query_holding_unleased,
+	 NULL},
 	{VERB_QUERY, "wrong key", BOTH, query_wrong_key, NULL},
 	{VERB_QUERY, "replayed", ROLE_CENTRAL, query_replayed, NULL},
 	{VERB_QUERY, "a minute late", ROLE_CENTRAL, query_late, NULL},

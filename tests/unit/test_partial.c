@@ -45,15 +45,23 @@ static struct heard heard[PEOPLE];
 static uint8_t bytes[LENGTH];
 static struct ident id;
 static uint16_t pull_len;
+/* what central was asked */
+static struct {
+	uint32_t heard, holding;
+	uint64_t conn, nonce, attempt;
+	uint8_t transfer[TRANSFER_SIZE];
+	struct ticket ticket;
+} asked;
 
-static void setup_as(void (*adjust)(struct config *))
+static void setup_as(enum role role, void (*adjust)(struct config *))
 {
 	struct ident_state *hash = ident_begin(RULE_SHA256);
 
 	unit_clock_reset();
 	memset(&scene, 0, sizeof(scene));
 	memset(heard, 0, sizeof(heard));
-	box_config(&scene.config, ROLE_CENTRAL, false);
+	memset(&asked, 0, sizeof(asked));
+	box_config(&scene.config, role, false);
 	scene.config.slab_size = 16 << 20;
 	if (adjust != NULL)
 		adjust(&scene.config);
@@ -68,7 +76,7 @@ static void setup_as(void (*adjust)(struct config *))
 static int setup(void **state)
 {
 	(void)state;
-	setup_as(NULL);
+	setup_as(ROLE_CENTRAL, NULL);
 	return 0;
 }
 
@@ -143,6 +151,23 @@ static void target_error(struct heard *h, const struct frame *f)
 	h->error_len = (uint16_t)f->len;
 }
 
+static void central_query(const struct frame *f)
+{
+	struct query q;
+
+	assert_int_equal(query_decode(f, &q), DROP_NONE);
+	if (q.ticket == NULL) {
+		asked.heard++;
+		asked.conn = f->conn;
+		asked.nonce = q.nonce;
+		memcpy(asked.transfer, q.transfer, TRANSFER_SIZE);
+		return;
+	}
+	asked.holding++;
+	asked.attempt = q.attempt;
+	asked.ticket = *q.ticket;
+}
+
 static void everybody_reads(void)
 {
 	for (unsigned int i = 0; i < scene.frames; i++) {
@@ -151,7 +176,9 @@ static void everybody_reads(void)
 
 		assert_int_equal(frame_parse(scene.frame[i].payload, scene.frame[i].len, &f),
 				 DROP_NONE);
-		if (f.verb == VERB_PULL)
+		if (f.verb == VERB_QUERY)
+			central_query(&f);
+		else if (f.verb == VERB_PULL)
 			source_pull(&heard[who], &f);
 		else if (f.verb == VERB_STATUS)
 			source_status(&heard[who], &f);
@@ -448,7 +475,7 @@ static void possession_is_for_its_own_target(void **state)
 {
 	(void)state;
 	teardown(state);
-	setup_as(adjust_possession);
+	setup_as(ROLE_CENTRAL, adjust_possession);
 	send_say(SOURCE, TARGET);
 	upload(SOURCE, 0, 3);
 	send_say(OTHER, OTHER_TARGET);
@@ -467,7 +494,7 @@ static void hidden_uploads_are_apart(void **state)
 {
 	(void)state;
 	teardown(state);
-	setup_as(adjust_hide);
+	setup_as(ROLE_CENTRAL, adjust_hide);
 	send_say(SOURCE, TARGET);
 	upload(SOURCE, 0, 3);
 	send_say(OTHER, OTHER_TARGET);
@@ -488,7 +515,7 @@ static void deliver_stored_waits_for_the_end(void **state)
 {
 	(void)state;
 	teardown(state);
-	setup_as(adjust_stored);
+	setup_as(ROLE_CENTRAL, adjust_stored);
 	send_say(SOURCE, TARGET);
 	upload(SOURCE, 0, CHUNKS - 1);
 	send_say(SOURCE, TARGET);
@@ -523,6 +550,59 @@ static void next_source_is_another_attempt(void **state)
 	assert_not_served(TARGET, first);
 }
 
+/* Central says that it has not got it, and whether it has the target's lease. */
+static void answer_say(bool leased)
+{
+	const struct peer_config *up = &scene.config.upstream;
+	const struct answer a = {
+		.nonce = unit_clock_unix_us(),
+		.time = box_seconds() * 1000,
+		.query_nonce = asked.nonce,
+		.transfer = asked.transfer,
+		.code = ANSWER_FAILED,
+		.leased = leased,
+	};
+	uint8_t buf[WIRE_MAX_FRAME];
+
+	assert_int_equal(asked.heard, 1);
+	box_inject(scene.box, &up->addr, buf,
+		   answer_encode(buf, sizeof(buf), key_set_field(&up->keys, 0), asked.conn, &a,
+				 up->keys.key[0].key));
+	pass(SECOND / 1000);
+}
+
+/* Central alone may push to the target: private has it offer what is uploaded here. */
+static void target_of_centrals_is_offered_by_central(void **state)
+{
+	(void)state;
+	teardown(state);
+	setup_as(ROLE_PRIVATE, NULL);
+	send_say(SOURCE, TARGET);
+	answer_say(true);
+	upload(SOURCE, 0, 3);
+	assert_int_equal(heard[TARGET].offers, 0);
+	assert_int_equal(asked.holding, 1);
+	assert_int_not_equal(asked.attempt, 0);
+	/* its ticket is ours, for this blob */
+	pull_say(TARGET, asked.attempt, &asked.ticket, &id, 0, 7);
+	assert_int_equal(chunks_of(TARGET), 3);
+	send_say(SOURCE, TARGET);
+	assert_int_equal(asked.holding, 2); /* one for a SEND */
+	assert_int_equal(asked.heard, 1);
+}
+
+static void others_are_offered_here(void **state)
+{
+	(void)state;
+	teardown(state);
+	setup_as(ROLE_PRIVATE, NULL);
+	send_say(SOURCE, TARGET);
+	answer_say(false);
+	upload(SOURCE, 0, 3);
+	assert_int_equal(heard[TARGET].offers, 1);
+	assert_int_equal(asked.holding, 0);
+}
+
 static int start(void **state)
 {
 	return sodium_init() < 0 ? -1 : unit_eal_start(state);
@@ -545,6 +625,8 @@ int main(void)
 		TEST(hidden_uploads_are_apart),
 		TEST(deliver_stored_waits_for_the_end),
 		TEST(next_source_is_another_attempt),
+		TEST(target_of_centrals_is_offered_by_central),
+		TEST(others_are_offered_here),
 	};
 
 	return cmocka_run_group_tests(tests, start, unit_eal_stop);

@@ -67,6 +67,60 @@ static void test_query(void **state)
 	assert_reserved(VERB_QUERY, query, target.key_tail);
 }
 
+/* With a ticket it says that private has the blob, or some of it; without one it does not. */
+static void test_query_holding(void **state)
+{
+	struct frame f = sample_parse(VERB_QUERY);
+	struct query q;
+	size_t len;
+
+	(void)state;
+	query_decode(&f, &q);
+	assert_null(q.ticket);
+	q.ticket = &sample_ticket;
+	len = query_encode(buf, sizeof(buf), 0, 1, &q, sample_pair_key);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(query_decode(&f, &q), DROP_NONE);
+	assert_memory_equal(q.ticket, &sample_ticket, sizeof(sample_ticket));
+	assert_true(q.attempt == 0);
+	f = sample_parse(VERB_QUERY); /* what was decoded led into buf */
+	query_decode(&f, &q);
+	q.ticket = &sample_ticket;
+	q.attempt = 5;
+	q.available = 2; /* it has two chunks */
+	len = query_encode(buf, sizeof(buf), 0, 1, &q, sample_pair_key);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(query_decode(&f, &q), DROP_NONE);
+	assert_true(q.attempt == 5 && q.available == 2);
+	/* the flag and the ticket go together */
+	((struct wire_header *)buf)->flags &= (uint8_t)~WIRE_HOLDING;
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(query_decode(&f, &q), DROP_FIELD);
+	f = sample_parse(VERB_QUERY);
+	query_decode(&f, &q);
+	q.attempt = 5;
+	assert_int_equal(query_encode(buf, sizeof(buf), 0, 1, &q, sample_pair_key), 0);
+	q.ticket = &sample_ticket;
+	q.available = 3;
+	assert_int_equal(query_encode(buf, sizeof(buf), 0, 1, &q, sample_pair_key), 0);
+}
+
+static void test_answer_leased(void **state)
+{
+	struct frame f = sample_parse(VERB_ANSWER);
+	struct answer a;
+	size_t len;
+
+	(void)state;
+	answer_decode(&f, &a);
+	assert_false(a.leased);
+	a.leased = true;
+	len = answer_encode(buf, sizeof(buf), 0, 1, &a, sample_pair_key);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(answer_decode(&f, &a), DROP_NONE);
+	assert_true(a.leased);
+}
+
 static void test_answer(void **state)
 {
 	struct frame f = sample_parse(VERB_ANSWER);
@@ -163,8 +217,8 @@ static void test_notice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_query),
-		cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_query),	      cmocka_unit_test(test_query_holding),
+		cmocka_unit_test(test_answer_leased), cmocka_unit_test(test_answer),
 		cmocka_unit_test(test_notice),
 	};
 
