@@ -39,14 +39,14 @@ size_t verb_body_size(uint8_t verb)
 	return verb < VERB_COUNT ? verbs[verb].body : 0;
 }
 
-static enum drop ext_retry_after(const uint8_t *value, uint8_t len, struct frame *f)
+static enum drop ext_u32(const uint8_t *value, uint8_t len, uint32_t *out)
 {
 	be32 v;
 
 	if (len != sizeof(v))
 		return DROP_EXT;
 	memcpy(&v, value, sizeof(v));
-	f->retry_after = get32(v);
+	*out = get32(v);
 	return DROP_NONE;
 }
 
@@ -87,14 +87,12 @@ static enum drop ext_attempt(const uint8_t *value, uint8_t len, struct frame *f)
 
 static enum drop ext_available(const uint8_t *value, uint8_t len, struct frame *f)
 {
-	be32 v;
+	enum drop d = ext_u32(value, len, &f->available);
 
-	if (len != sizeof(v))
-		return DROP_EXT;
-	memcpy(&v, value, sizeof(v));
 	f->has_available = true;
-	f->available = get32(v);
-	return f->available <= chunk_count(BLOB_MAX_LENGTH) ? DROP_NONE : DROP_FIELD;
+	if (d == DROP_NONE && f->available > chunk_count(BLOB_MAX_LENGTH))
+		return DROP_FIELD;
+	return d;
 }
 
 static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struct frame *f)
@@ -124,7 +122,7 @@ static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struc
 		f->sealed_key = value;
 		return len == SEALED_KEY_SIZE ? DROP_NONE : DROP_EXT;
 	case EXT_RETRY_AFTER:
-		return ext_retry_after(value, len, f);
+		return ext_u32(value, len, &f->retry_after);
 	case EXT_HOLDER:
 		return ext_holder(value, len, f);
 	case EXT_MOVED:

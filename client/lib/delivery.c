@@ -93,6 +93,8 @@ int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
 
 void delivery_restart(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
+	if (r->gather.delivery == d)
+		r->gather.count = 0;
 	ident_free(d->hash);
 	d->hash = ident_begin(d->rule);
 	d->error = d->hash != NULL ? part_truncate(&d->part, 0) : -ENOMEM;
@@ -125,9 +127,12 @@ static void attempt_take(struct ow_receiver *r, struct delivery *d, uint64_t now
 	delivery_restart(r, d, now);
 }
 
-/* Without progress another one may take its place. */
+/* Without progress another one may take its place; but not when all of it came, and is hashed, or
+ * decrypted, which is no progress. */
 static bool attempt_over(const struct delivery *d, uint64_t now)
 {
+	if (pullwin_complete(d->window))
+		return false;
 	return d->gone || (d->newest != 0 && now - d->window->progress >= STALLED);
 }
 
@@ -160,7 +165,7 @@ void delivery_offered(struct ow_receiver *r, struct delivery *d, const struct of
 static void attempt_gone(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
 	d->gone = true;
-	if (d->newest != d->attempt)
+	if (d->newest != d->attempt && attempt_over(d, now))
 		attempt_take(r, d, now);
 }
 
