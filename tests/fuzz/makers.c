@@ -350,6 +350,8 @@ static size_t make_query(struct program *p, struct host *h, uint8_t *buf)
 	struct blob_choice blob = blob_next(p);
 	uint8_t how = byte_next(p);
 	const struct host *source = &p->host[byte_next(p) & (HOSTS - 1)];
+	struct blob_choice other;
+	struct ticket ticket;
 	struct proof proof;
 	struct query q = {
 		.nonce = pair.nonce,
@@ -372,6 +374,12 @@ static size_t make_query(struct program *p, struct host *h, uint8_t *buf)
 	if (how & 32) {
 		query_prove(p, &q, source, &blob, &proof);
 		q.proof = &proof;
+	}
+	if (how & 64) { /* private holds it, or some of it */
+		ticket = ticket_make(p, h, &other);
+		q.ticket = &ticket;
+		q.attempt = how & 128 ? h->attempt : 0;
+		q.available = q.attempt != 0 ? 1 : 0;
 	}
 	return query_encode(buf, WIRE_MAX_FRAME, pair.field, h->conn, &q, pair.secret);
 }

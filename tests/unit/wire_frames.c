@@ -319,6 +319,80 @@ static size_t error_make(uint8_t *buf, size_t cap)
 	return error_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &e);
 }
 
+/* ---- of a blob that is still uploaded ---- */
+
+#define ATTEMPT 0x6162636465666768
+
+static size_t query_holding_make(uint8_t *buf, size_t cap)
+{
+	const struct query q = {
+		.transfer = sample_transfer,
+		.id = &sample_id,
+		.target = &sample_ip4,
+		.source = &sample_ip6,
+		.rule = RULE_SHA256,
+		.ticket = &sample_ticket,
+		.attempt = ATTEMPT,
+		.available = 2,
+		.deadline = 1,
+		.length = 1153,
+	};
+
+	return query_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &q, sample_pair_key);
+}
+
+static size_t offer_partial_make(uint8_t *buf, size_t cap)
+{
+	const struct offer o = {
+		.transfer = sample_transfer,
+		.id = &sample_id,
+		.ticket = &sample_ticket,
+		.rule = RULE_SHA256,
+		.deadline = 59,
+		.length = 1 << 30,
+		.attempt = ATTEMPT,
+		.available = 1000,
+	};
+
+	return offer_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &o, 412);
+}
+
+static size_t pull_attempt_make(uint8_t *buf, size_t cap)
+{
+	const struct pull p = {
+		.ticket = &sample_ticket,
+		.id = &sample_id,
+		.rule = RULE_SHA256,
+		.number = 99,
+		.mask = 1,
+		.length = 1,
+		.attempt = ATTEMPT,
+	};
+
+	return pull_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &p);
+}
+
+static size_t data_partial_make(uint8_t *buf, size_t cap)
+{
+	const struct data d = {
+		.number = 99,
+		.bytes = chunk,
+		.len = CHUNK_SIZE,
+		.partial = true,
+		.available = 1000,
+	};
+
+	return data_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &d);
+}
+
+static size_t error_later_make(uint8_t *buf, size_t cap)
+{
+	const struct error e = {
+		.code = ERROR_LATER, .verb = VERB_PULL, .number = 99, .available = 1000};
+
+	return error_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &e);
+}
+
 const struct sample samples[] = {
 	{"hello", VERB_HELLO, hello_make},
 	{"welcome", VERB_WELCOME, welcome_make},
@@ -340,6 +414,11 @@ const struct sample samples[] = {
 	{"error", VERB_ERROR, error_make},
 	{"status-challenge", VERB_STATUS, status_challenge_make},
 	{"answer-challenge", VERB_ANSWER, answer_challenge_make},
+	{"query-holding", VERB_QUERY, query_holding_make},
+	{"offer-partial", VERB_OFFER, offer_partial_make},
+	{"pull-attempt", VERB_PULL, pull_attempt_make},
+	{"data-partial", VERB_DATA, data_partial_make},
+	{"error-later", VERB_ERROR, error_later_make},
 };
 const size_t sample_count = sizeof(samples) / sizeof(*samples);
 
