@@ -509,7 +509,6 @@ static void serve(struct relay *r, const struct frame *f, const struct addr *fro
 			break;
 		}
 		r->partial += d.partial;
-		r->served++;
 		d.len = (uint16_t)chunk_length(r->length, d.first);
 		d.bytes = r->bytes + (uint64_t)d.first * CHUNK_SIZE;
 		buf = udp_slot(&r->udp, &r->tx);
@@ -541,6 +540,9 @@ static void pull_take(struct relay *r, const struct frame *f, const struct addr 
 
 	if (pull_decode(f, &p) != DROP_NONE || p.upload || !cookie_good(r, f, from, p.cookie, &p))
 		return;
+	r->mixed += p.stream == r->stream && p.attempt != r->of;
+	r->stream = p.stream;
+	r->of = p.attempt;
 	r->unserved++;
 	if (echo_check(&r->keys, p.echo, from, f->conn, f->key, unix_now()) != DROP_NONE)
 		error_emit(r, f, from, ERROR_FRESH, &p);
