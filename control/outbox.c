@@ -151,8 +151,10 @@ void outbox_offer_held(struct control *ctl, const struct ask *a, const struct as
 	};
 	struct rte_mbuf *m;
 
-	if (lease == NULL)
-		return; /* expired meanwhile: the source's next SEND finds another way */
+	if (lease == NULL) { /* expired meanwhile: the source's next SEND finds another way */
+		control_drop(ctl, DROP_NO_LEASE);
+		return;
+	}
 	m = outbox_alloc(ctl, a->worker, &a->target);
 	if (m == NULL)
 		return;

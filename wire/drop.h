@@ -49,6 +49,7 @@
 	X(NEXT_HOP_FULL, "next-hop-full")	/* too many frames wait for a next hop */        \
 	X(NEIGHBOUR_BUDGET, "neighbour-budget") /* whose source had too many asked for */        \
 	X(OFFER_BUDGET, "offer-budget")		/* an OFFER the target's budget did not allow */ \
+	X(NO_LEASE, "no-lease")			/* an OFFER for another relay, not allowed */    \
 	X(RATE, "rate")				/* over the rate allowed to one address */       \
 	X(TX_FULL, "tx-full")			/* the port did not take it */
 

@@ -189,11 +189,11 @@ static void delivery_retry(struct ow_receiver *r, struct delivery *d, uint64_t n
 			      "thrown away",
 			      text);
 		d->spent = d->attempt;
-		d->attempt = d->newest == d->spent ? 0 : d->newest;
+		d->gone = d->newest == d->spent; /* there is no other one yet */
+		d->attempt = d->gone ? 0 : d->newest;
 		d->available = d->newest_available;
-		d->state = d->newest == d->spent ? DELIVERY_PAUSED : DELIVERY_PULLING;
+		d->state = d->gone ? DELIVERY_PAUSED : DELIVERY_PULLING;
 		d->resume_at = NEVER;
-		d->gone = true;
 	} else if (++d->wrong >= WRONG_MOST) {
 		receiver_warn(r,
 			      "relay %s delivered data that does not match its identifier; thrown "

@@ -96,9 +96,8 @@ const struct config_key config_keys[] = {
 	{KEY(RELAY, CHOICE, "deliver"), FIELD(stream), .value = "streaming",
 	 .words = "stored|streaming", .min = 0,
 	 .help = "When a target is offered what is being uploaded. streaming: as soon as the "
-		 "upload "
-		 "has begun; it shows no file before all of it is verified. stored: when the relay "
-		 "has verified and stored it."},
+		 "upload has begun; it shows no file before all of it is verified. stored: when "
+		 "the relay has verified and stored it."},
 	{KEY(RELAY, COUNT, "packet_buffers"), FIELD(packet_buffers), .value = "24576", .min = 1024,
 	 .max = 1048576, .help = "Packet buffers of each worker, of 4 KB each."},
 	{KEY(RELAY, WORD, "log_level"), FIELD(log_level), .value = "warning",

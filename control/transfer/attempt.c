@@ -231,11 +231,6 @@ static void attempt_hide(struct attempt *a)
 	a->shown = false;
 }
 
-bool attempt_shown(const struct attempt *a)
-{
-	return a->shown;
-}
-
 void attempt_end(struct attempt *a)
 {
 	struct attempts *as = a->ctl->attempts;

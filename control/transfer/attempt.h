@@ -122,8 +122,6 @@ void attempt_end(struct attempt *a);
 void attempt_mark(struct attempt *a);
 /* Bytes a second since it was judged. */
 uint64_t attempt_rate(const struct attempt *a);
-/* May targets be offered what has come of it? */
-bool attempt_shown(const struct attempt *a);
 /* Has nothing come for so long that others go first? */
 bool attempt_stalled(const struct attempt *a);
 

@@ -210,7 +210,11 @@ static void query_held(struct control *ctl, const struct ask_carried *c)
 	const struct domain *d = keyring_domain(relay_keyring(ctl->relay), ask_domain(&c->ask));
 	const struct partial p = {c->query.attempt, c->query.available};
 
-	if (d != NULL && offer_refusal(ctl->relay, d, &c->ask.target) == REFUSE_NONE)
+	if (d == NULL)
+		control_drop(ctl, DROP_KEY_UNKNOWN);
+	else if (offer_refusal(ctl->relay, d, &c->ask.target) != REFUSE_NONE)
+		control_drop(ctl, DROP_NO_LEASE);
+	else
 		outbox_offer_held(ctl, &c->ask, &extras, &c->ask.home, &c->query.ticket,
 				  p.attempt != 0 ? &p : NULL);
 }

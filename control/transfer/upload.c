@@ -60,9 +60,9 @@ const struct attempt *upload_offered(const struct waiter *w, bool own_only)
 	const struct attempt *a, *found = NULL;
 
 	if (w->attempt != NULL || own_only || w->upload == NULL)
-		return w->attempt != NULL && attempt_shown(w->attempt) ? w->attempt : NULL;
+		return w->attempt != NULL && w->attempt->shown ? w->attempt : NULL;
 	TAILQ_FOREACH (a, &w->upload->attempts, beside_link)
-		if (attempt_shown(a) && (found == NULL || a->contiguous > found->contiguous))
+		if (a->shown && (found == NULL || a->contiguous > found->contiguous))
 			found = a;
 	return found;
 }

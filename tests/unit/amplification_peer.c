@@ -101,8 +101,12 @@ static void query_holding_leased(void)
 
 static void query_holding_unleased(void)
 {
+	const uint64_t *drops = scene.box->control.stats.drops;
+	const uint64_t before = drops[DROP_NO_LEASE];
+
 	query_holding();
 	assert_int_equal(person(TARGET)->offers, 0);
+	assert_int_equal(drops[DROP_NO_LEASE], before + 1);
 }
 
 static void query_wrong_key(void)

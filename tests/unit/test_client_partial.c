@@ -51,7 +51,7 @@ static void test_waiting(void **state)
 
 	w->relay->stops_at = 100;
 	streamed(w, OW_OK);
-	assert_int_equal(w->relay->laters, LATERS_MOST);
+	assert_true(w->relay->laters >= LATERS_MOST); /* more, if the source is slow */
 	/* 5, 10, 20, 40, 80, 160, and three times 250 ms */
 	assert_true(clock_now() - began >= 1000 * MILLISECOND);
 }
