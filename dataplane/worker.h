@@ -178,7 +178,7 @@ void reply_status(struct worker *w, struct item *it, const struct ask *a, struct
 void reply_challenge(struct worker *w, struct item *it, const struct ask *a);
 /* To the source that a ticket names. */
 void report_status(struct worker *w, const struct ticket *t, const struct status *s);
-/* ERROR(LATER), about a PULL that was in order: in place of DATA, and limited as that is. */
+/* ERROR(LATER), about a PULL that was in order: in place of DATA, and smaller than the PULL. */
 void reply_later(struct worker *w, struct item *it, uint32_t available);
 /* An ERROR about an arrived frame, within the source's budget and never larger than it. */
 void reply_error(struct worker *w, struct item *it, const struct error *e);
