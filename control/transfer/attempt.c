@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include <sodium.h>
-
 #include "control/core.h"
 #include "control/transfer/attempt.h"
+#include "control/transfer/slot.h"
 
 #define HASH_WINDOW 4096u /* chunks pulled beyond the hashed prefix, at most */
 #define GROW_STEP 224u	  /* chunks: memory is taken four extents at a time */
@@ -24,8 +23,7 @@ void attempts_init(struct control *ctl)
 	TAILQ_INIT(&as->open);
 	TAILQ_INIT(&as->dirty);
 	TAILQ_INIT(&as->news);
-	for (uint32_t i = 0; i < UPLOAD_SLOTS; i++)
-		as->free[as->free_count++] = (uint16_t)(UPLOAD_SLOTS - 1 - i);
+	slots_init(as);
 }
 
 void attempt_mark(struct attempt *a)
@@ -204,7 +202,7 @@ static void attempt_put_ended(struct store_put *put)
 {
 	struct attempt *a = attempt_of_put(put);
 
-	a->ctl->attempts->free[a->ctl->attempts->free_count++] = a->slot;
+	slot_release(a->ctl->attempts, a->slot);
 	attempt_memory_free(a);
 }
 
@@ -224,20 +222,12 @@ static void attempt_retire(struct attempt *a)
 	reclaim_defer(a->ctl->reclaim, attempt_free, a->ctl, (uint64_t)(uintptr_t)a);
 }
 
-/* Targets find it no more by its slot. */
-static void attempt_hide(struct attempt *a)
-{
-	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].number, 0, memory_order_release);
-	a->shown = false;
-}
-
 void attempt_end(struct attempt *a)
 {
 	struct attempts *as = a->ctl->attempts;
 
-	attempt_hide(a);
-	atomic_store_explicit(&a->ctl->relay->uploads[a->slot].stream, 0, memory_order_release);
-	a->ctl->relay->uploads[a->slot].attempt = NULL;
+	slot_hide(a);
+	slot_close(a);
 	as->active--;
 	TAILQ_REMOVE(&as->open, a, open_link);
 	a->ctl->usage[a->domain_slot].uploads--;
@@ -308,7 +298,7 @@ static void attempt_stored(struct store_put *put, int result)
 	if (a->owner == NULL) /* it has ended meanwhile */
 		return;
 	/* at once: its pieces are the index's now, and may leave RAM */
-	attempt_hide(a);
+	slot_hide(a);
 	attempt_tell(a, ATTEMPT_STORED);
 }
 
@@ -320,17 +310,10 @@ void attempt_store(struct attempt *a)
 /* Shows targets what is here. A blob of one chunk is here whole, or not at all. */
 static void attempt_show(struct attempt *a)
 {
-	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
-
 	if (!a->ctl->config->stream || a->window.pulls.chunks < 2 || a->contiguous == 0)
 		return;
-	/* release: the workers' notes made the chunks and their pieces visible to us */
-	atomic_store_explicit(&s->available, a->contiguous, memory_order_release);
-	if (a->shown)
-		return;
-	a->shown = true;
-	atomic_store_explicit(&s->number, a->number, memory_order_release);
-	attempt_tell(a, ATTEMPT_SHOWN);
+	if (slot_show(a))
+		attempt_tell(a, ATTEMPT_SHOWN);
 }
 
 /* Hands what has arrived without a gap to the hash threads. */
@@ -481,48 +464,6 @@ void attempt_chunk(struct control *ctl, const struct message *note)
 		attempt_mark(a);
 }
 
-/* A number that leads to its slot. */
-static uint64_t slot_number(const struct attempt *a)
-{
-	uint64_t random;
-
-	do
-		randombytes_buf(&random, sizeof(random));
-	while ((uint32_t)(random >> UPLOAD_SLOT_BITS) == 0);
-	return (random & ~(uint64_t)(UPLOAD_SLOTS - 1)) | a->slot;
-}
-
-/* What does not change when its source moves, as workers that serve its chunks read it. */
-static void slot_fill(struct attempt *a)
-{
-	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
-
-	s->length = a->ask.length;
-	s->filled = (uint64_t *)(a->bits + pullwin_memory(a->ask.length));
-	s->piece = a->put.piece;
-	atomic_store_explicit(&s->available, 0, memory_order_relaxed);
-}
-
-/* keys: of a member, NULL of nobody in particular. */
-static void slot_open(struct attempt *a, const struct domain_keys *keys)
-{
-	struct upload_slot *s = &a->ctl->relay->uploads[a->slot];
-	const struct ask *ask = &a->ask;
-	const uint64_t stream = slot_number(a);
-
-	a->stream = (uint32_t)(stream >> UPLOAD_SLOT_BITS);
-	s->source = ask->key.source;
-	s->conn = ask->conn;
-	s->member = ask->field != 0;
-	if (keys != NULL)
-		session_derive(keys, ask->conn, &ask->key.source, &s->session);
-	s->worker = ask->worker;
-	s->attempt = a;
-	atomic_store_explicit(&s->limit, a->limit, memory_order_relaxed);
-	/* all of the above before a worker can find the slot */
-	atomic_store_explicit(&s->stream, stream, memory_order_release);
-}
-
 /* No worker uses the slot any more: it opens for where the source is now. */
 static void attempt_moved(void *ctx, uint64_t arg)
 {
@@ -638,14 +579,14 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 	}
 	a->owner = owner;
 	a->judged = ctl->now_us;
-	a->slot = ctl->attempts->free[--ctl->attempts->free_count];
+	a->slot = slot_reserve(ctl->attempts);
 	a->job.run = attempt_hash_run;
 	a->job.done = attempt_hashed;
 	a->domain_slot = d->slot;
 	pullwin_init(&a->window, ask->length, a->bits, WINDOW_MAX, ctl->now_us);
 	a->window.pulls.limit = 0; /* until there is memory */
 	a->progress = a->window.progress;
-	a->number = slot_number(a);
+	a->number = slot_number(a->slot);
 	a->put.attempt = a->number;
 	a->put.newest_stay = ctl->config->stream;
 	slot_fill(a);
