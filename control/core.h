@@ -29,6 +29,8 @@
 	X(uploads, "uploads verified and stored")                                                 \
 	X(upload_failures, "uploads of a wrong identifier, or without room")                      \
 	X(uploads_put_off, "uploads given up for lack of progress; their sources may begin anew") \
+	X(uploads_resumed, "uploads that went on where an earlier one was cut off")               \
+	X(vouch_failures, "sources whose blob did not begin as what was kept of it")              \
 	X(sources_moved, "requests whose source went on from another address")                    \
 	X(proofs, "proofs of possession that were right")                                         \
 	X(proof_failures, "proofs of possession that were wrong")                                 \

@@ -34,6 +34,7 @@ static void cold_copy(struct ask_cold *c, const struct ask_extras *e, const stru
 	c->has_proof = proof != NULL;
 	if (proof != NULL)
 		c->proof = *proof;
+	c->has_vouch = false;
 	c->has_sealed_key = e->sealed_key != NULL;
 	if (e->sealed_key != NULL)
 		memcpy(c->sealed_key, e->sealed_key, sizeof(c->sealed_key));
@@ -60,6 +61,9 @@ void ask_carry_send(struct rte_mbuf *m, const struct ask *a, const struct send *
 
 	c.ask = *a;
 	cold_copy(&c.cold, &extras, s->proof);
+	c.cold.has_vouch = s->vouch != NULL;
+	if (s->vouch != NULL)
+		c.cold.vouch = *s->vouch;
 	c.is_query = false;
 	c.has_moved = s->moved != NULL;
 	if (s->moved != NULL)

@@ -34,9 +34,11 @@ struct ask {
 /* What is seldom looked at. A hit has no copy of it: ask_extras leads into the SEND. */
 struct ask_cold {
 	bool has_proof;
+	bool has_vouch;
 	bool has_sealed_key;
 	uint8_t meta_len;
 	struct proof proof;
+	struct proof vouch;
 	uint8_t sealed_key[SEALED_KEY_SIZE];
 	uint8_t meta[META_MAX];
 };

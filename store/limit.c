@@ -86,24 +86,25 @@ static bool fits(uint64_t have, uint64_t more, uint64_t limit)
 }
 
 /* Where nothing goes for it, with all that is on its way. */
-static bool scope_admits(const struct store *s, const struct scope *of, uint64_t length)
+static bool scope_admits(const struct store *s, const struct scope *of, uint64_t bytes,
+			 uint64_t blobs)
 {
 	if (!s->policy.refuse)
-		return fits(0, length, of->limits.bytes);
-	return fits(of->u->usage.bytes, length, of->limits.bytes) &&
-	       fits(of->u->usage.blobs, 1, of->limits.blobs);
+		return fits(0, bytes, of->limits.bytes);
+	return fits(of->u->usage.bytes, bytes, of->limits.bytes) &&
+	       fits(of->u->usage.blobs, blobs, of->limits.blobs);
 }
 
-int limit_admits(struct store *s, const struct blob_name *name)
+int limit_admits(struct store *s, const struct blob_name *name, uint64_t bytes, uint64_t blobs)
 {
 	struct usage_of none = {.domain = name->domain}, *u = usage_find(s, name->domain);
 	const struct scope all = scope_all(s), of = scope_domain(s, u != NULL ? u : &none);
 
 	if (!fits(0, name->length, all.limits.bytes))
 		return -EFBIG;
-	if (!scope_admits(s, &of, name->length))
+	if (!scope_admits(s, &of, bytes, blobs))
 		return -EDQUOT;
-	return scope_admits(s, &all, name->length) && !store_disk_full(s) ? 0 : -ENOSPC;
+	return scope_admits(s, &all, bytes, blobs) && !store_disk_full(s) ? 0 : -ENOSPC;
 }
 
 /* Where nobody can go, all that is there is uploads. */

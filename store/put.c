@@ -264,6 +264,12 @@ static void pieces_let_go(struct store_put *put)
 		       all = pieces / HELD_ALL_PART;
 	const uint32_t last = put->newest_stay ? (most + 1) / 2 : 0, first = most - last;
 
+	if (put->parked) {
+		for (; put->gone < put->written; put->gone++)
+			if (put->piece[put->gone] != PIECE_NONE)
+				piece_let_go(put, put->gone);
+		return;
+	}
 	if (put->written <= first) {
 		if (s->held > all)
 			piece_let_go(put, put->written - 1);
@@ -305,7 +311,7 @@ int store_put_begin(struct store *s, const struct blob_name *name, struct store_
 		return -EFBIG;
 	if (s->kept && !engine_works(s))
 		return -EIO;
-	ret = limit_admits(s, name);
+	ret = limit_admits(s, name, name->length, 1);
 	if (ret < 0)
 		return ret;
 	put->job = (struct job){.run = write_run, .done = write_done};
@@ -504,6 +510,48 @@ void store_put_commit(struct store_put *put, void (*stored)(struct store_put *pu
 	put_pump(put);
 }
 
+/* ---- nobody's for a while ---- */
+
+static uint64_t put_kept(const struct store_put *put)
+{
+	const uint64_t bytes = (uint64_t)put->ready * CHUNK_SIZE;
+
+	return bytes < put->name.length ? bytes : put->name.length;
+}
+
+void store_put_park(struct store_put *put)
+{
+	const uint32_t needed = (put->ready + PIECE_CHUNKS - 1) / PIECE_CHUNKS;
+	struct store *s = put->store;
+
+	while (put->begun > needed) {
+		const uint32_t no = put->piece[--put->begun];
+
+		if (no == PIECE_NONE)
+			continue;
+		piece_free(s->slab, no);
+		put->holds--;
+		s->held--;
+	}
+	usage_sub(s, put->name.domain, put->name.length - put_kept(put), 0);
+	put->parked = true;
+	put->gone = 0;
+	if (s->kept)
+		pieces_let_go(put);
+}
+
+int store_put_unpark(struct store_put *put)
+{
+	const uint64_t rest = put->name.length - put_kept(put);
+	int ret = limit_admits(put->store, &put->name, rest, 0);
+
+	if (ret == 0)
+		ret = usage_add(put->store, put->name.domain, rest, 0);
+	if (ret == 0)
+		put->parked = false;
+	return ret;
+}
+
 /* ---- the end ---- */
 
 struct abandonment {
@@ -552,7 +600,7 @@ static void put_finish(struct store_put *put)
 			if (put->piece[i] != PIECE_NONE)
 				piece_free(s->slab, put->piece[i]);
 		here_sub(s, put->name.domain, put->counted, 0);
-		usage_sub(s, put->name.domain, put->name.length, 1);
+		usage_sub(s, put->name.domain, put->parked ? put_kept(put) : put->name.length, 1);
 		put_abandon(put);
 	}
 	s->held -= put->holds;

@@ -363,6 +363,7 @@ struct store_put {
 	uint32_t gone;	/* of these, the first ones, that leave RAM no more for it, or have left */
 	uint32_t holds; /* pieces in RAM that are its own */
 	uint64_t counted; /* bytes of it that count as being here */
+	bool parked;
 	uint64_t body;
 	uint32_t opened; /* s->opened, when it began */
 	bool writing;	 /* the job is under way, for piece `written` */
@@ -387,6 +388,11 @@ int store_put_grow(struct store_put *put, uint32_t chunks);
 /* Chunks 0..chunks-1 are written, read by whoever had to, and will not change any more:
  * they may go to the engine, and from RAM. */
 void store_put_ready(struct store_put *put, uint32_t chunks);
+/* No worker uses it, and nobody will bring more of it for now: it takes memory for what is ready
+ * alone, none for what the engine has, and counts as so much for its domain. */
+void store_put_park(struct store_put *put);
+/* It goes on. 0, or what store_put_begin() says of its limits; then it stays parked. */
+int store_put_unpark(struct store_put *put);
 /* All chunks are ready, and were verified. Calls stored(): 0: the blob is there; -EEXIST:
  * one of its name is, and stays; -ENOSPC: no room in the index, or on disk; -EIO. */
 void store_put_commit(struct store_put *put, void (*stored)(struct store_put *put, int result));

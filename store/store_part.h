@@ -116,9 +116,9 @@ int blob_remove(struct store *s, const struct blob_name *name, enum remove_why w
 void trim_init(struct store *s);
 void trim_poll(struct store *s);
 bool trim_waits(const struct store *s);
-/* May a blob come at all? 0; -EFBIG: it is more than there may be; -EDQUOT: its domain has
- * as much as it may; -ENOSPC. */
-int limit_admits(struct store *s, const struct blob_name *name);
+/* May a blob come at all, of which `bytes` are not here yet and which counts as `blobs` more? 0;
+ * -EFBIG: it is more than there may be; -EDQUOT: its domain has as much as it may; -ENOSPC. */
+int limit_admits(struct store *s, const struct blob_name *name, uint64_t bytes, uint64_t blobs);
 /* May more of one come? 0; -EAGAIN: others are about to go; -ENOSPC. */
 int limit_room(struct store *s, uint32_t domain);
 /* Bytes that the disk should have free, and has not. */

@@ -115,6 +115,9 @@ static enum drop ext_take(uint8_t type, const uint8_t *value, uint8_t len, struc
 	case EXT_PROOF:
 		f->proof = (const struct proof *)value;
 		return len == sizeof(struct proof) ? DROP_NONE : DROP_EXT;
+	case EXT_VOUCH:
+		f->vouch = (const struct proof *)value;
+		return len == sizeof(struct proof) ? DROP_NONE : DROP_EXT;
 	case EXT_TICKET:
 		f->ticket = (const struct ticket *)value;
 		return len == sizeof(struct ticket) ? DROP_NONE : DROP_EXT;

@@ -97,6 +97,7 @@ enum ext_type {
 	EXT_ATTEMPT = 0x10,	 /* OFFER, PULL: be64, not 0: of a blob that is still uploaded */
 	EXT_AVAILABLE = 0x11,	 /* OFFER, DATA, ERROR: be32, chunks of it that are there */
 	EXT_TICKET = 0x12,	 /* QUERY: struct ticket, private's, with WIRE_HOLDING */
+	EXT_VOUCH = 0x13,	 /* SEND: struct proof, of what came of an earlier upload */
 	EXT_HOLDER = 0x83,	 /* OFFER: struct addr of the relay to pull from */
 	EXT_SEALED_KEY = 0x8a,	 /* SEND, QUERY, OFFER: the blob is encrypted; opaque to relays */
 };
@@ -134,6 +135,7 @@ struct frame {
 	const struct mac *domain_proof;
 	const struct challenge *challenge;
 	const struct proof *proof;
+	const struct proof *vouch;
 	const struct moved *moved; /* its address is valid */
 	const uint8_t *sealed_key; /* SEALED_KEY_SIZE bytes */
 	const struct ticket *ticket;
@@ -269,6 +271,7 @@ struct send {
 	const struct addr *target; /* valid: listener keys are reserved */
 	const uint8_t *meta;
 	const struct proof *proof; /* of possession; NULL: none */
+	const struct proof *vouch; /* that its blob begins as an earlier upload; NULL: none */
 	const struct moved *moved; /* NULL: it did not move */
 	const uint8_t *sealed_key; /* NULL: not encrypted */
 	uint8_t meta_len;
@@ -333,9 +336,11 @@ struct wire_status {
 };
 struct status {
 	const uint8_t *transfer;
-	const uint8_t *meta_digest;	   /* NULL encodes zeros */
-	const struct challenge *challenge; /* with STATUS_CHALLENGE, else NULL */
-	const uint8_t *name;		   /* STATUS_DELIVERED: RECEIPT's */
+	const uint8_t *meta_digest; /* NULL encodes zeros */
+	/* With STATUS_CHALLENGE. With STATUS_UPLOAD: `bytes` are here of an earlier upload, for
+	 * which the source is to vouch; NULL: it is not. Else NULL. */
+	const struct challenge *challenge;
+	const uint8_t *name; /* STATUS_DELIVERED: RECEIPT's */
 	uint8_t name_len;
 	uint16_t leg;
 	uint8_t code;

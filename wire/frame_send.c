@@ -38,6 +38,8 @@ size_t send_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn, const 
 	build_pad(&b, SEND_MIN - sizeof(struct wire_header) - sizeof(*w));
 	if (s->moved)
 		build_ext(&b, EXT_MOVED, s->moved, sizeof(*s->moved));
+	if (s->vouch)
+		build_ext(&b, EXT_VOUCH, s->vouch, sizeof(*s->vouch));
 	if (s->sealed_key)
 		build_ext(&b, EXT_SEALED_KEY, s->sealed_key, SEALED_KEY_SIZE);
 	return build_end(&b);
@@ -56,6 +58,7 @@ enum drop send_decode(const struct frame *f, struct send *s)
 		.target = &w->target.addr,
 		.meta = f->meta,
 		.proof = f->proof,
+		.vouch = f->vouch,
 		.moved = f->moved,
 		.sealed_key = f->sealed_key,
 		.meta_len = f->meta_len,
@@ -84,7 +87,8 @@ static enum drop status_check(const struct status *s)
 {
 	if (!code_valid(s->code, STATUS_CODE_COUNT) ||
 	    !reason_valid(s->reason, s->code == STATUS_REFUSED) ||
-	    (s->challenge != NULL) != (s->code == STATUS_CHALLENGE) ||
+	    (s->challenge == NULL && s->code == STATUS_CHALLENGE) ||
+	    (s->challenge != NULL && s->code != STATUS_CHALLENGE && s->code != STATUS_UPLOAD) ||
 	    (s->name_len > 0 && s->code != STATUS_DELIVERED))
 		return DROP_FIELD;
 	return DROP_NONE;

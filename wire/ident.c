@@ -125,6 +125,24 @@ void ident_final(struct ident_state *s, struct ident *out)
 	memcpy(out->b, canonical.digest, sizeof(canonical.digest));
 }
 
+bool ident_peek(const struct ident_state *s, struct ident *out)
+{
+	struct ident_state copy = *s;
+	bool copied;
+
+	/* XXH3's digest leaves the state as it is */
+	if (s->rule != RULE_SHA256) {
+		ident_final(&copy, out);
+		return true;
+	}
+	copy.sha256 = EVP_MD_CTX_new();
+	copied = copy.sha256 != NULL && EVP_MD_CTX_copy_ex(copy.sha256, s->sha256) == 1;
+	if (copied)
+		ident_final(&copy, out);
+	EVP_MD_CTX_free(copy.sha256);
+	return copied;
+}
+
 void ident_free(struct ident_state *s)
 {
 	if (!s)

@@ -71,3 +71,18 @@ bool proof_check(const struct proof *p, const struct ident *id, const uint8_t *b
 	proof_mac(&p->challenge, id, bytes, size, &mac);
 	return sodium_memcmp(mac.b, p->mac.b, sizeof(mac)) == 0;
 }
+
+void vouch_make(const struct challenge *c, const struct ident *prefix, uint32_t chunks,
+		struct proof *out)
+{
+	const be32 count = put32(chunks);
+
+	proof_make(c, prefix, (const uint8_t *)&count, sizeof(count), out);
+}
+
+bool vouch_check(const struct proof *p, const struct ident *prefix, uint32_t chunks)
+{
+	const be32 count = put32(chunks);
+
+	return proof_check(p, prefix, (const uint8_t *)&count, sizeof(count));
+}

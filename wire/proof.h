@@ -31,4 +31,10 @@ void proof_make(const struct challenge *c, const struct ident *id, const uint8_t
 /* Constant-time. Whether the challenge is one of ours is challenge_check()'s. */
 bool proof_check(const struct proof *p, const struct ident *id, const uint8_t *bytes, size_t size);
 
+/* A source vouches for the first `chunks` chunks of its blob, of which `prefix` is the identifier:
+ * the mac, likewise keyed, is over that and their number. Constant-time, as proof_check(). */
+void vouch_make(const struct challenge *c, const struct ident *prefix, uint32_t chunks,
+		struct proof *out);
+bool vouch_check(const struct proof *p, const struct ident *prefix, uint32_t chunks);
+
 #endif

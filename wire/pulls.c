@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "wire/pulls.h"
 
+#include <string.h>
+
 #define RING_LEAST 64u
 
 static bool bit_test(const uint64_t *bits, uint32_t i)
@@ -16,6 +18,13 @@ static void bit_set(uint64_t *bits, uint32_t i)
 static void bit_clear(uint64_t *bits, uint32_t i)
 {
 	bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
+}
+
+void bits_fill(uint64_t *bits, uint32_t n)
+{
+	memset(bits, 0xff, n / 64 * sizeof(*bits));
+	if (n % 64 != 0)
+		bits[n / 64] |= (UINT64_C(1) << n % 64) - 1;
 }
 
 static uint32_t min32(uint32_t a, uint32_t b)
@@ -59,6 +68,12 @@ void pulls_init(struct pulls *q, uint64_t length, void *memory)
 		return;
 	q->lost_bits = q->bits + bitmap_words(length);
 	q->ring = (struct pull_request *)(q->lost_bits + bitmap_words(length));
+}
+
+void pulls_begin_at(struct pulls *q, uint32_t n)
+{
+	bits_fill(q->bits, n);
+	q->have = q->next = n;
 }
 
 bool pulls_has(const struct pulls *q, uint32_t chunk)

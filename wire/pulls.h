@@ -43,12 +43,18 @@ struct pulls {
 	uint32_t head, tail;	   /* positions, which only grow; head is missing something */
 };
 
+/* Sets the first n bits. */
+void bits_fill(uint64_t *bits, uint32_t n);
+
 /* Bytes of memory that pulls_init() wants for a blob of `length`. */
 size_t pulls_memory(uint64_t length);
 /* memory: pulls_memory(length) bytes of zeros, 8-aligned, which stay the caller's.
  * They are touched as PULLs are made and chunks arrive, so pages that the kernel gives
  * as zeros cost nothing before. */
 void pulls_init(struct pulls *q, uint64_t length, void *memory);
+
+/* The first n chunks are here already; nothing was asked for yet. */
+void pulls_begin_at(struct pulls *q, uint32_t n);
 
 static inline bool pulls_full(const struct pulls *q)
 {

@@ -96,6 +96,18 @@ static uint64_t read_uploads(const struct control *ctl, unsigned int i)
 	return ctl->attempts->active;
 }
 
+static uint64_t read_parked(const struct control *ctl, unsigned int i)
+{
+	(void)i;
+	return HASH_COUNT(ctl->attempts->parked_by_key);
+}
+
+static uint64_t read_parked_bytes(const struct control *ctl, unsigned int i)
+{
+	(void)i;
+	return ctl->attempts->parked_bytes;
+}
+
 static uint64_t read_leases(const struct control *ctl, unsigned int i)
 {
 	(void)i;
@@ -255,6 +267,9 @@ const struct metric metrics[] = {
 			GAUGE("requests", read_requests,
 			      "requests that wait for central or an upload"),
 	GAUGE("uploads_active", read_uploads, "uploads running"),
+	GAUGE("uploads_parked", read_parked,
+	      "uploads that were cut off, of which the beginning is kept"),
+	GAUGE("uploads_parked_bytes", read_parked_bytes, "bytes of these"),
 	GAUGE("leases", read_leases, "targets registered, and those that lately were"),
 	GAUGE("routes", read_routes, "routes of the kernel's that are followed"),
 	GAUGE("routes_left_out", read_routes_out, "prefixes that there is no room for"),

@@ -97,8 +97,10 @@ struct config {
 	uint32_t max_uploads_per_source;
 	uint32_t max_waiters; /* SENDs that wait for an upload or a query, in all */
 	uint32_t max_waiters_per_source;
-	uint32_t upload_credit; /* chunks in flight over all uploads, in 10 ms of a long path */
-	uint32_t lease_seconds; /* longest lease granted */
+	uint32_t parked_seconds; /* what came of an upload that was cut off stays; 0: not at all */
+	uint32_t parked_percent; /* of the store, that such may take */
+	uint32_t upload_credit;	 /* chunks in flight over all uploads, in 10 ms of a long path */
+	uint32_t lease_seconds;	 /* longest lease granted */
 	uint32_t max_leases;
 	uint32_t max_leases_per_host;
 	uint32_t offers_per_target;    /* a second, to a target without a lease */

@@ -59,7 +59,7 @@ struct config_section_info {
 	const char *help;
 };
 
-#define CONFIG_KEYS 63
+#define CONFIG_KEYS 65
 extern const struct config_key config_keys[CONFIG_KEYS];
 extern const struct config_section_info config_sections[SECTION_COUNT];
 

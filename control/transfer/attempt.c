@@ -5,6 +5,7 @@
 
 #include "control/core.h"
 #include "control/transfer/attempt.h"
+#include "control/transfer/parked.h"
 #include "control/transfer/slot.h"
 
 #define HASH_WINDOW 4096u /* chunks pulled beyond the hashed prefix, at most */
@@ -21,6 +22,7 @@ void attempts_init(struct control *ctl)
 	struct attempts *as = ctl->attempts;
 
 	TAILQ_INIT(&as->open);
+	TAILQ_INIT(&as->parked);
 	TAILQ_INIT(&as->dirty);
 	TAILQ_INIT(&as->news);
 	slots_init(as);
@@ -123,7 +125,7 @@ static struct attempt *idle_first(const struct attempts *as, const struct attemp
 
 	while (a != NULL && a->goes)
 		a = h != NULL ? TAILQ_NEXT(a, host_link) : TAILQ_NEXT(a, open_link);
-	return a != NULL && attempt_stalled(a) ? a : NULL;
+	return a != NULL && (a->parked || attempt_stalled(a)) ? a : NULL;
 }
 
 /* Who is at its own limit must not take the place of others. */
@@ -134,9 +136,15 @@ bool attempts_reclaim(struct control *ctl, const struct addr *source)
 
 	if (source != NULL && h == NULL)
 		return false;
+	if (h == NULL && parked_yield(ctl))
+		return true;
 	a = idle_first(ctl->attempts, h);
 	if (a == NULL)
 		return false;
+	if (a->parked) {
+		attempt_drop(a);
+		return true;
+	}
 	a->goes = true;
 	attempt_mark(a);
 	return true;
@@ -181,6 +189,7 @@ static void bits_free(struct attempt *a)
 		free(a->bits);
 	else if (a->bits != NULL)
 		munmap(a->bits, a->bits_size);
+	a->bits = NULL;
 }
 
 /* NULL members are ones that were never made. */
@@ -206,11 +215,29 @@ static void attempt_put_ended(struct store_put *put)
 	attempt_memory_free(a);
 }
 
-static void attempt_free(void *ctx, uint64_t arg)
+/* Nothing of what came behind the first gap stays: its bits do not. */
+static bool attempt_rest(struct attempt *a)
+{
+	if (!ident_peek(a->hash, &a->prefix))
+		a->hashed = 0;
+	if (!parked_rest(a))
+		return false;
+	bits_free(a);
+	store_put_park(&a->put);
+	a->limit = a->hashed;
+	attempt_tell(a, ATTEMPT_RESTED);
+	return true;
+}
+
+/* No worker uses it any more. */
+static void attempt_left(void *ctx, uint64_t arg)
 {
 	struct attempt *a = (struct attempt *)(uintptr_t)arg;
 
 	(void)ctx;
+	if (a->parked && attempt_rest(a))
+		return;
+	host_leave(a);
 	store_put_end(&a->put, attempt_put_ended);
 }
 
@@ -219,10 +246,18 @@ static void attempt_free(void *ctx, uint64_t arg)
 static void attempt_retire(struct attempt *a)
 {
 	/* without memory for the queue it leaks rather than being freed early */
-	reclaim_defer(a->ctl->reclaim, attempt_free, a->ctl, (uint64_t)(uintptr_t)a);
+	reclaim_defer(a->ctl->reclaim, attempt_left, a->ctl, (uint64_t)(uintptr_t)a);
 }
 
-void attempt_end(struct attempt *a)
+static void news_forget(struct attempt *a)
+{
+	if (a->news != ATTEMPT_QUIET)
+		TAILQ_REMOVE(&a->ctl->attempts->news, a, news_link);
+	a->news = ATTEMPT_QUIET;
+}
+
+/* Nobody's any more. */
+static void attempt_close(struct attempt *a)
 {
 	struct attempts *as = a->ctl->attempts;
 
@@ -231,16 +266,42 @@ void attempt_end(struct attempt *a)
 	as->active--;
 	TAILQ_REMOVE(&as->open, a, open_link);
 	a->ctl->usage[a->domain_slot].uploads--;
-	host_leave(a);
 	a->owner = NULL;
 	event_del(a->timer);
 	if (a->dirty)
 		TAILQ_REMOVE(&as->dirty, a, dirty_link);
 	a->dirty = false;
-	if (a->news != ATTEMPT_QUIET)
-		TAILQ_REMOVE(&as->news, a, news_link);
-	a->news = ATTEMPT_QUIET;
+	news_forget(a);
+}
+
+void attempt_end(struct attempt *a)
+{
+	attempt_close(a);
+	host_leave(a);
 	if (!a->hashing)
+		attempt_retire(a);
+}
+
+void attempt_park(struct attempt *a, const struct upload_key *key)
+{
+	const bool of_use = a->ctl->config->parked_seconds > 0 && a->contiguous > 0 &&
+			    a->host != NULL && !pullwin_complete(&a->window);
+
+	attempt_close(a);
+	if (!of_use || !parked_enter(a, key))
+		host_leave(a);
+	if (!a->hashing)
+		attempt_retire(a);
+}
+
+void attempt_drop(struct attempt *a)
+{
+	const bool rested = a->rested;
+
+	parked_leave(a);
+	news_forget(a);
+	host_leave(a);
+	if (rested)
 		attempt_retire(a);
 }
 
@@ -249,6 +310,19 @@ uint64_t attempt_rate(const struct attempt *a)
 	uint64_t us = a->ctl->now_us - a->judged;
 
 	return us > 0 ? (uint64_t)(a->window.pulls.have - a->had) * CHUNK_SIZE * 1000000 / us : 0;
+}
+
+void attempts_fini(struct control *ctl)
+{
+	struct attempt *a;
+
+	while ((a = TAILQ_FIRST(&ctl->attempts->parked)) != NULL) {
+		const bool unhashed = a->hashing;
+
+		attempt_drop(a);
+		if (unhashed)
+			attempt_retire(a);
+	}
 }
 
 static struct attempt *attempt_of(struct job *job)
@@ -276,12 +350,14 @@ static void attempt_hashed(struct job *job)
 
 	control_clock(a->ctl);
 	a->hashing = false;
-	if (a->owner == NULL) { /* ended meanwhile */
+	if (a->owner != NULL || a->parked) {
+		a->hashed = a->hash_to;
+		store_put_ready(&a->put, a->hashed);
+	}
+	if (a->owner == NULL) {
 		attempt_retire(a);
 		return;
 	}
-	a->hashed = a->hash_to;
-	store_put_ready(&a->put, a->hashed);
 	if (a->hashed < a->window.pulls.chunks) {
 		attempt_mark(a);
 		return;
@@ -311,6 +387,9 @@ void attempt_store(struct attempt *a)
 static void attempt_show(struct attempt *a)
 {
 	if (!a->ctl->config->stream || a->window.pulls.chunks < 2 || a->contiguous == 0)
+		return;
+	/* to vouch takes an identifier; the chunks may be another's */
+	if (a->foreign && a->ctl->relay->possession)
 		return;
 	if (slot_show(a))
 		attempt_tell(a, ATTEMPT_SHOWN);
@@ -505,9 +584,14 @@ void attempt_move(struct attempt *a, const struct ask *ask)
 	attempt_mark(a);
 }
 
+/* Of the window, then of the slot. */
+static size_t bits_needed(uint64_t length)
+{
+	return pullwin_memory(length) + (chunk_count(length) / 64 + 1) * sizeof(uint64_t);
+}
+
 static struct attempt *attempt_alloc(struct control *ctl, const struct ask *ask)
 {
-	const size_t filled = (chunk_count(ask->length) / 64 + 1) * sizeof(uint64_t);
 	struct attempt *a = calloc(1, sizeof(*a));
 
 	if (a == NULL)
@@ -516,8 +600,8 @@ static struct attempt *attempt_alloc(struct control *ctl, const struct ask *ask)
 	a->ask = *ask;
 	a->hash = ident_begin(ask->rule);
 	a->timer = evtimer_new(ctl->base, attempt_timer, a);
-	if (bits_alloc(a, pullwin_memory(ask->length) + filled) == 0 && a->hash != NULL &&
-	    a->timer != NULL && host_enter(a) == 0)
+	if (bits_alloc(a, bits_needed(ask->length)) == 0 && a->hash != NULL && a->timer != NULL &&
+	    host_enter(a) == 0)
 		return a;
 	attempt_memory_free(a);
 	return NULL;
@@ -537,36 +621,75 @@ static enum refuse_reason begin_refusal(int ret)
 	}
 }
 
-/* Is there room for one more, of this source? If not, some is made for when it asks again. */
-static bool slot_free(struct control *ctl, const struct addr *source)
+/* Is there room for one more, of this source? If not, some is made for when it asks again.
+ * parked: the one that it is to be, which has its slot, and its place at its own host. */
+static bool slot_free(struct control *ctl, const struct addr *source, const struct attempt *parked)
 {
 	const struct attempts *as = ctl->attempts;
 	const struct attempt_host *h = host_find(ctl, source);
-	const bool full = as->active >= ctl->config->max_uploads || as->free_count == 0;
+	const bool full =
+		as->active >= ctl->config->max_uploads || (parked == NULL && as->free_count == 0);
 
-	if (!full && (h == NULL || h->count < ctl->config->max_uploads_per_source))
+	if (!full && (h == NULL || h->count < ctl->config->max_uploads_per_source ||
+		      (parked != NULL && parked->host == h)))
 		return true;
 	attempts_reclaim(ctl, full ? NULL : source);
 	return false;
+}
+
+/* May this source upload now? *d and *keys: its domain's. */
+static enum refuse_reason attempt_admit(struct control *ctl, const struct ask *ask,
+					const struct attempt *parked, const struct domain **d,
+					const struct domain_keys **keys)
+{
+	*d = keyring_find(relay_keyring(ctl->relay), ask->field, keys);
+	if (*d == NULL) /* the key was retired meanwhile */
+		return REFUSE_MEMBERS_ONLY;
+	if (!slot_free(ctl, &ask->key.source, parked))
+		return REFUSE_BUSY;
+	if ((*d)->max_uploads > 0 && ctl->usage[(*d)->slot].uploads >= (*d)->max_uploads) {
+		ctl->usage[(*d)->slot].refused++;
+		return REFUSE_BUSY;
+	}
+	return REFUSE_NONE;
+}
+
+/* Pulls from behind what is hashed. */
+static void attempt_open(struct attempt *a, struct waiter *owner, const struct domain *d,
+			 const struct domain_keys *keys)
+{
+	struct control *ctl = a->ctl;
+
+	a->owner = owner;
+	a->before = 0;
+	a->goes = false;
+	a->judged = ctl->now_us;
+	a->had = a->contiguous = a->hashed;
+	a->domain_slot = d->slot;
+	pullwin_init(&a->window, a->ask.length, a->bits, WINDOW_MAX, ctl->now_us);
+	pulls_begin_at(&a->window.pulls, a->hashed);
+	a->window.pulls.limit = a->limit; /* until there is memory for more */
+	a->progress = a->window.progress;
+	slot_fill(a);
+	slot_open(a, keys);
+	ctl->attempts->active++;
+	TAILQ_INSERT_TAIL(&ctl->attempts->open, a, open_link);
+	ctl->usage[d->slot].uploads++;
+	attempt_mark(a);
 }
 
 enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, const struct ask *ask,
 				 struct attempt **out)
 {
 	const struct domain_keys *keys;
-	const struct domain *d = keyring_find(relay_keyring(ctl->relay), ask->field, &keys);
+	const struct domain *d;
 	const struct blob_name name = ask_blob(ask);
+	const enum refuse_reason reason = attempt_admit(ctl, ask, NULL, &d, &keys);
 	struct attempt *a;
 	int ret;
 
-	if (d == NULL) /* the key was retired meanwhile */
-		return REFUSE_MEMBERS_ONLY;
-	if (!slot_free(ctl, &ask->key.source))
-		return REFUSE_BUSY;
-	if (d->max_uploads > 0 && ctl->usage[d->slot].uploads >= d->max_uploads) {
-		ctl->usage[d->slot].refused++;
-		return REFUSE_BUSY;
-	}
+	if (reason != REFUSE_NONE)
+		return reason;
 	a = attempt_alloc(ctl, ask);
 	if (a == NULL)
 		return REFUSE_BUSY;
@@ -577,24 +700,42 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 		ctl->usage[d->slot].refused += ret == -EDQUOT;
 		return begin_refusal(ret);
 	}
-	a->owner = owner;
-	a->judged = ctl->now_us;
 	a->slot = slot_reserve(ctl->attempts);
 	a->job.run = attempt_hash_run;
 	a->job.done = attempt_hashed;
-	a->domain_slot = d->slot;
-	pullwin_init(&a->window, ask->length, a->bits, WINDOW_MAX, ctl->now_us);
-	a->window.pulls.limit = 0; /* until there is memory */
-	a->progress = a->window.progress;
 	a->number = slot_number(a->slot);
 	a->put.attempt = a->number;
 	a->put.newest_stay = ctl->config->stream;
-	slot_fill(a);
-	slot_open(a, keys);
-	ctl->attempts->active++;
-	TAILQ_INSERT_TAIL(&ctl->attempts->open, a, open_link);
-	ctl->usage[d->slot].uploads++;
-	attempt_mark(a);
+	attempt_open(a, owner, d, keys);
 	*out = a;
+	return REFUSE_NONE;
+}
+
+enum refuse_reason attempt_resume(struct attempt *a, struct waiter *owner, const struct ask *ask)
+{
+	struct control *ctl = a->ctl;
+	const struct domain_keys *keys;
+	const struct domain *d;
+	const enum refuse_reason reason = attempt_admit(ctl, ask, a, &d, &keys);
+	int ret;
+
+	if (reason != REFUSE_NONE)
+		return reason;
+	ret = bits_alloc(a, bits_needed(ask->length));
+	if (ret == 0)
+		ret = store_put_unpark(&a->put);
+	if (ret < 0) {
+		bits_free(a);
+		ctl->usage[d->slot].refused += ret == -EDQUOT;
+		return begin_refusal(ret);
+	}
+	parked_leave(a);
+	news_forget(a);
+	a->foreign |= memcmp(&a->ask.key, &ask->key, sizeof(ask->key)) != 0;
+	host_leave(a);
+	a->ask = *ask;
+	if (host_enter(a) < 0)
+		attempt_fail(a, REFUSE_BUSY);
+	attempt_open(a, owner, d, keys);
 	return REFUSE_NONE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Attempts: one source uploading one blob. An attempt owns the descriptor being
+ * Attempts: one source at a time uploading one blob. An attempt owns the descriptor being
  * filled, the worker's slot, the pull window and the hash job. How it goes is news for
  * who began it (upload.h), which is found in a list, so nobody is called from here.
  */
@@ -30,6 +30,16 @@ enum attempt_news {
 	ATTEMPT_HASHED,	 /* all chunks are here, and `computed` is their identifier */
 	ATTEMPT_STORED,	 /* attempt_store() is over: `result` */
 	ATTEMPT_FAILED,	 /* it cannot go on, for `reason` */
+	ATTEMPT_RESTED,	 /* it is nobody's, and may be taken on: parked.h */
+};
+
+/* Which blob is uploaded, and for whom. */
+struct upload_key {
+	struct ident id;
+	uint64_t length;
+	uint32_t rule;
+	uint32_t domain;
+	struct ask_key owner; /* zero: anybody may wait for it */
 };
 
 /* A source's host, as far as limits tell hosts apart: of IPv6 the /64. */
@@ -42,8 +52,9 @@ struct attempt_host {
 
 struct attempt {
 	struct control *ctl;
-	struct waiter *owner; /* NULL: ended; a worker or hash thread still uses its memory */
-	struct ask ask;	      /* of its source; the address may change */
+	struct waiter *owner; /* NULL: parked; or ended, and a worker or hash thread still uses its
+			       * memory */
+	struct ask ask;	      /* of its source, the last one it had; the address may change */
 	/* the low halves of its stream's number, and of that before it moved; 0: none. Notes
 	 * of either are of its chunks. */
 	uint32_t stream, before;
@@ -56,9 +67,18 @@ struct attempt {
 	bool dirty;
 	bool goes;	     /* for lack of progress, to make room */
 	uint32_t contiguous; /* chunks received without a gap */
-	uint32_t hashed;     /* chunks hashed */
+	uint32_t hashed;     /* chunks hashed: what stays of it when it is parked */
 	uint32_t limit;	     /* chunks that have memory */
 	uint16_t domain_slot;
+	bool foreign; /* its beginning came of another request than its end */
+	/* Parked: */
+	bool parked;
+	bool rested;	     /* nothing is under way any more: it may be taken on */
+	bool doubted;	     /* a source's blob did not begin so */
+	struct ident prefix; /* rested: the identifier of what was hashed */
+	uint64_t parked_at;
+	struct upload_key key;
+	UT_hash_handle hh; /* in attempts.parked_by_key */
 	struct job job;
 	struct ident_state *hash;
 	uint32_t hash_to; /* chunks that the job hashes up to */
@@ -77,7 +97,7 @@ struct attempt {
 	struct event *timer;
 	TAILQ_ENTRY(attempt) dirty_link;  /* in attempts.dirty */
 	TAILQ_ENTRY(attempt) news_link;	  /* in attempts.news */
-	TAILQ_ENTRY(attempt) open_link;	  /* in attempts.open */
+	TAILQ_ENTRY(attempt) open_link;	  /* in attempts.open, or .parked */
 	TAILQ_ENTRY(attempt) host_link;	  /* in host->attempts */
 	TAILQ_ENTRY(attempt) beside_link; /* the upload's: its attempts */
 };
@@ -87,22 +107,27 @@ TAILQ_HEAD(attempt_list, attempt);
 struct attempts {
 	uint32_t active;	    /* with an open slot */
 	struct attempt_list open;   /* these, the one without progress for longest first */
-	struct attempt_host *hosts; /* those that have one */
-	struct attempt_list dirty;  /* to be looked at in the next pump */
+	struct attempt_host *hosts; /* those that have one, parked ones included */
+	struct attempt_list parked; /* the one that is so for longest first */
+	struct attempt *parked_by_key;
+	uint64_t parked_bytes;	   /* of these, those that have rested */
+	struct attempt_list dirty; /* to be looked at in the next pump */
 	struct attempt_list news;
 	uint16_t free[UPLOAD_SLOTS]; /* stack of closed slots */
 	uint32_t free_count;
 };
 
 void attempts_init(struct control *ctl);
+/* Hash threads and workers have stopped: those that are parked end. */
+void attempts_fini(struct control *ctl);
 /* Sends PULLs and hands prefixes to the hash threads, after a batch of notes. */
 void attempts_pump(struct control *ctl);
 /* A worker's note. */
 void attempt_chunk(struct control *ctl, const struct message *note);
 
-/* A limit of the relay's, or of a source's host (else NULL), is reached: the attempt, or
- * that host's, that has been without progress for longest will go at the next pump, and
- * its memory a little later. False: there is none that others may go before. */
+/* A limit of the relay's, or of a source's host (else NULL), is reached: a parked attempt, or
+ * that host's, goes; else the one that has been without progress for longest will at the next
+ * pump; and its memory a little later. False: there is none that others may go before. */
 bool attempts_reclaim(struct control *ctl, const struct addr *source);
 
 /* Starts pulling from the source of the owner's ask. REFUSE_NONE with *out, or why
@@ -118,6 +143,14 @@ void attempt_go_on(struct attempt *a);
 void attempt_store(struct attempt *a);
 /* Closes the slot; memory goes once nobody can touch it any more. */
 void attempt_end(struct attempt *a);
+/* Its source lacked progress. Closes the slot, and parks what has come, if that is of use; else
+ * ends it. */
+void attempt_park(struct attempt *a, const struct upload_key *key);
+/* A parked one that has rested goes on from the source of the owner's ask, which vouched for it.
+ * REFUSE_NONE, or why not: then it stays parked. */
+enum refuse_reason attempt_resume(struct attempt *a, struct waiter *owner, const struct ask *ask);
+/* It was parked, and is no more: its memory goes. */
+void attempt_drop(struct attempt *a);
 /* It is looked at in the next pump. */
 void attempt_mark(struct attempt *a);
 /* Bytes a second since it was judged. */

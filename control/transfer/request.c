@@ -252,10 +252,9 @@ static void partial_offer(struct request *rq)
 
 static void waiting_stands(struct request *rq)
 {
-	uint64_t bytes;
-	const enum status_code code = upload_stands(&rq->waiter, &bytes);
+	struct status s = upload_stands(&rq->waiter);
 
-	request_status(rq, code, REFUSE_NONE, bytes);
+	outbox_status(rq->ctl, &rq->ask, &s);
 	partial_offer(rq);
 }
 
@@ -504,5 +503,7 @@ void request_repeat(struct request *rq, const struct ask_carried *c)
 	rq->owes_offer = true;
 	if (rq->state != REQUEST_KEPT)
 		deadline_set(rq);
+	if (c->cold.has_vouch)
+		upload_vouch(&rq->waiter, &c->cold.vouch);
 	request_happens(rq, REPEATED);
 }

@@ -36,6 +36,7 @@ void slot_fill(struct attempt *a)
 
 	s->length = a->ask.length;
 	s->filled = (uint64_t *)(a->bits + pullwin_memory(a->ask.length));
+	bits_fill(s->filled, a->hashed);
 	s->piece = a->put.piece;
 	atomic_store_explicit(&s->available, 0, memory_order_relaxed);
 }

@@ -2,15 +2,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <sodium.h>
+
 #include "control/core.h"
 #include "control/net/router.h"
+#include "control/transfer/parked.h"
 #include "control/transfer/sweep.h"
 #include "control/transfer/upload.h"
 
-#define LIVELY_US 3000000u /* a source repeats its SEND every second */
-#define JUDGE_US 2000000u  /* a rate is of so long a time */
-#define BESIDE_US 5000000u /* an upload that needs no longer is not worth a second one */
-#define RATE_LEAST 10000u  /* bytes a second, while another source waits */
+#define LIVELY_US 3000000u     /* a source repeats its SEND every second */
+#define JUDGE_US 2000000u      /* a rate is of so long a time */
+#define BESIDE_US 5000000u     /* an upload that needs no longer is not worth a second one */
+#define VOUCH_US 10000000u     /* a source is waited for that is to vouch, and */
+#define VOUCH_RATE 20u	       /* as long as it takes to read, at so many bytes a microsecond; */
+#define VOUCH_TURN_US 2000000u /* but others are asked meanwhile */
+#define RATE_LEAST 10000u      /* bytes a second, while another source waits */
 
 void uploads_init(struct control *ctl)
 {
@@ -31,6 +37,8 @@ static void waiter_out(struct upload *u, struct waiter *w, enum waiter_news news
 {
 	TAILQ_REMOVE(&u->waiters, w, link);
 	w->upload = NULL;
+	if (u->voucher == w)
+		u->voucher = NULL;
 	if (news != WAITER_QUIET)
 		waiter_tell(u->ctl, w, news);
 }
@@ -42,17 +50,22 @@ static void waiter_fail(struct upload *u, struct waiter *w, enum refuse_reason r
 	waiter_out(u, w, WAITER_FAILED);
 }
 
-enum status_code upload_stands(const struct waiter *w, uint64_t *bytes)
+struct status upload_stands(const struct waiter *w)
 {
 	const struct attempt *a = w->attempt;
+	struct status s = {.code = STATUS_WAITING};
 
-	*bytes = 0;
-	if (a == NULL)
-		return STATUS_WAITING;
-	if (pullwin_complete(&a->window))
-		return STATUS_WORKING;
-	*bytes = (uint64_t)a->window.pulls.have * CHUNK_SIZE;
-	return STATUS_UPLOAD;
+	if (w->upload != NULL && w->upload->voucher == w && w->kept > 0) {
+		s.code = STATUS_UPLOAD;
+		s.bytes = (uint64_t)w->kept * CHUNK_SIZE;
+		s.challenge = &w->challenge;
+	} else if (a != NULL && pullwin_complete(&a->window)) {
+		s.code = STATUS_WORKING;
+	} else if (a != NULL) {
+		s.code = STATUS_UPLOAD;
+		s.bytes = (uint64_t)a->window.pulls.have * CHUNK_SIZE;
+	}
+	return s;
 }
 
 const struct attempt *upload_offered(const struct waiter *w, bool own_only)
@@ -69,26 +82,74 @@ const struct attempt *upload_offered(const struct waiter *w, bool own_only)
 
 /* ---- attempts of one upload ---- */
 
-static enum refuse_reason upload_start(struct upload *u, struct waiter *w)
+static void upload_enter(struct upload *u, struct waiter *w, struct attempt *a)
 {
-	struct attempt *a;
-	enum refuse_reason reason = attempt_start(u->ctl, w, w->ask, &a);
-
-	if (reason != REFUSE_NONE)
-		return reason;
 	w->attempt = a;
 	TAILQ_INSERT_TAIL(&u->attempts, a, beside_link);
 	u->attempt_count++;
 	waiter_tell(u->ctl, w, WAITER_CHANGED);
-	return REFUSE_NONE;
 }
 
-static void upload_end(struct upload *u, struct attempt *a)
+static void upload_out(struct upload *u, struct attempt *a)
 {
 	TAILQ_REMOVE(&u->attempts, a, beside_link);
 	u->attempt_count--;
 	a->owner->attempt = NULL;
+}
+
+static void upload_end(struct upload *u, struct attempt *a)
+{
+	upload_out(u, a);
 	attempt_end(a);
+}
+
+static void upload_park(struct upload *u, struct attempt *a)
+{
+	upload_out(u, a);
+	attempt_park(a, &u->key);
+}
+
+/* The one who is to vouch is told for what. */
+static void vouch_ask(struct upload *u, const struct attempt *parked)
+{
+	struct waiter *w = u->voucher;
+
+	randombytes_buf(&w->challenge, sizeof(w->challenge));
+	w->kept = parked->hashed;
+	w->kept_of = parked->number;
+	w->vouch_until = u->ctl->now_us + VOUCH_US + (uint64_t)w->kept * CHUNK_SIZE / VOUCH_RATE;
+	waiter_tell(u->ctl, w, WAITER_CHANGED);
+}
+
+/* Is it asked for what is parked now, and may still answer? */
+static bool vouch_awaited(const struct waiter *w, const struct attempt *parked)
+{
+	return w->kept > 0 && parked->rested && w->kept_of == parked->number &&
+	       w->kept == parked->hashed;
+}
+
+/* Lets it upload, or vouch first. */
+static enum refuse_reason upload_start(struct upload *u, struct waiter *w)
+{
+	const struct attempt *parked = parked_find(u->ctl, &u->key);
+	struct attempt *a;
+	enum refuse_reason reason;
+
+	if (parked != NULL && !w->fresh) {
+		u->voucher = w;
+		u->voucher_since = u->ctl->now_us;
+		if (vouch_awaited(w, parked))
+			return REFUSE_NONE;
+		w->kept = 0;
+		w->vouch_until = u->ctl->now_us + VOUCH_US;
+		if (parked->rested)
+			vouch_ask(u, parked);
+		return REFUSE_NONE;
+	}
+	reason = attempt_start(u->ctl, w, w->ask, &a);
+	if (reason == REFUSE_NONE)
+		upload_enter(u, w, a);
+	return reason;
 }
 
 static void upload_free(struct upload *u)
@@ -120,7 +181,8 @@ static struct waiter *upload_elect(const struct upload *u)
 	struct waiter *w;
 
 	TAILQ_FOREACH (w, &u->waiters, link)
-		if (w->attempt == NULL && waiter_lives(u, w) && !upload_by(u, &w->ask->key.source))
+		if (w != u->voucher && w->attempt == NULL && waiter_lives(u, w) &&
+		    !upload_by(u, &w->ask->key.source))
 			return w;
 	return NULL;
 }
@@ -129,7 +191,7 @@ static struct waiter *upload_elect(const struct upload *u)
  * and is freed. */
 static void upload_next(struct upload *u)
 {
-	while (u->attempt_count == 0 && !TAILQ_EMPTY(&u->waiters)) {
+	while (u->attempt_count == 0 && u->voucher == NULL && !TAILQ_EMPTY(&u->waiters)) {
 		struct waiter *w = upload_elect(u);
 		enum refuse_reason reason;
 
@@ -143,12 +205,58 @@ static void upload_next(struct upload *u)
 		upload_free(u);
 }
 
+/* What is parked is not there any more, or not for this one: it begins anew. */
+static void upload_afresh(struct upload *u, struct waiter *w)
+{
+	enum refuse_reason reason;
+
+	w->fresh = true;
+	if (u->voucher != w)
+		return; /* when it is its turn */
+	u->voucher = NULL;
+	reason = upload_start(u, w);
+	if (reason != REFUSE_NONE)
+		waiter_fail(u, w, reason);
+	upload_next(u);
+}
+
+void upload_vouch(struct waiter *w, const struct proof *vouch)
+{
+	struct upload *u = w->upload;
+	struct attempt *parked;
+	enum refuse_reason reason;
+
+	if (u == NULL || w->attempt != NULL || w->fresh || u->attempt_count == UPLOAD_BESIDE ||
+	    memcmp(&vouch->challenge, &w->challenge, sizeof(w->challenge)) != 0)
+		return;
+	parked = parked_find(u->ctl, &u->key);
+	/* another one may have taken its place */
+	if (parked == NULL || !vouch_awaited(w, parked))
+		return;
+	if (!vouch_check(vouch, &parked->prefix, parked->hashed)) {
+		parked->doubted = true;
+		u->ctl->counters.vouch_failures++;
+		upload_afresh(u, w);
+		return;
+	}
+	reason = attempt_resume(parked, w, w->ask);
+	if (reason == REFUSE_NONE) {
+		u->voucher = NULL; /* whoever it was: it has nothing to vouch for any more */
+		u->ctl->counters.uploads_resumed++;
+		upload_enter(u, w, parked);
+		return;
+	}
+	waiter_fail(u, w, reason);
+	upload_next(u);
+}
+
 /* Slowness is no verdict: its source waits from now on, behind all others. */
 static void upload_demote(struct upload *u, struct attempt *a)
 {
 	struct waiter *w = a->owner;
 
-	upload_end(u, a);
+	upload_park(u, a);
+	w->fresh = false;
 	TAILQ_REMOVE(&u->waiters, w, link);
 	TAILQ_INSERT_TAIL(&u->waiters, w, link);
 	waiter_tell(u->ctl, w, WAITER_CHANGED);
@@ -160,7 +268,10 @@ static void upload_put_off(struct upload *u, struct attempt *a)
 {
 	struct waiter *w = a->owner;
 
-	upload_end(u, a);
+	if (a->goes)
+		upload_end(u, a);
+	else
+		upload_park(u, a);
 	u->ctl->counters.uploads_put_off++;
 	waiter_out(u, w, WAITER_PUT_OFF);
 	upload_next(u);
@@ -225,6 +336,7 @@ static void upload_stored(struct upload *u, struct attempt *a)
 {
 	const struct control *ctl = u->ctl;
 	struct waiter *bringer = a->owner, *w;
+	const bool brought = !a->foreign || !ctl->relay->possession;
 
 	if (a->result < 0 && a->result != -EEXIST) {
 		upload_failed(u, a, store_refusal(a->result));
@@ -234,12 +346,24 @@ static void upload_stored(struct upload *u, struct attempt *a)
 		sweep_start(u->ctl); /* its domain went while it was brought */
 	while ((a = TAILQ_FIRST(&u->attempts)) != NULL)
 		upload_end(u, a);
+	parked_forget(u->ctl, &u->key);
 	u->ctl->counters.uploads++;
 	while ((w = TAILQ_FIRST(&u->waiters)) != NULL) {
-		w->brought = w == bringer;
-		waiter_out(u, w, w->brought || waiter_lives(u, w) ? WAITER_STORED : WAITER_PUT_OFF);
+		w->brought = w == bringer && brought;
+		waiter_out(u, w,
+			   w == bringer || waiter_lives(u, w) ? WAITER_STORED : WAITER_PUT_OFF);
 	}
 	upload_free(u);
+}
+
+/* Somebody may wait for it already. */
+static void upload_rested(struct control *ctl, const struct attempt *parked)
+{
+	struct upload *u;
+
+	HASH_FIND(hh, ctl->uploads->by_key, &parked->key, sizeof(parked->key), u);
+	if (u != NULL && u->voucher != NULL)
+		vouch_ask(u, parked);
 }
 
 void uploads_pump(struct control *ctl)
@@ -248,11 +372,13 @@ void uploads_pump(struct control *ctl)
 
 	while ((a = TAILQ_FIRST(&ctl->attempts->news)) != NULL) {
 		const enum attempt_news news = a->news;
-		struct upload *u = a->owner->upload;
+		struct upload *u = a->owner != NULL ? a->owner->upload : NULL;
 
 		TAILQ_REMOVE(&ctl->attempts->news, a, news_link);
 		a->news = ATTEMPT_QUIET;
-		if (news == ATTEMPT_SHOWN)
+		if (news == ATTEMPT_RESTED)
+			upload_rested(ctl, a);
+		else if (news == ATTEMPT_SHOWN)
 			upload_shown(u, a);
 		else if (news == ATTEMPT_HASHED)
 			upload_hashed(u, a);
@@ -319,7 +445,7 @@ static void upload_mark(struct upload *u)
 /* Who sends an identifier first must not be able to keep all others from sending
  * it: a source that waits uploads beside those that would take long, and the
  * slowest goes when there are too many, or when it hardly moves. */
-static void upload_review(struct upload *u)
+static void slowness_review(struct upload *u)
 {
 	struct waiter *waiter = upload_elect(u);
 	struct attempt *slowest = NULL, *stalled = stalled_of(u);
@@ -347,12 +473,34 @@ static void upload_review(struct upload *u)
 		upload_demote(u, slowest);
 }
 
+/* Who is to vouch must neither take for ever, nor hold up others. */
+static void voucher_review(struct upload *u)
+{
+	const uint64_t now = u->ctl->now_us;
+	struct waiter *w = u->voucher;
+
+	if (now >= w->vouch_until || parked_find(u->ctl, &u->key) == NULL) {
+		upload_afresh(u, w);
+	} else if (now - u->voucher_since >= VOUCH_TURN_US && upload_elect(u) != NULL) {
+		u->voucher = NULL;
+		TAILQ_REMOVE(&u->waiters, w, link);
+		TAILQ_INSERT_TAIL(&u->waiters, w, link);
+		upload_next(u);
+	}
+}
+
 void uploads_review(struct control *ctl)
 {
 	struct upload *u, *next;
 
+	parked_review(ctl);
 	HASH_ITER(hh, ctl->uploads->by_key, u, next)
-	upload_review(u);
+	{
+		if (u->voucher != NULL)
+			voucher_review(u);
+		else
+			slowness_review(u);
+	}
 }
 
 /* ---- waiting ---- */
@@ -399,6 +547,7 @@ void upload_join(struct control *ctl, struct waiter *w)
 		return;
 	}
 	w->upload = u;
+	w->fresh = false;
 	TAILQ_INSERT_TAIL(&u->waiters, w, link);
 	waiter_tell(ctl, w, WAITER_CHANGED);
 	upload_next(u);
@@ -410,7 +559,7 @@ void upload_leave(struct control *ctl, struct waiter *w)
 
 	if (u != NULL) {
 		if (w->attempt != NULL) {
-			upload_end(u, w->attempt);
+			upload_park(u, w->attempt);
 			ctl->counters.uploads_put_off++;
 		}
 		waiter_out(u, w, WAITER_QUIET);
@@ -444,4 +593,5 @@ void uploads_fini(struct control *ctl)
 			waiter_out(u, w, WAITER_QUIET);
 		upload_free(u);
 	}
+	attempts_fini(ctl);
 }

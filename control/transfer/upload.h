@@ -2,7 +2,8 @@
  * Uploads: a blob that nobody has comes from the first source that asked for
  * it, the others wait. If that source fails, the next one starts afresh. If it is
  * slow, for whatever reason, another one uploads beside it, and the first to bring
- * all of it serves everybody. Bytes of two sources never mix.
+ * all of it serves everybody. Bytes of two sources never mix, but that one may go on behind
+ * another's if it vouches for those.
  *
  * Who waits is told by news, which stand in a list until it looks: nobody is called
  * from here.
@@ -29,27 +30,27 @@ struct waiter {
 	struct attempt *attempt; /* its source uploads; NULL: others do */
 	enum waiter_news news;
 	enum refuse_reason reason;
-	bool brought;		       /* WAITER_STORED: its source was the one who uploaded it */
+	bool brought; /* WAITER_STORED: its source was the one who uploaded it */
+	/* Its source is, or was, asked to vouch for what is parked. */
+	struct challenge challenge;
+	uint32_t kept;		       /* so many chunks; 0: it was not asked yet */
+	uint64_t kept_of;	       /* the parked attempt's number */
+	uint64_t vouch_until;	       /* then without it */
+	bool fresh;		       /* it begins with the first chunk, whatever is parked */
 	TAILQ_ENTRY(waiter) link;      /* in upload->waiters */
 	TAILQ_ENTRY(waiter) news_link; /* in uploads.news */
 };
 
 TAILQ_HEAD(waiter_list, waiter);
 
-struct upload_key {
-	struct ident id;
-	uint64_t length;
-	uint32_t rule;
-	uint32_t domain;
-	struct ask_key owner; /* zero: anybody may wait for it */
-};
-
 struct upload {
 	struct upload_key key;
 	struct control *ctl;
-	struct waiter_list waiters;   /* never empty; one at least has an attempt */
+	struct waiter_list waiters;   /* never empty; one has an attempt, or is the voucher */
 	struct attempt_list attempts; /* at most UPLOAD_BESIDE */
 	uint32_t attempt_count;
+	struct waiter *voucher; /* uploads next, as soon as it vouched, or does not; or NULL */
+	uint64_t voucher_since;
 	UT_hash_handle hh;
 };
 
@@ -78,7 +79,9 @@ void upload_move(struct waiter *w);
 /* The attempt whose chunks its target may be offered now: its source's own, or, unless
  * `own_only`, that of another which has brought most; NULL: there is none. */
 const struct attempt *upload_offered(const struct waiter *w, bool own_only);
-/* What its source is to be told; *bytes: of the blob that it has brought. */
-enum status_code upload_stands(const struct waiter *w, uint64_t *bytes);
+/* What its source is to be told. */
+struct status upload_stands(const struct waiter *w);
+/* Its source vouches for what is parked. */
+void upload_vouch(struct waiter *w, const struct proof *vouch);
 
 #endif

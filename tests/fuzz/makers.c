@@ -153,6 +153,26 @@ static void proof_fill(const struct program *p, const struct host *h, const stru
 	proof_make(c, blob->id, bytes, size, out);
 }
 
+/* Likewise for what the relay says that it kept of it; NULL: it says nothing. */
+static const struct proof *vouch_fill(const struct program *p, const struct host *h,
+				      const struct blob_choice *blob, struct proof *out)
+{
+	int i = blob_find(blob->id);
+	struct ident_state *hash;
+	struct ident prefix = *blob->id;
+
+	if (h->kept == 0)
+		return NULL;
+	if (i >= 0 && h->kept < blob_size((unsigned int)i) && h != &p->host[THIEF]) {
+		hash = ident_begin(blob->rule);
+		ident_update(hash, blob_bytes((unsigned int)i), h->kept);
+		ident_final(hash, &prefix);
+		ident_free(hash);
+	}
+	vouch_make(&h->challenge, &prefix, (uint32_t)(h->kept / CHUNK_SIZE), out);
+	return out;
+}
+
 static const uint8_t *sealed_key(bool wanted)
 {
 	static const uint8_t sealed[SEALED_KEY_SIZE];
@@ -180,7 +200,7 @@ static size_t make_send(struct program *p, struct host *h, uint8_t *buf)
 	struct blob_choice blob = blob_next(p);
 	uint8_t how = byte_next(p);
 	struct moved moved;
-	struct proof proof;
+	struct proof proof, vouch;
 	const struct send s = {
 		.cookie = &cookie,
 		.moved = moved_next(p, h, how & 128, &moved),
@@ -196,6 +216,7 @@ static size_t make_send(struct program *p, struct host *h, uint8_t *buf)
 		.meta = meta,
 		.meta_len = how & 16 ? byte_next(p) : 0,
 		.proof = how & 32 ? &proof : NULL,
+		.vouch = how & 32 ? vouch_fill(p, h, &blob, &vouch) : NULL,
 		.sealed_key = sealed_key(how & 64),
 	};
 

@@ -228,8 +228,10 @@ static void learn(struct program *p, struct host *h, const struct frame *f)
 			h->echo = *d.echo;
 		break;
 	case VERB_STATUS:
-		if (status_decode(f, &s) == DROP_NONE && s.challenge != NULL)
-			h->challenge = *s.challenge;
+		if (status_decode(f, &s) != DROP_NONE || s.challenge == NULL)
+			break;
+		h->challenge = *s.challenge;
+		h->kept = s.code == STATUS_UPLOAD ? s.bytes : 0;
 		break;
 	case VERB_OFFER:
 		learn_offer(p, h, f);

@@ -32,7 +32,8 @@ struct host {
 	struct ident wanted_id;
 	uint64_t wanted_conn;
 	struct challenge challenge;
-	bool pulled; /* it came since they were last served */
+	uint64_t kept; /* bytes of an upload that it is to vouch for; 0: none */
+	bool pulled;   /* it came since they were last served */
 };
 
 struct history {

@@ -173,6 +173,8 @@ void box_config(struct config *c, enum role role, bool ip6)
 	c->max_uploads_per_source = 2;
 	c->max_waiters = 16;
 	c->max_waiters_per_source = 8;
+	c->parked_seconds = 900;
+	c->parked_percent = 10;
 	c->upload_credit = 4096;
 	c->lease_seconds = 60;
 	c->max_leases = 16;

@@ -29,6 +29,7 @@ size_t make_send(struct person *p, const struct cookie *c, uint8_t *buf)
 		.meta = meta,
 		.meta_len = about.meta_len,
 		.proof = about.proof,
+		.vouch = about.vouch,
 		.moved = about.moved,
 		.rule = RULE_SHA256,
 		.deadline = about.deadline != 0 ? about.deadline : 60,

@@ -15,6 +15,7 @@ struct scene_about {
 	uint8_t transfer;
 	uint8_t meta_len;
 	const struct proof *proof; /* NULL: none */
+	const struct proof *vouch; /* NULL: none */
 	const struct moved *moved; /* NULL: it did not */
 	struct echo echo;
 	struct ticket ticket;

@@ -35,6 +35,9 @@ struct source {
 	bool waited, uploaded, stored, served;
 	uint8_t refused; /* enum refuse_reason */
 	uint64_t stored_at;
+	/* what it is to vouch for, in bytes; 0: nothing */
+	uint64_t kept;
+	struct challenge challenge;
 	/* what it was asked for and has not sent */
 	uint64_t stream;
 	uint32_t number[CHUNKS]; /* of the PULL; 0: none */
@@ -93,10 +96,30 @@ static struct person *person(unsigned int i)
 	return scene_person(&scene, i + 1);
 }
 
+/* That its blob begins as what the relay has kept; or not. */
+static struct proof vouch_of(const struct source *s)
+{
+	struct ident_state *hash = ident_begin(RULE_SHA256);
+	struct ident prefix;
+	struct proof p;
+
+	for (uint64_t at = 0; at < s->kept; at += CHUNK_SIZE) {
+		const uint8_t first = (uint8_t)(bytes[at] + s->content);
+
+		ident_update(hash, &first, 1);
+		ident_update(hash, bytes + at + 1, CHUNK_SIZE - 1);
+	}
+	ident_final(hash, &prefix);
+	ident_free(hash);
+	vouch_make(&s->challenge, &prefix, (uint32_t)(s->kept / CHUNK_SIZE), &p);
+	return p;
+}
+
 static void send_say(unsigned int i, uint8_t transfer)
 {
 	const struct source *s = &sources[i];
 	const struct cookie c = scene_cookie(&scene, person(i), COOKIE_VALID);
+	const struct proof vouch = vouch_of(s);
 	struct ident asked = id;
 	uint8_t buf[WIRE_MAX_FRAME];
 
@@ -106,6 +129,7 @@ static void send_say(unsigned int i, uint8_t transfer)
 	about.length = sizeof(bytes);
 	about.target = scene_person(&scene, TARGET)->addr;
 	about.transfer = transfer;
+	about.vouch = s->kept > 0 ? &vouch : NULL;
 	about.moved = s->came ? &s->moved : NULL;
 	about.deadline = 300;
 	scene_send(&scene, person(i), buf, make_send(person(i), &c, buf));
@@ -116,6 +140,10 @@ static void status_note(struct source *s, const struct frame *f)
 	struct status st;
 
 	assert_int_equal(status_decode(f, &st), DROP_NONE);
+	if (st.challenge != NULL) {
+		s->challenge = *st.challenge;
+		s->kept = st.bytes;
+	}
 	s->waited |= st.code == STATUS_WAITING;
 	s->uploaded |= st.code == STATUS_UPLOAD;
 	s->served |= st.code == STATUS_SERVING_CENTRAL;

@@ -10,7 +10,7 @@
 
 #include "tests/unit/wire_frames.h"
 
-#define FROZEN "fda2b030eb125a661b40ac3c4eb66e5d8bb6f9a9bff98b35ba9d467a69e2ca74"
+#define FROZEN "2a7a9f6b6b2499c9315eb6ed7f325bb4eaab8daace6887483d679f4ce1a7679c"
 
 static uint8_t buf[65536];
 

@@ -154,7 +154,7 @@ static void test_offer_partial(void **state)
 
 	/* one without the other, and none that is one */
 	offer_partial(ATTEMPT, 10);
-	ext_of(len, EXT_AVAILABLE, 4)[-2] = 0x13; /* which is none */
+	ext_of(len, EXT_AVAILABLE, 4)[-2] = 0x14; /* which is none */
 	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
 	assert_int_equal(offer_decode(&f, &o), DROP_FIELD);
 	offer_partial(ATTEMPT, 10);

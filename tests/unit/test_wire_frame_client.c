@@ -170,6 +170,46 @@ static void test_send_moved(void **state)
 	assert_int_equal(frame_parse(buf, len, &f), DROP_EXT);
 }
 
+static void test_send_vouch(void **state)
+{
+	struct frame f = sample_parse(VERB_SEND);
+	struct send s, t;
+	size_t len;
+
+	(void)state;
+	send_decode(&f, &s);
+	assert_null(s.vouch);
+	s.vouch = s.proof;
+	s.proof = NULL;
+	len = send_encode(buf, sizeof(buf), 0, 1, &s);
+	assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+	assert_int_equal(send_decode(&f, &t), DROP_NONE);
+	assert_memory_equal(t.vouch->mac.b, "proof mac of 16", 16);
+	assert_null(t.proof);
+}
+
+/* With UPLOAD, where something is kept, but with no other. */
+static void test_status_kept(void **state)
+{
+	static const struct challenge challenge;
+	struct status s = {.transfer = sample_transfer, .challenge = &challenge, .bytes = 1152};
+	struct frame f;
+
+	(void)state;
+	for (s.code = STATUS_WORKING; s.code < STATUS_REFUSED; s.code++) {
+		const bool may = s.code == STATUS_UPLOAD || s.code == STATUS_CHALLENGE;
+		const size_t len = status_encode(buf, sizeof(buf), 0, 1, &s);
+
+		assert_int_equal(len > 0, may);
+		if (!may)
+			continue;
+		assert_int_equal(frame_parse(buf, len, &f), DROP_NONE);
+		assert_int_equal(frame_decode(&f), DROP_NONE);
+		((struct wire_status *)(uintptr_t)f.body)->code = STATUS_WAITING;
+		assert_int_equal(frame_decode(&f), DROP_FIELD);
+	}
+}
+
 static size_t send_with_meta(uint8_t meta_len, uint32_t deadline)
 {
 	static const uint8_t meta[META_MAX];
@@ -293,7 +333,8 @@ int main(void)
 		cmocka_unit_test(test_hello_probe), cmocka_unit_test(test_welcome),
 		cmocka_unit_test(test_listen),	    cmocka_unit_test(test_listening),
 		cmocka_unit_test(test_stop),	    cmocka_unit_test(test_send),
-		cmocka_unit_test(test_send_moved),  cmocka_unit_test(test_send_padding),
+		cmocka_unit_test(test_send_moved),  cmocka_unit_test(test_send_vouch),
+		cmocka_unit_test(test_status_kept), cmocka_unit_test(test_send_padding),
 		cmocka_unit_test(test_status),	    cmocka_unit_test(test_error),
 	};
 

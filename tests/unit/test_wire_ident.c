@@ -109,13 +109,37 @@ static void test_hex(void **state)
 	assert_int_equal(ident_from_hex(bad, &id), -EINVAL);
 }
 
+/* Of what has come so far, and it goes on as if nobody had looked. */
+static void test_peek(void **state)
+{
+	(void)state;
+	for (uint8_t rule = RULE_SHA256; rule < RULE_COUNT; rule++) {
+		struct ident_state *a = ident_begin(rule), *b = ident_begin(rule);
+		struct ident peeked, whole, other;
+
+		ident_update(a, "abc", 3);
+		ident_update(b, "abc", 3);
+		assert_true(ident_peek(a, &peeked));
+		ident_final(b, &other);
+		assert_true(ident_equal(&peeked, &other));
+		ident_free(b);
+		b = ident_begin(rule);
+		ident_update(a, "def", 3);
+		ident_update(b, "abcdef", 6);
+		ident_final(a, &whole);
+		ident_final(b, &other);
+		assert_true(ident_equal(&whole, &other));
+		ident_free(a);
+		ident_free(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sha256),
-		cmocka_unit_test(test_xxh3),
-		cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_sha256), cmocka_unit_test(test_xxh3),
+		cmocka_unit_test(test_rules),  cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_peek),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,20 @@ static void test_order(void **state)
 	assert_int_equal(q.flight, 100);
 }
 
+/* What is here already is not asked for. */
+static void test_begin_at(void **state)
+{
+	(void)state;
+	for (uint32_t n = 63; n <= 65; n++) {
+		begin(200);
+		pulls_begin_at(&q, n);
+		sums_check();
+		assert_true(pulls_has(&q, 0) && pulls_has(&q, n - 1) && !pulls_has(&q, n));
+		assert_int_equal(pulls_ready(&q), 200 - n);
+		make(1, 1, n, 1);
+	}
+}
+
 static void test_lost_go_first(void **state)
 {
 	(void)state;
@@ -203,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_order, finish),
 		cmocka_unit_test_teardown(test_lost_go_first, finish),
+		cmocka_unit_test_teardown(test_begin_at, finish),
 		cmocka_unit_test_teardown(test_late, finish),
 		cmocka_unit_test_teardown(test_find, finish),
 		cmocka_unit_test_teardown(test_memory, finish),

@@ -114,6 +114,34 @@ static size_t status_challenge_make(uint8_t *buf, size_t cap)
 	return status_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &s);
 }
 
+static size_t status_kept_make(uint8_t *buf, size_t cap)
+{
+	const struct status s = {
+		.transfer = sample_transfer,
+		.challenge = &challenge,
+		.code = STATUS_UPLOAD,
+		.bytes = UINT64_C(812) * CHUNK_SIZE,
+	};
+
+	return status_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &s);
+}
+
+static size_t send_vouch_make(uint8_t *buf, size_t cap)
+{
+	const struct send s = {
+		.cookie = &cookie,
+		.transfer = sample_transfer,
+		.id = &sample_id,
+		.target = &sample_ip4,
+		.vouch = &proof,
+		.rule = RULE_SHA256,
+		.deadline = 60,
+		.length = UINT64_C(1000) * CHUNK_SIZE,
+	};
+
+	return send_encode(buf, cap, SAMPLE_KEY, SAMPLE_CONN, &s);
+}
+
 static size_t query_make(uint8_t *buf, size_t cap)
 {
 	const struct query q = {
@@ -419,6 +447,8 @@ const struct sample samples[] = {
 	{"pull-attempt", VERB_PULL, pull_attempt_make},
 	{"data-partial", VERB_DATA, data_partial_make},
 	{"error-later", VERB_ERROR, error_later_make},
+	{"status-kept", VERB_STATUS, status_kept_make},
+	{"send-vouch", VERB_SEND, send_vouch_make},
 };
 const size_t sample_count = sizeof(samples) / sizeof(*samples);
 

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Parked attempts: what came of an upload whose source fell silent, for who vouches for it
+ * (docs/protocol.md, chart 7). A blob, or under hidden hits a source's blob, has one at most.
+ * They have a share of the store, a time, and their hosts' places among uploads; where there is
+ * no room otherwise they go before anybody who waits.
+ */
+#ifndef CONTROL_TRANSFER_PARKED_H
+#define CONTROL_TRANSFER_PARKED_H
+
+#include "control/transfer/attempt.h"
+
+/* False: another one of this blob has more. The attempt has left the open ones. */
+bool parked_enter(struct attempt *a, const struct upload_key *key);
+/* Nothing uses it any more, and `hashed` of it stay. False: that is too much, and it has left. */
+bool parked_rest(struct attempt *a);
+void parked_leave(struct attempt *a);
+/* NULL: there is none. It may not have rested yet. */
+struct attempt *parked_find(const struct control *ctl, const struct upload_key *key);
+/* The blob is there, or its beginning was wrong. */
+void parked_forget(struct control *ctl, const struct upload_key *key);
+/* The oldest one goes. False: there is none. */
+bool parked_yield(struct control *ctl);
+/* Each second: those go whose time, or domain, is over. */
+void parked_review(struct control *ctl);
+
+#endif
