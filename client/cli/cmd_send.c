@@ -151,6 +151,7 @@ static void result_json(const struct ow_send_result *r, const char *message)
 	json_object_set_new(o, "bytes", json_integer((json_int_t)r->bytes));
 	json_object_set_new(o, "outcome", outcome != NULL ? json_string(outcome) : json_null());
 	json_object_set_new(o, "uploaded_bytes", json_integer((json_int_t)r->uploaded_bytes));
+	json_object_set_new(o, "kept_bytes", json_integer((json_int_t)r->kept_bytes));
 	json_object_set_new(o, "delivered", json_boolean(r->delivered));
 	json_object_set_new(o, "stored", json_boolean(r->stored));
 	json_object_set_new(o, "target_name",
@@ -165,10 +166,13 @@ static void result_text(const struct arguments *a, const struct ow_send_result *
 {
 	const char *name = r->target_name;
 
-	printf("delivered %s to %s%s%s%s: %s, %llu bytes, %llu uploaded, %.3f s\n", a->file, a->to,
+	printf("delivered %s to %s%s%s%s: %s, %llu bytes, %llu uploaded", a->file, a->to,
 	       name[0] != '\0' ? " as \"" : "", name, name[0] != '\0' ? "\"" : "",
 	       ow_outcome_name(r->outcome), (unsigned long long)r->bytes,
-	       (unsigned long long)r->uploaded_bytes, r->seconds);
+	       (unsigned long long)r->uploaded_bytes);
+	if (r->kept_bytes > 0)
+		printf(" (%llu before)", (unsigned long long)r->kept_bytes);
+	printf(", %.3f s\n", r->seconds);
 }
 
 int cmd_send(int argc, char **argv)

@@ -27,7 +27,11 @@ const struct command commands[] = {
 	 "  --timeout S             give up after S seconds without progress (default: 120)\n"
 	 "  --limit S               give up after S seconds in any case (default: never)\n"
 	 "  --json                  print one object: id, bytes, outcome, uploaded_bytes,\n"
-	 "                          delivered, stored, seconds\n"},
+	 "                          kept_bytes, delivered, stored, seconds\n\n"
+	 "If it is cut off, the same command again goes on where it was, for as long as the relay\n"
+	 "keeps what has come (15 minutes, unless its operator chose otherwise); not with "
+	 "--encrypt\n"
+	 "random, which encrypts anew.\n"},
 	{"recv", cmd_recv,
 	 "--out DIR [--listen ADDR:PORT] [--relay ADDR[:PORT] ...] [--domain-key FILE]\n"
 	 "                     [--identity FILE] [--private-files] [--count N] [--timeout S]\n"

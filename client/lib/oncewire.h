@@ -172,6 +172,7 @@ struct ow_send_result {
 	uint64_t uploaded_bytes; /* sent to the relay, each byte counted once; of the
 				  * ciphertext, which is a little longer, if encrypted */
 	uint64_t repeated_bytes; /* sent again, because of loss */
+	uint64_t kept_bytes;	 /* not sent: the relay had them of an upload that was cut off */
 	double seconds;		 /* since open */
 };
 

@@ -90,6 +90,13 @@ static void challenge_take(struct ow_sender *s, const struct challenge *c, uint6
 		send_plan(s, s->prove_at > now ? s->prove_at : now);
 }
 
+/* What it says that it has must be a beginning. */
+static void kept_take(struct ow_sender *s, const struct status *st)
+{
+	if (st->bytes > 0 && st->bytes < s->blob.length && st->bytes % CHUNK_SIZE == 0)
+		prefix_ask(&s->prefix, st->challenge, (uint32_t)(st->bytes / CHUNK_SIZE));
+}
+
 /* What may pass does not end a transfer that had begun. */
 static int refusal_take(struct ow_sender *s, uint8_t reason, uint64_t now)
 {
@@ -128,6 +135,8 @@ static int status_take(struct ow_sender *s, const struct frame *f, uint64_t now)
 		busy_take(s, st.retry_after, now);
 	if (st.code == STATUS_CHALLENGE)
 		challenge_take(s, st.challenge, now);
+	if (st.code == STATUS_UPLOAD && st.challenge != NULL)
+		kept_take(s, &st);
 	if (st.code == STATUS_DELIVERED)
 		delivered_take(s, &st);
 	if (st.code == STATUS_DELIVERING && st.bytes <= s->blob.length &&
@@ -149,6 +158,9 @@ static int pull_take(struct ow_sender *s, const struct frame *f)
 		return 0;
 	if (input_changed(&s->blob))
 		return sender_changed(s);
+	s->prefix.pulled |= p.first < s->prefix.chunks;
+	s->kept = s->prefix.vouched && !s->prefix.pulled ? (uint64_t)s->prefix.chunks * CHUNK_SIZE
+							 : 0;
 	if (outgoing_pull(&s->upload, &s->blob, &p) < 0)
 		return fault_set(&s->fault, OW_FAILED, "out of memory");
 	return 0;
@@ -324,6 +336,23 @@ static int proof_run(struct ow_sender *s, uint64_t now)
 	return 0;
 }
 
+/* Vouches for what a relay kept, at once; to read it is progress, once. */
+static int prefix_turn(struct ow_sender *s, uint64_t now)
+{
+	const uint64_t most = s->prefix.most;
+	const int ret = prefix_run(&s->prefix, &s->blob, s->rule, now);
+
+	if (ret < 0)
+		return sender_unreadable(s, -ret);
+	if (s->prefix.most > most)
+		s->moved = now;
+	if (ret > 0 && input_changed(&s->blob))
+		return sender_changed(s);
+	if (ret > 0)
+		send_plan(s, now);
+	return 0;
+}
+
 /* The relay knows the transfer under an address that is not ours any more. */
 static bool sender_has_moved(const struct ow_sender *s)
 {
@@ -344,6 +373,7 @@ static void send_emit(struct ow_sender *s, uint64_t now)
 					      DEADLINE_MAX),
 		.length = s->blob.length,
 		.proof = s->proved ? &s->proof : NULL,
+		.vouch = s->prefix.vouched ? &s->prefix.vouch : NULL,
 		.moved = sender_has_moved(s) ? &s->here : NULL,
 		.sealed_key = s->has_sealed ? s->sealed_key : NULL,
 	};
@@ -386,6 +416,8 @@ static int timers_run(struct ow_sender *s, uint64_t now)
 	if (contact_refused(&s->relay, now))
 		return sender_key_refused(s);
 	if (s->relay.known && s->hash == NULL) {
+		if (now >= prefix_due(&s->prefix) && prefix_turn(s, now) < 0)
+			return s->fault.code;
 		if (now >= s->send_at && proof_due(s) && proof_run(s, now) < 0)
 			return s->fault.code;
 		if (now >= s->send_at)
@@ -409,7 +441,7 @@ uint64_t sender_due(const struct ow_sender *s)
 	if (s->fault.code != OW_OK || sender_over(s) || s->hash != NULL)
 		return 0;
 	if (s->relay.known)
-		due = earlier(due, s->send_at);
+		due = earlier(due, earlier(s->send_at, prefix_due(&s->prefix)));
 	else if (s->relays.at + 1 < s->relays.count)
 		due = earlier(due, s->relay.asked_since + HOST_PATIENCE_US);
 	return earlier(due, outgoing_due(&s->upload));
@@ -431,6 +463,12 @@ static void phase_report(struct ow_sender *s, uint8_t phase, uint64_t bytes, uin
 	s->progress(s->ctx, phase, bytes, total);
 }
 
+/* What the relay has of it. */
+static uint64_t sender_brought(const struct ow_sender *s)
+{
+	return earlier(s->kept + s->upload.distinct, s->blob.length);
+}
+
 /* The relay has all of it, and for a second the target was not heard of. */
 static bool sender_waits(struct ow_sender *s, uint64_t now)
 {
@@ -438,7 +476,7 @@ static bool sender_waits(struct ow_sender *s, uint64_t now)
 		s->seen & (1U << STATUS_SERVING_PRIVATE | 1U << STATUS_SERVING_CENTRAL);
 
 	if (s->delivered || s->delivered_bytes > 0 ||
-	    (!serving && s->upload.distinct < s->blob.length) || s->blob.length == 0)
+	    (!serving && sender_brought(s) < s->blob.length) || s->blob.length == 0)
 		return false;
 	if (s->waits_since == 0)
 		s->waits_since = now;
@@ -454,7 +492,7 @@ static void progress_report(struct ow_sender *s, uint64_t now)
 	if (s->hash != NULL)
 		return;
 	if (s->upload.distinct > 0 && s->phase < OW_WAITING)
-		phase_report(s, OW_UPLOADING, s->upload.distinct, s->blob.length, now);
+		phase_report(s, OW_UPLOADING, sender_brought(s), s->blob.length, now);
 	if (sender_waits(s, now))
 		phase_report(s, OW_WAITING, (now - s->moved) / MILLISECOND,
 			     (sender_deadline(s) - s->moved) / MILLISECOND, now);
@@ -515,6 +553,7 @@ void ow_sender_result(const struct ow_sender *s, struct ow_send_result *r)
 	r->renamed = s->renamed;
 	memcpy(r->target_name, s->target_name, sizeof(r->target_name));
 	r->uploaded_bytes = s->upload.distinct;
+	r->kept_bytes = s->kept;
 	r->repeated_bytes = s->upload.repeated;
 	if (s->finished != 0)
 		r->seconds = (double)(s->finished - s->opened) / SECOND;

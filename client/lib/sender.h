@@ -10,6 +10,7 @@
 #include "client/lib/hosts.h"
 #include "client/lib/seal.h"
 #include "client/lib/outgoing.h"
+#include "client/lib/prefix.h"
 #include "client/lib/wait.h"
 
 #define SEND_TIMEOUT_MS 120000 /* default */
@@ -65,6 +66,9 @@ struct ow_sender {
 	struct proof proof;	    /* that the blob is here; goes with every SEND */
 	uint64_t prove_at;	    /* not before: the next proof */
 	uint64_t prove_wait;	    /* and how long after it the one that follows */
+	struct prefix
+		prefix; /* what a relay kept of an earlier upload; its VOUCH goes with every SEND */
+	uint64_t kept;	/* bytes of that, which it does not want again */
 	bool delivered;
 	bool renamed;
 	char target_name[OW_NAME_MAX]; /* "": the one that was given */

@@ -158,6 +158,7 @@ void ow_sender_close(struct ow_sender *s)
 	outgoing_free(&s->upload);
 	input_close(&s->blob);
 	ident_free(s->hash);
+	prefix_free(&s->prefix);
 	sodium_memzero(&s->member, sizeof(s->member));
 	sodium_memzero(&s->relay, sizeof(s->relay));
 	sodium_memzero(s->content_secret, sizeof(s->content_secret));

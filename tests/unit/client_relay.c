@@ -345,6 +345,10 @@ static void upload_begin(struct relay *r)
 	r->bits = calloc(1, pullwin_memory(r->length) + 8);
 	pullwin_init(&r->window, r->length, r->bits, 1000, clock_now());
 	r->uploading = true;
+	if (r->prefix_chunks == 0)
+		return;
+	pulls_begin_at(&r->window.pulls, r->prefix_chunks);
+	memcpy(r->bytes, r->prefix, (size_t)r->prefix_chunks * CHUNK_SIZE);
 }
 
 static void upload_end(struct relay *r)
@@ -399,6 +403,33 @@ static bool possession_shown(struct relay *r, const struct send *s)
 	return false;
 }
 
+/* Has the source said that its blob begins as what is here? */
+static bool prefix_vouched(struct relay *r, const struct send *s)
+{
+	const struct challenge challenge = {.epoch = put16((uint16_t)r->challenges),
+					    .mac = "vouch"};
+	const uint64_t size = (uint64_t)r->prefix_chunks * CHUNK_SIZE;
+	struct status st = {.transfer = r->transfer,
+			    .code = STATUS_UPLOAD,
+			    .bytes = size,
+			    .challenge = &challenge};
+	struct ident id;
+
+	if (s->vouch == NULL) {
+		answer_emit(r, &r->source, r->source_conn, r->source_key, status_write(r, &st));
+		return false;
+	}
+	ident_of(r->prefix, size, r->rule, &id);
+	if (memcmp(&s->vouch->challenge, &challenge, sizeof(challenge)) != 0 ||
+	    !vouch_check(s->vouch, &id, r->prefix_chunks)) {
+		r->unvouched++;
+		r->prefix_chunks = 0;
+		return true;
+	}
+	r->vouched++;
+	return true;
+}
+
 static void send_take(struct relay *r, const struct frame *f, const struct addr *from)
 {
 	struct send s;
@@ -445,6 +476,8 @@ static void send_take(struct relay *r, const struct frame *f, const struct addr 
 			r->id = *s.id;
 			r->length = s.length;
 			r->rule = s.rule;
+			if (r->prefix_chunks > 0 && !prefix_vouched(r, &s))
+				return;
 			upload_begin(r);
 		}
 		status_emit(r, STATUS_UPLOAD, 0, 0, NULL);
@@ -562,8 +595,10 @@ static void data_take(struct relay *r, const struct frame *f)
 	const uint64_t now = clock_now();
 	struct data d;
 
-	if (data_decode(f, &d) != DROP_NONE || !d.upload || !r->uploading ||
-	    pullwin_data(&r->window, d.first, d.number, now, now) != PULLWIN_NEW)
+	if (data_decode(f, &d) != DROP_NONE || !d.upload)
+		return;
+	r->below += d.first < r->prefix_chunks;
+	if (!r->uploading || pullwin_data(&r->window, d.first, d.number, now, now) != PULLWIN_NEW)
 		return;
 	memcpy(r->bytes + (uint64_t)d.first * CHUNK_SIZE, d.bytes, d.len);
 	if (r->streams && r->attempt == 0) {

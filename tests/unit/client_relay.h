@@ -39,18 +39,22 @@ struct relay {
 	uint32_t retry_after;  /* milliseconds, in that ERROR */
 
 	/* while something is uploaded to it: */
-	bool streams;	      /* it offers what has come, */
-	uint32_t stops_at;    /* but no more than so many chunks until LATERS_MOST; 0: no limit */
-	uint32_t wrong_until; /* so many chunks are wrong; then the attempt ends, and another one,
-			       * which is right, takes its place. 0: there is one alone */
-	uint64_t attempt;     /* 0: nothing has come, or it is stored: */
-	uint64_t kept;	      /* that attempt */
-	uint32_t laters;      /* PULLs answered by ERROR(LATER) */
-	uint32_t partial;     /* DATA sent of it */
-	uint64_t stream, of;  /* of the newest PULL, and the attempt that it named */
-	uint32_t mixed;	      /* PULLs that named another one under the same stream */
-	uint32_t gone;	      /* PULLs of an attempt that it has not (any more) */
-	uint8_t unkept;	      /* enum refuse_reason, said once it is delivered; 0: it is stored */
+	bool streams;		/* it offers what has come, */
+	uint32_t stops_at;	/* but no more than so many chunks until LATERS_MOST; 0: no limit */
+	uint32_t wrong_until;	/* so many chunks are wrong; then the attempt ends, and another one,
+				 * which is right, takes its place. 0: there is one alone */
+	uint64_t attempt;	/* 0: nothing has come, or it is stored: */
+	uint64_t kept;		/* that attempt */
+	uint32_t laters;	/* PULLs answered by ERROR(LATER) */
+	uint32_t partial;	/* DATA sent of it */
+	uint64_t stream, of;	/* of the newest PULL, and the attempt that it named */
+	uint32_t mixed;		/* PULLs that named another one under the same stream */
+	uint32_t gone;		/* PULLs of an attempt that it has not (any more) */
+	uint32_t prefix_chunks; /* it has so many of an earlier upload, */
+	const uint8_t *prefix;	/* these; */
+	uint32_t vouched, unvouched; /* VOUCHes that were right, or not */
+	uint32_t below;		     /* chunks of these that were sent all the same */
+	uint8_t unkept; /* enum refuse_reason, said once it is delivered; 0: it is stored */
 
 	/* its domain */
 	const struct domain_keys *domain; /* NULL: none, open to all */

@@ -55,6 +55,44 @@ static void test_hit_loss(void **state)
 	transfer(*state, MEGABYTES_3, true, false, 50, OW_PRIVATE_HIT);
 }
 
+/* The relay has the beginning of an earlier upload, which is `prefix`. */
+static struct ow_send_result go_on(struct world *w, const uint8_t *prefix)
+{
+	w->relay->prefix = prefix;
+	w->relay->prefix_chunks = 1000;
+	world_receive(w, 0, false);
+	world_send(w, MEGABYTES_3, 25000);
+	assert_int_equal(world_run(w, false), OW_OK);
+	file_check(w->path, w->data, MEGABYTES_3);
+	return world_result(w);
+}
+
+static void test_prefix(void **state)
+{
+	struct world *w = *state;
+	struct ow_send_result r = go_on(w, w->data);
+
+	assert_int_equal(w->relay->vouched, 1);
+	assert_int_equal(w->relay->below, 0);
+	assert_int_equal(r.kept_bytes, 1000 * CHUNK_SIZE);
+	assert_int_equal(r.uploaded_bytes, MEGABYTES_3 - 1000 * CHUNK_SIZE);
+	assert_int_equal(r.outcome, OW_UPLOADED_PRIVATE);
+	assert_true(w->phases & 1U << OW_UPLOADING);
+}
+
+/* What it has is of another blob, or a lie. */
+static void test_prefix_of_another(void **state)
+{
+	uint8_t *other = calloc(1000, CHUNK_SIZE);
+	struct ow_send_result r = go_on(*state, other);
+	struct world *w = *state;
+
+	free(other);
+	assert_int_equal(w->relay->unvouched, 1);
+	assert_int_equal(r.kept_bytes, 0);
+	assert_int_equal(r.uploaded_bytes, MEGABYTES_3);
+}
+
 static void test_hit_leased_loss(void **state)
 {
 	transfer(*state, 100000, true, true, 50, OW_PRIVATE_HIT);
@@ -581,6 +619,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_hit, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_hit_loss, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_prefix, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_prefix_of_another, world_setup,
+						world_teardown),
 		cmocka_unit_test_setup_teardown(test_hit_leased_loss, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_upload, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_upload_loss, world_setup, world_teardown),

@@ -32,7 +32,9 @@ struct stranger {
 	const struct addr *self; /* WELCOME names it; NULL: no WELCOME */
 	uint32_t welcomes;	 /* to each HELLO */
 	uint8_t error;		 /* to each PULL, SEND or LISTEN; NO_ERROR: nothing */
-	bool challenges;	 /* each SEND, with another challenge */
+	bool challenges;	 /* each SEND, with another challenge, */
+	uint8_t challenge;	 /* enum status_code, and so much */
+	uint64_t kept;		 /* of an upload */
 	bool falls_silent;	 /* after its first WELCOME */
 	/* what happened */
 	uint64_t heard_bytes, sent_bytes; /* with IP and UDP headers */
@@ -152,7 +154,7 @@ static void challenge_send(struct scene *s, struct stranger *p, const struct fra
 {
 	struct challenge challenge = {0};
 	struct send sd;
-	struct status st = {.code = STATUS_CHALLENGE, .challenge = &challenge};
+	struct status st = {.code = p->challenge, .bytes = p->kept, .challenge = &challenge};
 
 	assert_int_equal(send_decode(f, &sd), DROP_NONE);
 	st.transfer = sd.transfer;
@@ -384,6 +386,22 @@ static void challenges_have_a_floor(void **state)
 	struct scene *s = *state;
 
 	s->attacker.challenges = true;
+	s->attacker.challenge = STATUS_CHALLENGE;
+	sender_open(s);
+	scene_run(s, 60 * SECOND);
+	print_message("%u SENDs\n", s->attacker.heard[VERB_SEND]);
+	assert_true(s->attacker.heard[VERB_SEND] > 10);
+	assert_true(s->attacker.heard[VERB_SEND] <= 120);
+}
+
+/* To vouch for what was kept costs reading, too. */
+static void vouches_have_a_floor(void **state)
+{
+	struct scene *s = *state;
+
+	s->attacker.challenges = true;
+	s->attacker.challenge = STATUS_UPLOAD;
+	s->attacker.kept = CHUNK_SIZE;
 	sender_open(s);
 	scene_run(s, 60 * SECOND);
 	print_message("%u SENDs\n", s->attacker.heard[VERB_SEND]);
@@ -431,6 +449,7 @@ int main(void)
 		cmocka_unit_test(errors_to_pulls_have_a_floor),
 		cmocka_unit_test_setup_teardown(later_has_a_floor, scene_setup, scene_teardown),
 		cmocka_unit_test(errors_to_sends_have_a_floor),
+		cmocka_unit_test_setup_teardown(vouches_have_a_floor, scene_setup, scene_teardown),
 		cmocka_unit_test_setup_teardown(challenges_have_a_floor, scene_setup,
 						scene_teardown),
 		cmocka_unit_test_setup_teardown(promised_length_costs_no_memory, scene_setup,
