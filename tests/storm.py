@@ -200,7 +200,7 @@ class Storm:
             for target in self.targets:
                 target.end()
                 self.wrong += [f"{left.name} was left behind" for left in target.out.iterdir()
-                               if not left.name.startswith("t")]
+                               if not left.name.startswith(("t", ".oncewire-"))]
             for role in ("private", "central"):
                 self.lab.status(role)  # asserts its health
         finally:

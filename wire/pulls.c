@@ -76,6 +76,25 @@ void pulls_begin_at(struct pulls *q, uint32_t n)
 	q->have = q->next = n;
 }
 
+void pulls_restore(struct pulls *q, const uint8_t *have)
+{
+	for (uint32_t i = 0; i < q->chunks; i++) {
+		if (have[i / 8] == 0) { /* most of a blob that has hardly begun */
+			i |= 7;
+			continue;
+		}
+		if (!(have[i / 8] >> i % 8 & 1))
+			continue;
+		bit_set(q->bits, i);
+		q->have++;
+		for (; q->next < i; q->next++) {
+			bit_set(q->lost_bits, q->next);
+			q->lost++;
+		}
+		q->next = i + 1;
+	}
+}
+
 bool pulls_has(const struct pulls *q, uint32_t chunk)
 {
 	return chunk < q->chunks && bit_test(q->bits, chunk);

@@ -55,6 +55,8 @@ void pulls_init(struct pulls *q, uint64_t length, void *memory);
 
 /* The first n chunks are here already; nothing was asked for yet. */
 void pulls_begin_at(struct pulls *q, uint32_t n);
+/* Likewise those whose bits are set, from each byte's lowest one. */
+void pulls_restore(struct pulls *q, const uint8_t *have);
 
 static inline bool pulls_full(const struct pulls *q)
 {

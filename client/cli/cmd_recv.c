@@ -127,6 +127,7 @@ static void file_print(void *ctx, const struct ow_file *f)
 	json_object_set_new(o, "path", json_text(f->path));
 	json_object_set_new(o, "relay", json_string(f->relay));
 	json_object_set_new(o, "verified", json_true());
+	json_object_set_new(o, "kept_bytes", json_integer((json_int_t)f->kept_bytes));
 	json_object_set_new(o, "encrypted", json_boolean(f->encrypted));
 	json_print(o);
 }

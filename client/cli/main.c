@@ -47,7 +47,10 @@ const struct command commands[] = {
 	 "  --count N               end after N files\n"
 	 "  --timeout S             end after S seconds; fewer than N files is a failure\n"
 	 "  --json                  print one object a file: id, bytes, path, relay, verified,\n"
-	 "                          encrypted\n"},
+	 "                          kept_bytes, encrypted\n\n"
+	 "What has come of a file that is cut off stays in DIR, hidden, for a day: when it is "
+	 "sent\n"
+	 "again, it goes on from there.\n"},
 	{"id", cmd_id, "FILE [--rule sha256|xxh3]",
 	 "Prints the identifier of FILE.\n\n"
 	 "  --rule sha256|xxh3      how it is computed (default: sha256)\n"},

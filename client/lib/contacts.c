@@ -158,7 +158,7 @@ void contacts_welcome(struct ow_receiver *r, const struct frame *f, const struct
 		return;
 	for (i = 0; i < DELIVERIES_MAX; i++)
 		if (r->active[i] != NULL && r->active[i]->peer == p &&
-		    r->active[i]->state == DELIVERY_ASKING)
+		    r->active[i]->state == DELIVERY_ASKING && r->active[i]->copy_fd < 0)
 			delivery_begin(r, r->active[i], now);
 	for (i = 0; i < ENDED_MAX; i++)
 		if (r->ended[i] != NULL && r->ended[i]->peer == p && r->ended[i]->receipt_due)

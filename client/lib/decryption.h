@@ -6,7 +6,7 @@
 #ifndef CLIENT_LIB_DECRYPTION_H
 #define CLIENT_LIB_DECRYPTION_H
 
-#include "client/lib/inbox.h"
+#include "client/lib/part.h"
 #include "client/lib/seal.h"
 
 struct decryption {

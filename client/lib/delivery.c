@@ -2,11 +2,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
 #include "client/lib/clock.h"
-#include "client/lib/receiver.h"
+#include "client/lib/twin.h"
 
 #define FRAME_MEMORY 2304	      /* what a full frame costs in the receive buffer */
 #define WINDOW_LEAST 4		      /* chunks */
@@ -97,7 +98,8 @@ void delivery_restart(struct ow_receiver *r, struct delivery *d, uint64_t now)
 		r->gather.count = 0;
 	ident_free(d->hash);
 	d->hash = ident_begin(d->rule);
-	d->error = d->hash != NULL ? part_truncate(&d->part, 0) : -ENOMEM;
+	d->kept = 0;
+	d->error = d->hash != NULL ? part_clear(&d->part, d->attempt) : -ENOMEM;
 	if (d->error == 0)
 		d->error = delivery_start(r, d, now);
 	if (d->error < 0)
@@ -161,6 +163,13 @@ void delivery_offered(struct ow_receiver *r, struct delivery *d, const struct of
 	}
 }
 
+void delivery_unpause(struct delivery *d, const struct offer *o)
+{
+	/* unless the relay named a time */
+	if (d->state == DELIVERY_PAUSED && d->resume_at == NEVER && !delivery_spent(d, o))
+		d->state = DELIVERY_PULLING;
+}
+
 /* The relay has not (any more) what it offered. */
 static void attempt_gone(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
@@ -197,16 +206,38 @@ static void limit_set(struct delivery *d, uint64_t now)
 	}
 }
 
-void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
+static int delivery_file(struct ow_receiver *r, struct delivery *d)
+{
+	const struct part_of of = {.id = d->id, .length = d->length, .rule = d->rule};
+
+	if (d->length < PART_KEPT_LEAST)
+		return part_open(&r->inbox, &d->part);
+	return part_open_kept(&r->inbox, &d->part, &of);
+}
+
+/* What an earlier one left is of use if it is of what is offered now; what was still uploaded
+ * then may be stored by now, which its relay knows. */
+static int delivery_go_on(struct delivery *d)
+{
+	struct part *p = &d->part;
+
+	if (!p->begun || (p->attempt != d->attempt && d->attempt != 0))
+		return part_clear(p, d->attempt);
+	d->attempt = p->attempt;
+	pulls_restore(&d->window->pulls, p->have);
+	d->kept = delivery_bytes(d);
+	return 0;
+}
+
+/* Pulls it. */
+static void delivery_open(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
 	char where[PATH_MAX];
 	int ret;
 
-	if (d->encrypted && !delivery_unseal(r, d))
-		return;
 	ret = inbox_follow(&r->inbox, where);
 	if (ret >= 0)
-		ret = part_open(&r->inbox, &d->part);
+		ret = delivery_file(r, d);
 	if (ret < 0) {
 		delivery_fail(r, d, "create", ret);
 		return;
@@ -216,8 +247,22 @@ void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
 		delivery_fail(r, d, "take", -ENOMEM);
 		return;
 	}
+	ret = delivery_go_on(d);
+	if (ret < 0) {
+		delivery_fail(r, d, "write", ret);
+		return;
+	}
 	d->state = DELIVERY_PULLING;
 	d->receipt_at = now + REPORT_EVERY;
+}
+
+struct delivery *delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	if (d->encrypted && d->decryption == NULL && !delivery_unseal(r, d))
+		return d;
+	if (!twin_wait(r, d, now, &d))
+		delivery_open(r, d, now);
+	return d;
 }
 
 /* ---- data ---- */
@@ -225,11 +270,15 @@ void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now)
 void delivery_write_gathered(struct ow_receiver *r)
 {
 	struct gather *g = &r->gather;
+	struct delivery *d = g->delivery;
 
 	if (g->count == 0)
 		return;
-	if (g->delivery->error == 0)
-		g->delivery->error = part_write(&g->delivery->part, g->iov, g->count, g->offset);
+	if (d->error == 0)
+		d->error = part_write(&d->part, g->iov, g->count, g->offset);
+	if (d->error == 0)
+		d->error = part_note(&d->part, (uint32_t)(g->offset / CHUNK_SIZE),
+				     chunk_count(g->end - g->offset));
 	g->count = 0;
 }
 
@@ -292,7 +341,7 @@ uint64_t delivery_bytes(const struct delivery *d)
 	if (d->state == DELIVERY_COMPLETE)
 		return d->length;
 	if (d->window == NULL)
-		return 0;
+		return d->lent;
 	bytes = (uint64_t)d->window->pulls.have * CHUNK_SIZE;
 	return bytes < d->length ? bytes : d->length;
 }
@@ -327,11 +376,18 @@ void delivery_report(struct ow_receiver *r, struct delivery *d)
 	d->told_at = d->peer->heard;
 }
 
-static void delivery_release(struct ow_receiver *r, struct delivery *d)
+/* keep: what has come stays, if it may. */
+static void delivery_release(struct ow_receiver *r, struct delivery *d, bool keep)
 {
 	if (r->gather.delivery == d)
 		r->gather.count = 0;
-	part_discard(&r->inbox, &d->part);
+	if (keep && d->error == 0)
+		part_leave(&r->inbox, &d->part);
+	else
+		part_discard(&r->inbox, &d->part);
+	if (d->copy_fd >= 0)
+		close(d->copy_fd);
+	d->copy_fd = -1;
 	ident_free(d->hash);
 	decryption_free(d->decryption);
 	window_free(d);
@@ -346,7 +402,7 @@ void delivery_end(struct ow_receiver *r, struct delivery *d, uint8_t reason)
 {
 	struct delivery **place = &r->ended[r->ended_next++ % ENDED_MAX];
 
-	delivery_release(r, d);
+	delivery_release(r, d, reason == REFUSE_TARGET_STOPPED);
 	d->state = reason == REFUSE_NONE ? DELIVERY_COMPLETE : DELIVERY_REFUSED;
 	d->reason = reason;
 	free(*place);
@@ -359,7 +415,7 @@ void delivery_end(struct ow_receiver *r, struct delivery *d, uint8_t reason)
 
 void delivery_forget(struct ow_receiver *r, struct delivery *d)
 {
-	delivery_release(r, d);
+	delivery_release(r, d, true);
 	free(d);
 }
 
@@ -478,8 +534,11 @@ void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now)
 	char text[ADDR_TEXT_MAX];
 
 	if (now >= expiry(d)) {
-		receiver_warn(r, "no data from relay %s any more; the partial file is removed",
-			      addr_text(&d->peer->addr, text));
+		receiver_warn(r, "no data from relay %s any more; %s",
+			      addr_text(&d->peer->addr, text),
+			      d->part.begun ? "what has come stays for a day, for when it is sent "
+					      "again"
+					    : "have it sent again");
 		delivery_forget(r, d);
 		return;
 	}
@@ -512,6 +571,8 @@ uint64_t delivery_due(const struct delivery *d)
 {
 	uint64_t due = expiry(d);
 
+	if (d->copy_fd >= 0)
+		return 0;
 	if (d->window == NULL || !d->peer->known)
 		return due;
 	if (d->error < 0 || d->hashed == d->length ||

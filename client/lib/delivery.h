@@ -5,7 +5,8 @@
 #define CLIENT_LIB_DELIVERY_H
 
 #include "client/lib/decryption.h"
-#include "client/lib/inbox.h"
+#include "client/lib/name.h"
+#include "client/lib/part.h"
 #include "client/lib/contact.h"
 #include "wire/pullwin.h"
 
@@ -30,7 +31,8 @@ struct delivery {
 	struct ticket ticket; /* of the newest OFFER */
 	uint8_t meta[META_MAX];
 	uint8_t name_len;
-	uint8_t name[META_MAX]; /* DELIVERY_COMPLETE: what the source is told */
+	uint8_t name[META_MAX];	    /* DELIVERY_COMPLETE: what the source is told */
+	char taken[NAME_BYTES + 1]; /* likewise: its file's name */
 	bool encrypted;
 	uint8_t sealed_key[SEALED_KEY_SIZE];
 	uint64_t lifetime;    /* microseconds without an OFFER or progress */
@@ -60,6 +62,10 @@ struct delivery {
 	uint64_t hashed;	       /* bytes: a contiguous prefix */
 	bool verified;		       /* all of it, and it is what the OFFER named */
 	struct decryption *decryption; /* NULL: not encrypted */
+	uint64_t lent;		       /* bytes that the one has whose file it waits for */
+	int copy_fd;		       /* that file, while it is copied; or -1 */
+	bool spoilt;		       /* a copy was not what the OFFER named */
+	uint64_t kept;		       /* bytes that were here of an earlier one */
 	int error;		       /* -errno of a write that failed */
 	struct part part;
 };
@@ -68,8 +74,9 @@ struct ow_receiver;
 
 /* What all deliveries may have in flight was shared out anew, or has changed. */
 void windows_share(struct ow_receiver *r);
-/* The relay is known: makes the file and the window. */
-void delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now);
+/* The relay is known: makes the file and the window, unless it waits for another one's file.
+ * Returns the one that goes on for it: d, or that one. */
+struct delivery *delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* Pulls all of it, from the beginning. 0 or -ENOMEM. */
 int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now);
 /* DATA of the delivery's relay and stream. Its bytes must stay where they are
@@ -89,6 +96,10 @@ void delivery_error(struct ow_receiver *r, struct delivery *d, const struct erro
 /* Its relay offers it once more, perhaps of another attempt. */
 void delivery_offered(struct ow_receiver *r, struct delivery *d, const struct offer *o,
 		      uint64_t now);
+/* It may go on, if it waited for that OFFER. */
+void delivery_unpause(struct delivery *d, const struct offer *o);
+/* What its source will be told of the file's name, if it is not what the metadata says. */
+void delivery_name_tell(struct delivery *d, const char *taken);
 /* Is it offered what was pulled, and was wrong? */
 bool delivery_spent(const struct delivery *d, const struct offer *o);
 /* Begins anew, with nothing of what has come. A delivery that cannot ends. */

@@ -8,7 +8,7 @@
 #include <sodium.h>
 
 #include "client/lib/name.h"
-#include "client/lib/receiver.h"
+#include "client/lib/twin.h"
 
 #define SETTLE_PIECES 16    /* of SETTLE_BYTES, in one call */
 #define DECRYPT_SEGMENTS 64 /* in one call */
@@ -127,10 +127,10 @@ static int inbox_find(struct ow_receiver *r, char *where)
 	return 0;
 }
 
-/* What the source will be told, if the file is not called what the metadata says. */
-static void name_tell(struct delivery *d, const uint8_t *meta, size_t meta_len, const char *taken)
+void delivery_name_tell(struct delivery *d, const char *taken)
 {
-	size_t len = strlen(taken);
+	size_t len = strlen(taken), meta_len;
+	const uint8_t *meta = meta_plain(d, &meta_len);
 
 	if (name_given(meta, meta_len) == len && (len == 0 || memcmp(meta, taken, len) == 0))
 		return;
@@ -145,16 +145,19 @@ static void name_tell(struct delivery *d, const uint8_t *meta, size_t meta_len, 
 
 static void delivery_publish(struct ow_receiver *r, struct delivery *d)
 {
-	char name[NAME_BYTES + 1], taken[NAME_BYTES + 1], mime[META_MAX + 1];
+	char name[NAME_BYTES + 1], *taken = d->taken, mime[META_MAX + 1];
 	char path[PATH_MAX + NAME_BYTES + 1];
 	char id[IDENT_HEX_MAX], relay[ADDR_TEXT_MAX], where[PATH_MAX];
 	size_t meta_len;
 	const uint8_t *meta = meta_plain(d, &meta_len);
 	uint64_t bytes = d->decryption != NULL ? d->decryption->content.length : d->length;
+	const bool last = r->count != 0 && r->files + 1 >= r->count;
 	int ret;
 
 	name_sanitise(meta, meta_len, &d->id, name);
 	ret = inbox_find(r, where);
+	if (!last)
+		twins_lend(r, d);
 	if (ret == 0)
 		ret = part_publish(&r->inbox, &d->part, name, taken);
 	if (ret < 0) {
@@ -163,13 +166,16 @@ static void delivery_publish(struct ow_receiver *r, struct delivery *d)
 	}
 	snprintf(path, sizeof(path), "%s/%s", where, taken);
 	name_mime(meta, meta_len, mime);
-	name_tell(d, meta, meta_len, taken);
+	delivery_name_tell(d, taken);
 	addr_text(&d->peer->addr, relay);
+	if (last)
+		twins_share(r, d, taken);
 	delivery_end(r, d, REFUSE_NONE);
 	r->files++;
 	if (r->file != NULL)
 		r->file(r->ctx, &(struct ow_file){.id = ident_hex(&d->id, id),
 						  .bytes = bytes,
+						  .kept_bytes = d->kept,
 						  .encrypted = d->encrypted,
 						  .path = path,
 						  .relay = relay,
@@ -217,10 +223,26 @@ static void delivery_decrypt(struct ow_receiver *r, struct delivery *d)
 		delivery_publish(r, d);
 }
 
+static void delivery_copy(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	const int ret = twin_copy(r, d);
+
+	if (ret == -EBADMSG)
+		twin_pull(r, d, now);
+	else if (ret < 0)
+		delivery_fail(r, d, "copy", ret);
+	else if (ret == 0)
+		delivery_publish(r, d);
+}
+
 void delivery_settle(struct ow_receiver *r, struct delivery *d, uint64_t now)
 {
 	struct ident id;
 
+	if (d->copy_fd >= 0 && !receiver_finished(r)) {
+		delivery_copy(r, d, now);
+		return;
+	}
 	if (d->window == NULL || receiver_finished(r))
 		return;
 	if (d->verified) {
@@ -241,4 +263,6 @@ void delivery_settle(struct ow_receiver *r, struct delivery *d, uint64_t now)
 		delivery_retry(r, d, now);
 	else if (d->decryption == NULL)
 		delivery_publish(r, d);
+	else /* in its place */
+		part_unkeep(&r->inbox, &d->part);
 }

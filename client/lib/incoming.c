@@ -76,7 +76,7 @@ static struct delivery *delivery_make(struct ow_receiver *r, const struct offer 
 	d->stream = slot;
 	d->attempt = d->newest = o->attempt;
 	d->available = d->newest_available = o->available;
-	d->part.fd = -1;
+	d->part.fd = d->copy_fd = -1;
 	r->active[slot] = d;
 	r->active_count++;
 	return d;
@@ -138,13 +138,12 @@ static void active_offered(struct ow_receiver *r, struct delivery *d, const stru
 	incoming_renew(d, o, now);
 	delivery_offered(r, d, o, now);
 	if (d->state == DELIVERY_ASKING) {
-		if (p->known)
-			delivery_begin(r, d, now);
-		return;
+		if (p->known && d->copy_fd < 0)
+			d = delivery_begin(r, d, now);
+		if (!p->known || d->state == DELIVERY_PULLING)
+			return;
 	}
-	/* what it waited for, unless the relay named a time */
-	if (d->state == DELIVERY_PAUSED && d->resume_at == NEVER && !delivery_spent(d, o))
-		d->state = DELIVERY_PULLING;
+	delivery_unpause(d, o);
 	if (p->known)
 		delivery_report(r, d);
 }
@@ -195,9 +194,7 @@ void incoming_take(struct ow_receiver *r, const struct frame *f, const struct ad
 		return;
 	d->peer = p;
 	incoming_renew(d, &o, now);
-	if (!p->known)
-		return;
-	delivery_begin(r, d, now);
-	if (o.has_inline && p == sender && d->state == DELIVERY_PULLING)
+	if (p->known && delivery_begin(r, d, now) == d && o.has_inline && p == sender &&
+	    d->state == DELIVERY_PULLING)
 		inline_take(d, &o);
 }

@@ -208,12 +208,14 @@ OW_API int ow_send(const struct ow_send_options *options, struct ow_send_result 
 
 /* A file that arrived. Valid during the callback only. */
 struct ow_file {
-	const char *id;	   /* of what the relay delivered: the ciphertext, if encrypted */
-	uint64_t bytes;	   /* length of the file */
-	bool encrypted;	   /* until here: relays could not read it */
-	const char *path;  /* where it is now: directory, "/", final name */
-	const char *relay; /* the relay that delivered it */
-	const char *mime;  /* as the sender claims; "" if it does not */
+	const char *id;	     /* of what the relay delivered: the ciphertext, if encrypted */
+	uint64_t bytes;	     /* length of the file */
+	bool encrypted;	     /* until here: relays could not read it */
+	const char *path;    /* where it is now: directory, "/", final name */
+	const char *relay;   /* the relay that delivered it */
+	const char *mime;    /* as the sender claims; "" if it does not */
+	uint64_t kept_bytes; /* of what was delivered: here already, of a delivery that was cut off
+			      */
 };
 typedef void ow_file_fn(void *ctx, const struct ow_file *file);
 /* One line of text about something the user may want to act on. */

@@ -111,6 +111,7 @@ static int inbox_take(struct ow_receiver *r, const struct ow_receive_options *o)
 		return fault_set(&r->fault, OW_FAILED,
 				 "cannot receive into %s: %s; name a directory you may write to",
 				 o->directory, strerror(-ret));
+	parts_sweep(&r->inbox);
 	return OW_OK;
 }
 

@@ -2,7 +2,9 @@
 """Transfers whose program is killed: the same command again moves what is missing."""
 
 import filecmp
+import json
 import os
+import signal
 
 import pytest
 
@@ -10,6 +12,8 @@ from labtools import wait_until
 
 LINK = "delay=10ms,rate=20mbit,queue=60k"
 SIZE = 8_000_000  # 3.4 s of that link
+CHUNKS = SIZE // 1152 + 1
+SLACK = 400  # of what is under way on that link, and in its queues
 
 
 def begin(lab, path, via, *more):
@@ -35,11 +39,11 @@ def killed_source(lab, path, via, chunks, *more):
 
 @pytest.mark.parametrize("via", ["private", "central"])
 def test_source(fresh_lab, make_blob, out, via):
+    """Its target has one file, and nothing of it twice."""
     lab, path = fresh_lab, make_blob(SIZE)
-    chunks = SIZE // 1152 + 1
     with lab.receive(out, timeout=120) as receiver:
         with lab.impaired("source", LINK, LINK):
-            killed_source(lab, path, via, chunks // 2)
+            killed_source(lab, path, via, CHUNKS // 2)
             sent = lab.send(path, via, timeout=60)
         assert (sent.code, sent.outcome) == (0, f"uploaded-{via}"), sent
         [got] = receiver.files()
@@ -48,5 +52,67 @@ def test_source(fresh_lab, make_blob, out, via):
     status = lab.status(via)
     assert (status["uploads"], status["uploads_resumed"], status["uploads_parked"]) == (1, 1, 0)
     # what was under way when it was killed comes twice
-    assert status["upload_chunks"] <= chunks + 400
+    assert status["upload_chunks"] <= CHUNKS + SLACK
+    assert status["data_chunks"] <= CHUNKS + SLACK
     assert os.listdir(out) == [os.path.basename(got["path"])]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("miss", [True, False], ids=["miss", "hit"])
+def test_target(fresh_lab, make_blob, out, tmp_path, miss, how):
+    """What it has stays in its folder, and the next one goes on with it."""
+    lab, path = fresh_lab, make_blob(SIZE)
+    if not miss:
+        (tmp_path / "first").mkdir()
+        lab.deliver(path, "private", tmp_path / "first")
+    before = lab.status("private")["data_chunks"]
+    with lab.impaired("target", LINK, LINK):
+        first = lab.receive(out, timeout=120)
+        sender = begin(lab, path, "private")
+        wait_until(lambda: lab.status("private")["data_chunks"] - before > CHUNKS // 2, 60)
+        first.process.send_signal(how)
+        first.wait()
+        if how == signal.SIGTERM:  # its source is told, and ends
+            assert sender.wait(timeout=20) == 5
+            sender.communicate()
+        assert {name.split(".")[-1] for name in os.listdir(out)} == {"part", "have"}
+        with lab.receive(out, timeout=120) as receiver:
+            if how == signal.SIGTERM:
+                sender = begin(lab, path, "private")
+            text, err = sender.communicate(timeout=90)
+            assert sender.returncode == 0, (text, err)
+            [got] = receiver.files()
+    assert filecmp.cmp(path, got["path"], shallow=False)
+    assert got["kept_bytes"] > SIZE // 3
+    assert lab.status("private")["data_chunks"] - before <= CHUNKS + SLACK
+    assert os.listdir(out) == [os.path.basename(got["path"])]
+
+
+def encrypted(lab, tmp_path):
+    """Options of send and recv for the members' encryption."""
+    def made(kind):
+        return json.loads(lab.run("source", "oncewire", "keygen", kind, tmp_path / kind, "--json",
+                                  check=True).stdout)
+
+    content, identity = made("content")["path"], made("identity")
+    return (["--encrypt", "shared", "--recipient", identity["public_key"], "--content-key",
+             content], ["--identity", identity["path"]])
+
+
+def test_encrypted(fresh_lab, make_blob, out, tmp_path):
+    """Members' encryption makes the same blob each time: both ends are killed, and go on."""
+    lab, path = fresh_lab, make_blob(SIZE)
+    sends, receives = encrypted(lab, tmp_path)
+    with lab.impaired("source", LINK, LINK):
+        first = lab.receive(out, timeout=120, extra=receives)
+        killed_source(lab, path, "private", CHUNKS // 2, *sends)
+        first.process.kill()
+        first.wait()
+        with lab.receive(out, timeout=120, extra=receives) as receiver:
+            sent = lab.send(path, "private", timeout=60, extra=sends)
+            assert sent.code == 0, sent
+            [got] = receiver.files()
+    assert filecmp.cmp(path, got["path"], shallow=False)
+    assert sent.json["kept_bytes"] > SIZE // 3 and got["kept_bytes"] > SIZE // 3
+    status = lab.status("private")
+    assert status["upload_chunks"] <= CHUNKS + SLACK and status["data_chunks"] <= CHUNKS + SLACK

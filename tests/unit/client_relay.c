@@ -531,6 +531,8 @@ static void serve(struct relay *r, const struct frame *f, const struct addr *fro
 	uint32_t i;
 	uint8_t *buf;
 
+	if (r->serves_most != 0 && r->served >= r->serves_most)
+		return;
 	echo_mint(&r->keys, from, f->conn, f->key, unix_now(), &echo);
 	d.echo = &echo;
 	for (i = 0; i < 32; i++) {
@@ -542,6 +544,7 @@ static void serve(struct relay *r, const struct frame *f, const struct addr *fro
 			break;
 		}
 		r->partial += d.partial;
+		r->served++;
 		d.len = (uint16_t)chunk_length(r->length, d.first);
 		d.bytes = r->bytes + (uint64_t)d.first * CHUNK_SIZE;
 		buf = udp_slot(&r->udp, &r->tx);

@@ -47,6 +47,8 @@ struct relay {
 	uint64_t kept;		/* that attempt */
 	uint32_t laters;	/* PULLs answered by ERROR(LATER) */
 	uint32_t partial;	/* DATA sent of it */
+	uint32_t served;	/* DATA sent, of whatever, */
+	uint32_t serves_most;	/* and no more than so many; 0: no limit */
 	uint64_t stream, of;	/* of the newest PULL, and the attempt that it named */
 	uint32_t mixed;		/* PULLs that named another one under the same stream */
 	uint32_t gone;		/* PULLs of an attempt that it has not (any more) */

@@ -16,6 +16,7 @@ static void file_note(void *ctx, const struct ow_file *f)
 
 	w->files++;
 	w->bytes = f->bytes;
+	w->kept_bytes = f->kept_bytes;
 	w->encrypted = f->encrypted;
 	snprintf(w->path, sizeof(w->path), "%s", f->path);
 	snprintf(w->id, sizeof(w->id), "%s", f->id);
@@ -187,6 +188,21 @@ int world_run(struct world *w, bool receiver)
 	}
 	fail_msg("neither ended in time");
 	return OW_FAILED;
+}
+
+void world_until(struct world *w, bool (*reached)(const struct world *w))
+{
+	uint64_t end = clock_now() + 30 * SECOND;
+
+	while (!reached(w)) {
+		if (clock_now() >= end)
+			fail_msg("not reached in time");
+		if (w->sender != NULL)
+			ow_sender_process(w->sender);
+		relay_run(w->relay);
+		if (w->receiver != NULL)
+			ow_receiver_process(w->receiver);
+	}
 }
 
 void file_check(const char *path, const uint8_t *data, size_t size)

@@ -31,7 +31,7 @@ struct world {
 	/* arrived */
 	uint32_t files;
 	char path[4096], id[OW_ID_MAX], from[OW_ADDRESS_MAX];
-	uint64_t bytes;
+	uint64_t bytes, kept_bytes;
 	bool encrypted;
 	uint32_t warnings;
 	char warning[OW_MESSAGE_MAX]; /* the newest */
@@ -49,6 +49,8 @@ void world_send(struct world *w, size_t size, uint32_t timeout_ms);
 /* Runs everybody until the sender has ended, or the receiver if `receiver`.
  * Returns the result. */
 int world_run(struct world *w, bool receiver);
+/* Runs everybody until then. */
+void world_until(struct world *w, bool (*reached)(const struct world *w));
 struct ow_send_result world_result(struct world *w);
 /* The file holds exactly this. */
 void file_check(const char *path, const uint8_t *data, size_t size);

@@ -16,8 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "client/lib/inbox.h"
 #include "client/lib/name.h"
+#include "client/lib/part.h"
 
 #define FROM_ID "abababababababab"
 

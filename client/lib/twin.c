@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client/lib/twin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COPY_PIECES 16 /* of SETTLE_BYTES, in one call */
+
+/* No source repeats its SEND any more, each of which would have it offered. */
+static bool abandoned(const struct delivery *d, uint64_t now)
+{
+	return now - d->offered >= STALLED;
+}
+
+static bool same_blob(const struct delivery *a, const struct delivery *b)
+{
+	return a->rule == b->rule && a->length == b->length && ident_equal(&a->id, &b->id) &&
+	       a->peer == b->peer;
+}
+
+/* Who waits has no window. */
+static bool waits_for(const struct delivery *d, const struct delivery *lead)
+{
+	return d != NULL && d != lead && d->window == NULL && d->copy_fd < 0 &&
+	       d->state == DELIVERY_ASKING && same_blob(d, lead);
+}
+
+/* One that moves, or could be gone on with. */
+static struct delivery *lead_find(const struct ow_receiver *r, const struct delivery *d,
+				  uint64_t now)
+{
+	for (uint32_t i = 0; i < DELIVERIES_MAX; i++) {
+		struct delivery *l = r->active[i];
+
+		if (l != NULL && l != d && l->window != NULL && same_blob(l, d) &&
+		    (abandoned(l, now) || pullwin_complete(l->window) ||
+		     now - l->window->progress < STALLED))
+			return l;
+	}
+	return NULL;
+}
+
+/* Would the file be the same one, under the same name? What is encrypted is encrypted anew each
+ * time it is offered, but for the content. */
+static bool same_file(const struct delivery *a, const struct delivery *b)
+{
+	const struct decryption *x = a->decryption, *y = b->decryption;
+
+	if (x == NULL || y == NULL)
+		return x == y && a->meta_len == b->meta_len &&
+		       memcmp(a->meta, b->meta, a->meta_len) == 0;
+	return memcmp(x->content.header, y->content.header, CONTENT_HEADER) == 0 &&
+	       x->meta_len == y->meta_len && memcmp(x->meta, y->meta, x->meta_len) == 0;
+}
+
+/* The lead goes on for d's source, as d; d itself is gone. */
+static void lead_inherit(struct ow_receiver *r, struct delivery *lead, struct delivery *d)
+{
+	lead->leg = d->leg;
+	memcpy(lead->transfer, d->transfer, sizeof(lead->transfer));
+	lead->ticket = d->ticket;
+	lead->meta_len = d->meta_len;
+	memcpy(lead->meta, d->meta, sizeof(lead->meta));
+	memcpy(lead->sealed_key, d->sealed_key, sizeof(lead->sealed_key));
+	lead->lifetime = d->lifetime;
+	lead->offered = d->offered;
+	delivery_forget(r, d);
+}
+
+/* The file of one that has ended, if it is still there under its name; or -1. Of what was
+ * encrypted nobody could tell whether it is still the same. */
+static int ended_open(const struct ow_receiver *r, const struct delivery *d)
+{
+	struct stat st;
+	int fd = -1;
+
+	for (uint32_t i = 0; i < ENDED_MAX && fd < 0 && d->decryption == NULL; i++) {
+		const struct delivery *e = r->ended[i];
+
+		if (e == NULL || e->state != DELIVERY_COMPLETE || e->encrypted || !same_blob(e, d))
+			continue;
+		fd = openat(r->inbox.fd, e->taken, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+			       (uint64_t)st.st_size == d->length))
+			continue;
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static void twin_begin(struct ow_receiver *r, struct delivery *t, int fd);
+
+bool twin_wait(struct ow_receiver *r, struct delivery *d, uint64_t now, struct delivery **out)
+{
+	struct delivery *lead = lead_find(r, d, now);
+	const struct offer newest = {.attempt = d->newest, .available = d->newest_available};
+
+	*out = d;
+	if (d->length < PART_KEPT_LEAST || d->spoilt)
+		return false;
+	if (lead == NULL) {
+		const int fd = ended_open(r, d);
+
+		if (fd >= 0)
+			twin_begin(r, d, fd);
+		return fd >= 0;
+	}
+	d->lent = delivery_bytes(lead);
+	if (!abandoned(lead, now) || !same_file(lead, d))
+		return true;
+	lead_inherit(r, lead, d);
+	delivery_offered(r, lead, &newest, now);
+	delivery_unpause(lead, &newest);
+	*out = lead;
+	return true;
+}
+
+/* ---- the copy ---- */
+
+/* fd: ours from now on; -1 with errno set. */
+static void twin_begin(struct ow_receiver *r, struct delivery *t, int fd)
+{
+	int ret = fd < 0 ? -errno : part_open(&r->inbox, &t->part);
+
+	t->copy_fd = fd;
+	t->hashed = 0;
+	t->kept = t->length;
+	t->hash = ident_begin(t->rule);
+	if (ret == 0 && t->hash == NULL)
+		ret = -ENOMEM;
+	if (ret < 0)
+		delivery_fail(r, t, "copy", ret);
+}
+
+void twins_lend(struct ow_receiver *r, const struct delivery *d)
+{
+	for (uint32_t i = 0; i < DELIVERIES_MAX; i++)
+		if (waits_for(r->active[i], d))
+			twin_begin(r, r->active[i], fcntl(d->part.fd, F_DUPFD_CLOEXEC, 0));
+}
+
+void twins_share(struct ow_receiver *r, const struct delivery *d, const char *taken)
+{
+	for (uint32_t i = 0; i < DELIVERIES_MAX; i++) {
+		struct delivery *t = r->active[i];
+
+		if (!waits_for(t, d) || !same_file(t, d))
+			continue;
+		delivery_name_tell(t, taken);
+		delivery_end(r, t, REFUSE_NONE);
+	}
+}
+
+static ssize_t copy_read(int fd, void *bytes, size_t len, uint64_t offset)
+{
+	ssize_t n;
+
+	do
+		n = pread(fd, bytes, len, (off_t)offset);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n == 0 ? -EBADMSG : n;
+}
+
+/* The file has a name since, and who found it may have written to it. What was encrypted has its
+ * identifier of other bytes. */
+static int copy_check(struct delivery *d)
+{
+	struct ident id;
+
+	close(d->copy_fd);
+	d->copy_fd = -1;
+	ident_final(d->hash, &id);
+	return d->decryption != NULL || ident_equal(&id, &d->id) ? 0 : -EBADMSG;
+}
+
+int twin_copy(struct ow_receiver *r, struct delivery *d)
+{
+	const uint64_t length = d->decryption != NULL ? d->decryption->content.length : d->length;
+
+	for (uint32_t i = 0; i < COPY_PIECES && d->hashed < length; i++) {
+		const uint64_t rest = length - d->hashed;
+		ssize_t n = copy_read(d->copy_fd, r->scratch,
+				      rest < SETTLE_BYTES ? (size_t)rest : SETTLE_BYTES, d->hashed);
+		struct iovec iov = {r->scratch, (size_t)n};
+		int ret = n < 0 ? (int)n : part_write(&d->part, &iov, 1, d->hashed);
+
+		if (ret < 0)
+			return ret;
+		ident_update(d->hash, r->scratch, (size_t)n);
+		d->hashed += (uint64_t)n;
+	}
+	return d->hashed < length ? 1 : copy_check(d);
+}
+
+void twin_pull(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	if (d->copy_fd >= 0)
+		close(d->copy_fd);
+	d->copy_fd = -1;
+	d->spoilt = true;
+	d->kept = 0;
+	ident_free(d->hash);
+	d->hash = NULL;
+	part_discard(&r->inbox, &d->part);
+	delivery_begin(r, d, now);
+}
