@@ -5,7 +5,6 @@
 #define CLIENT_LIB_DELIVERY_H
 
 #include "client/lib/decryption.h"
-#include "client/lib/name.h"
 #include "client/lib/part.h"
 #include "client/lib/contact.h"
 #include "wire/pullwin.h"
@@ -31,8 +30,7 @@ struct delivery {
 	struct ticket ticket; /* of the newest OFFER */
 	uint8_t meta[META_MAX];
 	uint8_t name_len;
-	uint8_t name[META_MAX];	    /* DELIVERY_COMPLETE: what the source is told */
-	char taken[NAME_BYTES + 1]; /* likewise: its file's name */
+	uint8_t name[META_MAX]; /* DELIVERY_COMPLETE: what the source is told */
 	bool encrypted;
 	uint8_t sealed_key[SEALED_KEY_SIZE];
 	uint64_t lifetime;    /* microseconds without an OFFER or progress */

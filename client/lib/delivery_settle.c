@@ -145,7 +145,7 @@ void delivery_name_tell(struct delivery *d, const char *taken)
 
 static void delivery_publish(struct ow_receiver *r, struct delivery *d)
 {
-	char name[NAME_BYTES + 1], *taken = d->taken, mime[META_MAX + 1];
+	char name[NAME_BYTES + 1], taken[NAME_BYTES + 1], mime[META_MAX + 1];
 	char path[PATH_MAX + NAME_BYTES + 1];
 	char id[IDENT_HEX_MAX], relay[ADDR_TEXT_MAX], where[PATH_MAX];
 	size_t meta_len;
@@ -170,6 +170,7 @@ static void delivery_publish(struct ow_receiver *r, struct delivery *d)
 	addr_text(&d->peer->addr, relay);
 	if (last)
 		twins_share(r, d, taken);
+	r->pulled += d->window != NULL ? d->length : 0;
 	delivery_end(r, d, REFUSE_NONE);
 	r->files++;
 	if (r->file != NULL)

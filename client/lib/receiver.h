@@ -70,6 +70,7 @@ struct ow_receiver {
 	bool introduced;	   /* and that was said */
 	uint32_t dropped;	   /* deliveries, by being stopped */
 	uint32_t files;		   /* arrived */
+	uint64_t pulled, copied;   /* bytes of these: a stranger must not fill our disk by OFFERs */
 	uint32_t count;		   /* wanted, 0: no end */
 
 	ow_file_fn *file;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define COPY_PIECES 16 /* of SETTLE_BYTES, in one call */
@@ -29,21 +28,6 @@ static bool waits_for(const struct delivery *d, const struct delivery *lead)
 	       d->state == DELIVERY_ASKING && same_blob(d, lead);
 }
 
-/* One that moves, or could be gone on with. */
-static struct delivery *lead_find(const struct ow_receiver *r, const struct delivery *d,
-				  uint64_t now)
-{
-	for (uint32_t i = 0; i < DELIVERIES_MAX; i++) {
-		struct delivery *l = r->active[i];
-
-		if (l != NULL && l != d && l->window != NULL && same_blob(l, d) &&
-		    (abandoned(l, now) || pullwin_complete(l->window) ||
-		     now - l->window->progress < STALLED))
-			return l;
-	}
-	return NULL;
-}
-
 /* Would the file be the same one, under the same name? What is encrypted is encrypted anew each
  * time it is offered, but for the content. */
 static bool same_file(const struct delivery *a, const struct delivery *b)
@@ -55,6 +39,30 @@ static bool same_file(const struct delivery *a, const struct delivery *b)
 		       memcmp(a->meta, b->meta, a->meta_len) == 0;
 	return memcmp(x->content.header, y->content.header, CONTENT_HEADER) == 0 &&
 	       x->meta_len == y->meta_len && memcmp(x->meta, y->meta, x->meta_len) == 0;
+}
+
+/* Nobody has it offered any more, but whoever has d offered wants the same. */
+static bool inherits(const struct delivery *lead, const struct delivery *d, uint64_t now)
+{
+	return abandoned(lead, now) && same_file(lead, d);
+}
+
+static bool moves(const struct delivery *d, uint64_t now)
+{
+	return pullwin_complete(d->window) || now - d->window->progress < STALLED;
+}
+
+static struct delivery *lead_find(const struct ow_receiver *r, const struct delivery *d,
+				  uint64_t now)
+{
+	for (uint32_t i = 0; i < DELIVERIES_MAX; i++) {
+		struct delivery *l = r->active[i];
+
+		if (l != NULL && l != d && l->window != NULL && same_blob(l, d) &&
+		    (moves(l, now) || inherits(l, d, now)))
+			return l;
+	}
+	return NULL;
 }
 
 /* The lead goes on for d's source, as d; d itself is gone. */
@@ -71,29 +79,12 @@ static void lead_inherit(struct ow_receiver *r, struct delivery *lead, struct de
 	delivery_forget(r, d);
 }
 
-/* The file of one that has ended, if it is still there under its name; or -1. Of what was
- * encrypted nobody could tell whether it is still the same. */
-static int ended_open(const struct ow_receiver *r, const struct delivery *d)
+/* Each byte that came is copied once at most; with what the lead will have brought. */
+static bool copy_allowed(const struct ow_receiver *r, const struct delivery *d,
+			 const struct delivery *lead)
 {
-	struct stat st;
-	int fd = -1;
-
-	for (uint32_t i = 0; i < ENDED_MAX && fd < 0 && d->decryption == NULL; i++) {
-		const struct delivery *e = r->ended[i];
-
-		if (e == NULL || e->state != DELIVERY_COMPLETE || e->encrypted || !same_blob(e, d))
-			continue;
-		fd = openat(r->inbox.fd, e->taken, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-			       (uint64_t)st.st_size == d->length))
-			continue;
-		close(fd);
-		fd = -1;
-	}
-	return fd;
+	return r->copied + d->length <= r->pulled + lead->length;
 }
-
-static void twin_begin(struct ow_receiver *r, struct delivery *t, int fd);
 
 bool twin_wait(struct ow_receiver *r, struct delivery *d, uint64_t now, struct delivery **out)
 {
@@ -101,18 +92,11 @@ bool twin_wait(struct ow_receiver *r, struct delivery *d, uint64_t now, struct d
 	const struct offer newest = {.attempt = d->newest, .available = d->newest_available};
 
 	*out = d;
-	if (d->length < PART_KEPT_LEAST || d->spoilt)
+	if (lead == NULL || d->spoilt)
 		return false;
-	if (lead == NULL) {
-		const int fd = ended_open(r, d);
-
-		if (fd >= 0)
-			twin_begin(r, d, fd);
-		return fd >= 0;
-	}
 	d->lent = delivery_bytes(lead);
-	if (!abandoned(lead, now) || !same_file(lead, d))
-		return true;
+	if (!inherits(lead, d, now))
+		return copy_allowed(r, d, lead);
 	lead_inherit(r, lead, d);
 	delivery_offered(r, lead, &newest, now);
 	delivery_unpause(lead, &newest);
@@ -128,6 +112,7 @@ static void twin_begin(struct ow_receiver *r, struct delivery *t, int fd)
 	int ret = fd < 0 ? -errno : part_open(&r->inbox, &t->part);
 
 	t->copy_fd = fd;
+	r->copied += t->length;
 	t->hashed = 0;
 	t->kept = t->length;
 	t->hash = ident_begin(t->rule);
@@ -140,7 +125,7 @@ static void twin_begin(struct ow_receiver *r, struct delivery *t, int fd)
 void twins_lend(struct ow_receiver *r, const struct delivery *d)
 {
 	for (uint32_t i = 0; i < DELIVERIES_MAX; i++)
-		if (waits_for(r->active[i], d))
+		if (waits_for(r->active[i], d) && copy_allowed(r, r->active[i], d))
 			twin_begin(r, r->active[i], fcntl(d->part.fd, F_DUPFD_CLOEXEC, 0));
 }
 
@@ -203,6 +188,7 @@ void twin_pull(struct ow_receiver *r, struct delivery *d, uint64_t now)
 		close(d->copy_fd);
 	d->copy_fd = -1;
 	d->spoilt = true;
+	r->copied -= d->length;
 	d->kept = 0;
 	ident_free(d->hash);
 	d->hash = NULL;

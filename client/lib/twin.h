@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Twins: deliveries of one blob from one relay. The first one pulls it; the others wait, or come
- * later, and get a copy of the file. A source that was ended and started again is one, too, but
- * for it the first goes on: that is told by the first's being offered no more.
+ * Twins: deliveries of one blob from one relay at a time. The first one pulls it; the others wait,
+ * and get a copy of the file. A source that was ended and started again is one, too, but for it
+ * the first goes on: that is told by the first's being offered no more.
  */
 #ifndef CLIENT_LIB_TWIN_H
 #define CLIENT_LIB_TWIN_H

@@ -416,40 +416,6 @@ static void test_twin(void **state)
 	assert_string_equal(world_result(w).target_name, "report (1).pdf");
 }
 
-/* What has arrived is not pulled again, as long as it is there and the same. */
-static void test_sent_twice(void **state)
-{
-	struct world *w = *state;
-	uint32_t before = 0;
-	int fd;
-
-	relay_store(w->relay, w->data, MEGABYTES_3);
-	world_receive(w, 0, false);
-	for (uint32_t times = 1; times <= 3; times++) {
-		world_send(w, MEGABYTES_3, 25000);
-		assert_int_equal(world_run(w, false), OW_OK);
-		assert_int_equal(w->files, times);
-		file_check(w->path, w->data, MEGABYTES_3);
-		assert_int_equal(w->relay->served > before, times != 2);
-		before = w->relay->served;
-		ow_sender_close(w->sender);
-		w->sender = NULL;
-		if (times != 2)
-			continue;
-		for (uint32_t i = 0; i < 2; i++) { /* both are written to */
-			char path[128];
-
-			snprintf(path, sizeof(path), i == 0 ? "%s/report.pdf" : "%s/report (1).pdf",
-				 w->directory);
-			fd = open(path, O_WRONLY);
-			assert_int_equal(pwrite(fd, "new", 3, 100), 3);
-			close(fd);
-		}
-	}
-	assert_int_equal(directory_count(w->directory, false), 3);
-	assert_int_equal(w->warnings, 0);
-}
-
 /* There is room for one file: it is both of theirs. */
 static void test_twin_of_the_last(void **state)
 {
@@ -480,7 +446,6 @@ int main(void)
 		TEST(test_damaged_bytes),
 		TEST(test_twin),
 		TEST(test_twin_of_the_last),
-		TEST(test_sent_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
