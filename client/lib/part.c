@@ -96,12 +96,18 @@ static int ours_open(const struct inbox *in, const char *name, mode_t mode)
 	return -1;
 }
 
-/* Whom it was unlinked from under, or who else has it, has to try the next name. */
+/* False: somebody else has it, it was unlinked meanwhile, or there are no locks here, where nothing
+ * can be kept. */
 static bool part_lock(const struct inbox *in, const struct part *p)
 {
 	struct stat held, named;
 
-	return flock(p->fd, LOCK_EX | LOCK_NB) == 0 && fstat(p->fd, &held) == 0 &&
+	if (flock(p->fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			unlinkat(in->fd, p->name, 0);
+		return false;
+	}
+	return fstat(p->fd, &held) == 0 &&
 	       fstatat(in->fd, p->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       held.st_dev == named.st_dev && held.st_ino == named.st_ino;
 }

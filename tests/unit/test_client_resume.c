@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Receivers that end in the middle of a file, and those that go on with it; over loopback.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "client/lib/clock.h"
@@ -233,6 +236,33 @@ static void test_many_go(void **state)
 	assert_int_equal(directory_count(directory, false), 2 * PARTS_KEPT);
 }
 
+/* Where there are no locks nothing is kept, and nothing left behind. */
+static bool no_locks;
+
+int flock(int fd, int how)
+{
+	if (no_locks) {
+		errno = ENOLCK;
+		return -1;
+	}
+	return (int)syscall(SYS_flock, fd, how);
+}
+
+static void test_no_locks(void **state)
+{
+	struct part p;
+
+	(void)state;
+	no_locks = true;
+	assert_int_equal(part_open_kept(&inbox, &p, &of), 0);
+	no_locks = false;
+	assert_int_equal(part_clear(&p, 5), 0);
+	chunk_write(&p, 0);
+	assert_false(p.begun);
+	part_leave(&inbox, &p);
+	assert_int_equal(directory_count(directory, false), 0);
+}
+
 /* ---- receivers ---- */
 
 static uint32_t wanted; /* chunks that were sent */
@@ -440,6 +470,7 @@ int main(void)
 		PART(test_planted),
 		PART(test_old_ones_go),
 		PART(test_many_go),
+		PART(test_no_locks),
 		TEST(test_hit),
 		TEST(test_miss),
 		TEST(test_another_attempt),
