@@ -85,6 +85,11 @@ class Sent:
         return self.json.get("outcome")
 
 
+def visible(out):
+    """What a target shows of its folder: what has come of a file that is cut off is hidden."""
+    return [name for name in os.listdir(out) if not name.startswith(".oncewire-")]
+
+
 class Receiver:
     """A `oncewire recv` in the background. What it prints is read all the time, for one
     that cannot print waits, and takes no more files."""

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import peer as wire
-from labtools import TARGET_PORT, wait_until
+from labtools import TARGET_PORT, visible, wait_until
 from peer import Error, Offer, Status
 
 LINK = "delay=10ms,rate=20mbit,queue=60k"
@@ -25,10 +25,6 @@ def begin(lab, path, via="private", timeout=60):
 def shown(out):
     """The lengths of what the target shows."""
     return {os.path.getsize(out / name) for name in visible(out)}
-
-
-def visible(out):
-    return [name for name in os.listdir(out) if not name.startswith(".oncewire-")]
 
 
 def partial(lab, role):
