@@ -125,11 +125,6 @@ void attempts_pump(struct control *ctl);
 /* A worker's note. */
 void attempt_chunk(struct control *ctl, const struct message *note);
 
-/* A limit of the relay's, or of a source's host (else NULL), is reached: a parked attempt, or
- * that host's, goes; else the one that has been without progress for longest will at the next
- * pump; and its memory a little later. False: there is none that others may go before. */
-bool attempts_reclaim(struct control *ctl, const struct addr *source);
-
 /* Starts pulling from the source of the owner's ask. REFUSE_NONE with *out, or why
  * not; BUSY: not now. */
 enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, const struct ask *ask,

@@ -26,6 +26,12 @@ struct attempt *parked_find(const struct control *ctl, const struct upload_key *
 	return a;
 }
 
+/* The oldest one goes; there is one. */
+static void parked_yield(struct control *ctl)
+{
+	attempt_drop(TAILQ_FIRST(&ctl->attempts->parked));
+}
+
 bool parked_enter(struct attempt *a, const struct upload_key *key)
 {
 	struct attempts *as = a->ctl->attempts;
@@ -80,16 +86,6 @@ void parked_forget(struct control *ctl, const struct upload_key *key)
 
 	if (a != NULL)
 		attempt_drop(a);
-}
-
-bool parked_yield(struct control *ctl)
-{
-	struct attempt *a = TAILQ_FIRST(&ctl->attempts->parked);
-
-	if (a == NULL)
-		return false;
-	attempt_drop(a);
-	return true;
 }
 
 static bool parked_over(const struct attempt *a)

@@ -18,8 +18,6 @@ void parked_leave(struct attempt *a);
 struct attempt *parked_find(const struct control *ctl, const struct upload_key *key);
 /* The blob is there, or its beginning was wrong. */
 void parked_forget(struct control *ctl, const struct upload_key *key);
-/* The oldest one goes. False: there is none. */
-bool parked_yield(struct control *ctl);
 /* Each second: those go whose time, or domain, is over. */
 void parked_review(struct control *ctl);
 

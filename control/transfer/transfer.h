@@ -9,6 +9,7 @@
 #define CONTROL_TRANSFER_TRANSFER_H
 
 #include "control/transfer/attempt.h"
+#include "control/transfer/attempt_host.h"
 #include "control/transfer/consent.h"
 #include "control/transfer/fetch.h"
 #include "control/transfer/keyring_build.h"

@@ -92,6 +92,27 @@ static void test_begin_at(void **state)
 	}
 }
 
+/* Nor what is here in between: the rest below it is asked for like what is lost. */
+static void test_restore(void **state)
+{
+	static const uint8_t have[13] = {[0] = 0x05, [3] = 0x80, [9] = 0xff, [12] = 0x01};
+
+	(void)state;
+	begin(100);
+	pulls_restore(&q, have);
+	sums_check();
+	assert_int_equal(q.have, 12);
+	assert_int_equal(q.next, 97);
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(pulls_has(&q, i), have[i / 8] >> i % 8 & 1);
+	make(2, 1, 1, 0x5); /* 1 and 3 */
+	assert_int_equal(pulls_ready(&q), 97 - 12 - 2);
+	begin(100);
+	pulls_restore(&q, (const uint8_t[13]){0});
+	sums_check();
+	assert_int_equal(pulls_ready(&q), 100);
+}
+
 static void test_lost_go_first(void **state)
 {
 	(void)state;
@@ -218,6 +239,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_order, finish),
 		cmocka_unit_test_teardown(test_lost_go_first, finish),
 		cmocka_unit_test_teardown(test_begin_at, finish),
+		cmocka_unit_test_teardown(test_restore, finish),
 		cmocka_unit_test_teardown(test_late, finish),
 		cmocka_unit_test_teardown(test_find, finish),
 		cmocka_unit_test_teardown(test_memory, finish),
