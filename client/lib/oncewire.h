@@ -214,8 +214,8 @@ struct ow_file {
 	const char *path;    /* where it is now: directory, "/", final name */
 	const char *relay;   /* the relay that delivered it */
 	const char *mime;    /* as the sender claims; "" if it does not */
-	uint64_t kept_bytes; /* of what was delivered: here already, of a delivery that was cut off
-			      */
+	uint64_t kept_bytes; /* of what was delivered, not pulled: they were here, of a delivery
+			      * that was cut off, or of another one at the same time */
 };
 typedef void ow_file_fn(void *ctx, const struct ow_file *file);
 /* One line of text about something the user may want to act on. */

@@ -55,8 +55,10 @@ static int part_open_named(const struct inbox *in, struct part *p)
 		snprintf(p->name, sizeof(p->name), PREFIX "%08x" SUFFIX, randombytes_random());
 		p->fd = openat(in->fd, p->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			       in->mode);
-		if (p->fd >= 0)
+		if (p->fd >= 0) {
+			flock(p->fd, LOCK_EX | LOCK_NB); /* parts_sweep() leaves it alone */
 			return 0;
+		}
 		if (errno != EEXIST)
 			break;
 	}
@@ -81,7 +83,8 @@ static void have_name(const struct part *p, char name[PART_NAME + sizeof(HAVE_SU
 	snprintf(name, PART_NAME + sizeof(HAVE_SUFFIX), "%s" HAVE_SUFFIX, p->name);
 }
 
-/* A file of ours under this name, and nobody else's. -1: there is none. */
+/* A file of ours under this name, and nobody else's, that no more may read than one that is made.
+ * -1: there is none. */
 static int ours_open(const struct inbox *in, const char *name, mode_t mode)
 {
 	struct stat st;
@@ -90,7 +93,7 @@ static int ours_open(const struct inbox *in, const char *name, mode_t mode)
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	    st.st_nlink == 1)
+	    st.st_nlink == 1 && (st.st_mode & 0777 & ~mode) == 0)
 		return fd;
 	close(fd);
 	return -1;
@@ -278,7 +281,9 @@ int part_clear(struct part *p, uint64_t attempt)
 	p->begun = false;
 	if (ret < 0 || p->have_fd < 0)
 		return ret;
-	madvise(p->have, p->have_size, MADV_DONTNEED); /* zeros again */
+	/* zeros again, which locked memory is not by itself */
+	if (madvise(p->have, p->have_size, MADV_DONTNEED) < 0)
+		memset(p->have, 0, p->have_size);
 	return have_begin(p);
 }
 

@@ -201,6 +201,25 @@ static void test_planted(void **state)
 	assert_int_equal(directory_count(directory, false), 2);
 }
 
+/* One that others may read is not gone on with for who wants that of nobody. */
+static void test_private(void **state)
+{
+	struct part p;
+	struct inbox private;
+
+	(void)state;
+	umask(022);
+	part_left();
+	assert_int_equal(inbox_open(&private, directory, true), 0);
+	assert_int_equal(part_open_kept(&private, &p, &of), 0);
+	assert_false(p.begun);
+	part_discard(&private, &p);
+	inbox_close(&private);
+	assert_int_equal(part_open_kept(&inbox, &p, &of), 0);
+	assert_true(p.begun);
+	part_discard(&inbox, &p);
+}
+
 static void test_old_ones_go(void **state)
 {
 	struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
@@ -468,6 +487,7 @@ int main(void)
 		PART(test_in_use),
 		PART(test_damaged),
 		PART(test_planted),
+		PART(test_private),
 		PART(test_old_ones_go),
 		PART(test_many_go),
 		PART(test_no_locks),
