@@ -63,6 +63,7 @@ static void time_open(const char *path)
 static void time_write(const char *path, uint64_t length)
 {
 	struct engine_change change = {.name = {.length = length, .rule = 1}, .stored = 1};
+	struct engine_upload upload = {.name = change.name, .kept = true};
 	struct iovec block[PIECE_EXTENTS];
 	uint8_t *bytes = malloc(PIECE_SIZE);
 	struct engine *e;
@@ -77,10 +78,11 @@ static void time_write(const char *path, uint64_t length)
 	for (uint32_t i = 0; i < piece_count(length); i++) {
 		const uint32_t n = blocks_of(bytes, piece_length(length, i), block);
 
-		if (e->ops->write(e, length, &change.body, change.written, block, n) < 0)
+		if (e->ops->write(e, &upload, block, n) < 0)
 			fail(e->why);
-		change.written += n;
 	}
+	change.body = upload.body;
+	change.written = upload.blocks;
 	if (e->ops->commit(e, &change, 1, true) < 0)
 		fail(e->why);
 	printf("%.6f\n", now() - begun);

@@ -106,7 +106,7 @@ void drops_poll(struct store *s)
 		drop_walk(d);
 	} else if (!s->kept || d->at == d->count) {
 		drop_end(s);
-	} else if (engine_works(s) && !puts_wait(s)) {
+	} else if (engine_works(s) && !changes_wait(s)) {
 		d->listing = true;
 		d->job = (struct job){.run = list_run, .done = list_done};
 		engine_submit(s, &d->job);

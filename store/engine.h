@@ -37,6 +37,19 @@ struct engine_entry {
 	uint64_t stored; /* Unix microseconds */
 };
 
+/* An upload: blocks that have no record yet. */
+struct engine_upload {
+	struct blob_name name;
+	uint64_t body;	  /* 0: none is written yet */
+	uint64_t attempt; /* as in struct engine_record */
+	uint64_t seen;	  /* Unix seconds, when the newest block came */
+	uint32_t blocks;  /* the first ones, which were written; after a crash the last of them may
+			   * be gone */
+	bool kept;	  /* the next start is to know of it */
+	bool logged;	  /* what is written now is there after a crash of the process, though that
+			   * may write it twice; else what was written lately may be gone */
+};
+
 /* Bytes of blocks on disk. */
 struct engine_space {
 	uint64_t written;
@@ -70,10 +83,14 @@ struct engine_ops {
 	 * where only the block is not there. */
 	int (*read)(struct engine *e, const struct blob_name *name, struct engine_record *r,
 		    uint32_t block, void *to, uint32_t len);
-	/* Of a blob of `length` bytes. *body is set where it is 0: for the first ones. Not durable
-	 * by itself: the commit makes it so. */
-	int (*write)(struct engine *e, uint64_t length, uint64_t *body, uint32_t first,
-		     const struct iovec *blocks, uint32_t count);
+	/* The next blocks of an upload, behind u->blocks, to which they are added. u->body is set
+	 * where it is 0: for the first ones. Not durable by itself: the commit makes it so. */
+	int (*write)(struct engine *e, struct engine_upload *u, const struct iovec *blocks,
+		     uint32_t count);
+	/* Calls fn for each upload that an earlier process left and wanted kept. It goes on, or
+	 * is abandoned. */
+	int (*uploads)(struct engine *e, void (*fn)(void *ctx, const struct engine_upload *u),
+		       void *ctx);
 	/* Of what was written, and is not committed, nothing will be needed. */
 	int (*abandon)(struct engine *e, uint64_t body);
 	/* All of them, or none; no two are about one blob. durable: it survives a loss of power,
@@ -108,15 +125,18 @@ struct engine {
 };
 
 struct engine_config {
-	const char *path;	 /* a folder, which is there and ours */
-	const char *log_path;	 /* another, for a log of the library's own, which must not fill up
-				  * as `path` may; NULL: the same */
-	bool create;		 /* also where there is no store in it */
+	const char *path;     /* a folder, which is there and ours */
+	const char *log_path; /* another, for a log of the library's own, which must not fill up
+			       * as `path` may; NULL: the same */
+	bool create;	      /* also where there is no store in it */
+	uint64_t keep_since; /* Unix seconds: uploads that were not seen since then are cleared away
+			      */
 	uint64_t segment_bytes;	 /* the least in which room comes back; 0: as is good */
 	uint64_t unlogged_bytes; /* the least blob of which not all is written twice; likewise */
 };
 
-/* The engine of RocksDB. What a crash left half written is cleared away. 0, or with a line in
+/* The engine of RocksDB. What a crash left half written is cleared away, but for uploads that are
+ * to be kept. 0, or with a line in
  * `why` that says what to do: -EBUSY: another process has it; -EPROTO: it is of a version that
  * is not known here; -ENOENT: there is none; or -errno. */
 int engine_rocksdb_open(struct engine **out, const struct engine_config *c, char *why,

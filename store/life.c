@@ -68,6 +68,29 @@ static void found_add(void *ctx, uint32_t domain, uint64_t bytes, uint64_t blobs
 		(struct found){.domain = domain, .has = {.bytes = bytes, .blobs = blobs}};
 }
 
+static void upload_add(void *ctx, const struct engine_upload *u)
+{
+	struct life *l = ctx;
+	struct engine_upload *grown;
+
+	if (l->upload_count == l->upload_room) {
+		grown = realloc(l->uploads, (l->upload_room * 2 + 16) * sizeof(*grown));
+		if (grown == NULL) {
+			l->result = -ENOMEM;
+			return;
+		}
+		l->uploads = grown;
+		l->upload_room = l->upload_room * 2 + 16;
+	}
+	l->uploads[l->upload_count++] = *u;
+}
+
+const struct engine_upload *store_uploads(const struct store *s, uint32_t *count)
+{
+	*count = s->life.upload_count;
+	return s->life.uploads;
+}
+
 /* What it has, and which folder that is. */
 static int engine_look(struct life *l)
 {
@@ -75,9 +98,11 @@ static int engine_look(struct life *l)
 	struct stat st;
 	int ret;
 
-	l->found_count = 0;
+	l->found_count = l->upload_count = 0;
 	l->result = 0;
 	ret = s->engine->ops->usage(s->engine, found_add, l);
+	if (ret == 0)
+		ret = s->engine->ops->uploads(s->engine, upload_add, l);
 	if (ret < 0) {
 		snprintf(l->why, sizeof(l->why), "%s", s->engine->why);
 		return ret;
@@ -101,6 +126,8 @@ static void open_run(struct job *job)
 		.path = s->config.path,
 		.log_path = s->config.log_path,
 		.create = !s->kept, /* one that was there does not begin anew with nothing */
+		/* uploads of this process that an engine lost begin anew */
+		.keep_since = s->kept ? UINT64_MAX : s->config.keep_since,
 	};
 
 	if (s->engine != NULL)
@@ -198,4 +225,5 @@ void life_fini(struct store *s)
 	if (s->engine != NULL)
 		s->engine->ops->close(s->engine);
 	free(s->life.found);
+	free(s->life.uploads);
 }

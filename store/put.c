@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Blobs on their way in: into RAM as their chunks come, to the engine by the piece, and at
- * last the record that makes them blobs. Records of several are written together.
+ * Blobs on their way in: into RAM as their chunks come, to the engine by the piece or, if they
+ * are slow, by the block, and at last the record that makes them blobs.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,222 +12,10 @@
 #define HELD_PART 8u		 /* of the slab: more of one blob leaves RAM once it is written, */
 #define HELD_ALL_PART 4u	 /* and whatever is written, if uploads hold more than this */
 #define STAMPS_AHEAD_US 1000000u /* more is a clock that was set back */
-#define COMMIT_MOST 64u		 /* changes at once */
-#define COMMIT_BYTES (8u << 20)	 /* of blocks in these */
-
-/* The changes that wait, and those under way. */
-struct commits {
-	TAILQ_HEAD(, change) queue;
-	TAILQ_HEAD(, change) failed; /* before it came to the engine */
-	struct job job;
-	struct store *store;
-	bool under_way;
-	int err;
-	uint32_t count;
-	struct change *item[COMMIT_MOST];
-	struct engine_change change[COMMIT_MOST];
-};
-
-/* ---- changes ---- */
-
-static void commit_run(struct job *job);
-static void commit_done(struct job *job);
-
-int puts_init(struct store *s)
-{
-	struct commits *c = calloc(1, sizeof(*c));
-
-	if (c == NULL)
-		return -ENOMEM;
-	TAILQ_INIT(&c->queue);
-	TAILQ_INIT(&c->failed);
-	c->job = (struct job){.run = commit_run, .done = commit_done};
-	c->store = s;
-	s->commits = c;
-	return 0;
-}
-
-void puts_fini(struct store *s)
-{
-	free(s->commits);
-}
-
-static struct commits *commits_of(struct job *job)
-{
-	return (struct commits *)((char *)job - offsetof(struct commits, job));
-}
-
-static void commit_run(struct job *job)
-{
-	struct commits *c = commits_of(job);
-	struct engine *e = c->store->engine;
-
-	c->err = e->ops->commit(e, c->change, c->count, c->store->config.sync != STORE_SYNC_OS);
-}
-
-/* Each is told; it may be gone after that. */
-static void commit_tell(struct commits *c, int err)
-{
-	for (uint32_t i = 0; i < c->count; i++) {
-		c->item[i]->c = c->change[i];
-		c->item[i]->done(c->item[i], err);
-	}
-	c->count = 0;
-}
-
-static void commit_done(struct job *job)
-{
-	struct commits *c = commits_of(job);
-
-	c->under_way = false;
-	c->store->counters.commits++;
-	engine_done(c->store, c->err);
-	commit_tell(c, c->err);
-}
-
-static uint64_t change_bytes(const struct engine_change *c)
-{
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < c->count; i++)
-		bytes += c->blocks[i].iov_len;
-	return bytes;
-}
-
-/* Is there one about the same blob already? What the second means depends on the first. */
-static bool commit_has(const struct commits *c, const struct blob_name *name)
-{
-	for (uint32_t i = 0; i < c->count; i++)
-		if (ident_equal(&c->change[i].name.id, &name->id))
-			return true;
-	return false;
-}
-
-/* Those that go together, in the order they came. */
-static void commit_gather(struct commits *c)
-{
-	const uint32_t most = c->store->config.sync == STORE_SYNC_ALWAYS ? 1 : COMMIT_MOST;
-	uint64_t bytes = 0;
-	struct change *ch;
-
-	while (c->count < most && bytes < COMMIT_BYTES && (ch = TAILQ_FIRST(&c->queue)) != NULL &&
-	       !commit_has(c, &ch->c.name)) {
-		TAILQ_REMOVE(&c->queue, ch, link);
-		bytes += change_bytes(&ch->c);
-		c->item[c->count] = ch;
-		c->change[c->count++] = ch->c;
-	}
-}
-
-/* Those that cannot be. */
-static void puts_fail(struct commits *c)
-{
-	struct change *ch;
-
-	while ((ch = TAILQ_FIRST(&c->failed)) != NULL) {
-		TAILQ_REMOVE(&c->failed, ch, link);
-		ch->done(ch, -EIO);
-	}
-}
-
-void puts_poll(struct store *s)
-{
-	struct commits *c = s->commits;
-
-	puts_fail(c);
-	while (!c->under_way && !TAILQ_EMPTY(&c->queue)) {
-		commit_gather(c);
-		if (engine_works(s)) {
-			c->under_way = true;
-			engine_submit(s, &c->job);
-		} else {
-			commit_tell(c, s->kept ? -EIO : 0);
-		}
-	}
-}
-
-void change_queue(struct store *s, struct change *ch)
-{
-	TAILQ_INSERT_TAIL(&s->commits->queue, ch, link);
-}
-
-bool puts_wait(const struct store *s)
-{
-	const struct commits *c = s->commits;
-
-	return !TAILQ_EMPTY(&c->failed) || (!c->under_way && !TAILQ_EMPTY(&c->queue));
-}
-
-/* ---- removing ---- */
-
-struct removal {
-	struct change change; /* first */
-	struct store *store;
-	bool trimmed;
-	struct store_removal *told; /* NULL: nobody is */
-};
-
-static void blob_forget(struct store *s, const struct blob_name *name)
-{
-	pieces_remove(s, name);
-	loads_forget(s, name);
-}
-
-static void removed(struct change *ch, int err)
-{
-	struct removal *r = (struct removal *)ch;
-	const struct blob_name *name = &ch->c.name;
-	struct store *s = r->store;
-
-	s->trim.removing -= r->trimmed;
-	/* where the engine fails it is still there, and found when it is asked for */
-	if (err == 0 && ch->c.result == 0) {
-		blob_forget(s, name); /* what was loaded meanwhile */
-		stored_sub(s, name->domain, name->length, 1);
-		here_sub(s, name->domain, name->length, 1);
-		usage_sub(s, name->domain, name->length, 1);
-		clearing_want(s);
-	}
-	if (r->told != NULL)
-		r->told->fn(r->told, said(err != 0 ? err : ch->c.result));
-	free(r);
-}
-
-static int removal_begin(struct store *s, const struct blob_name *name, enum remove_why why,
-			 struct store_removal *told)
-{
-	struct removal *r;
-
-	if (!s->kept && store_find(s, name) == NULL)
-		return -ENOENT;
-	r = calloc(1, sizeof(*r));
-	if (r == NULL)
-		return -ENOMEM;
-	r->store = s;
-	r->trimmed = why == REMOVE_TRIMMED;
-	r->told = told;
-	r->change.c = (struct engine_change){
-		.name = *name, .remove = true, .quarantine = why == REMOVE_DAMAGED};
-	r->change.done = removed;
-	blob_forget(s, name);
-	change_queue(s, &r->change);
-	return 0;
-}
-
-int blob_remove(struct store *s, const struct blob_name *name, enum remove_why why)
-{
-	return removal_begin(s, name, why, NULL);
-}
-
-int store_remove(struct store *s, struct store_removal *r)
-{
-	int ret = removal_begin(s, &r->name, r->damaged ? REMOVE_DAMAGED : REMOVE_GONE, r);
-
-	s->counters.corrupt += ret == 0 && r->damaged;
-	return ret;
-}
-
-/* ---- a blob on its way in ---- */
+/* What comes slowly is written by the block, so that the end of the process takes little of it: */
+#define SLOW_US 20000u		/* after so long, */
+#define SLOW_SHORT_US 1000000u	/* of a blob that else needs no write of its own, */
+#define SLOW_SECOND (64u << 20) /* and of all so many bytes a second */
 
 static struct store_put *put_of_job(struct job *job)
 {
@@ -239,8 +27,22 @@ static void write_run(struct job *job)
 	struct store_put *put = put_of_job(job);
 	struct engine *e = put->store->engine;
 
-	put->error = e->ops->write(e, put->name.length, &put->body, put->written * PIECE_EXTENTS,
-				   put->blocks, put->block_count);
+	put->error = e->ops->write(e, &put->upload, put->blocks, put->block_count);
+}
+
+/* Whole pieces that the engine has. */
+static uint32_t pieces_written(const struct store_put *put)
+{
+	return put->written == block_count(put->name.length) ? piece_count(put->name.length)
+							     : put->written / PIECE_EXTENTS;
+}
+
+/* Bytes of its first blocks. */
+static uint64_t blocks_bytes(const struct store_put *put, uint32_t blocks)
+{
+	const uint64_t bytes = (uint64_t)blocks * ENGINE_BLOCK;
+
+	return bytes < put->name.length ? bytes : put->name.length;
 }
 
 static void put_pump(struct store_put *put);
@@ -263,24 +65,27 @@ static void pieces_let_go(struct store_put *put)
 	const uint32_t pieces = s->slab->extent_count / PIECE_EXTENTS, most = pieces / HELD_PART,
 		       all = pieces / HELD_ALL_PART;
 	const uint32_t last = put->newest_stay ? (most + 1) / 2 : 0, first = most - last;
+	const uint32_t written = pieces_written(put);
 
+	if (put->gone == written)
+		return;
 	if (put->parked) {
-		for (; put->gone < put->written; put->gone++)
+		for (; put->gone < written; put->gone++)
 			if (put->piece[put->gone] != PIECE_NONE)
 				piece_let_go(put, put->gone);
 		return;
 	}
-	if (put->written <= first) {
+	if (written <= first) {
 		if (s->held > all)
-			piece_let_go(put, put->written - 1);
-		put->gone = put->written;
+			piece_let_go(put, written - 1);
+		put->gone = written;
 		return;
 	}
-	while (put->gone < put->written && (put->written - put->gone > last || s->held > all))
+	while (put->gone < written && (written - put->gone > last || s->held > all))
 		piece_let_go(put, put->gone++);
 }
 
-static void put_count(struct store_put *put, uint64_t bytes, uint64_t blobs)
+void put_count(struct store_put *put, uint64_t bytes, uint64_t blobs)
 {
 	here_add(put->store, put->name.domain, bytes, blobs);
 	put->counted += bytes;
@@ -293,11 +98,18 @@ static void write_done(struct job *job)
 	put->writing = false;
 	engine_done(put->store, put->error);
 	if (put->error == 0) {
-		put_count(put, piece_length(put->name.length, put->written), 0);
-		put->written++;
+		put_count(put,
+			  blocks_bytes(put, put->upload.blocks) - blocks_bytes(put, put->written),
+			  0);
+		put->written = put->upload.blocks;
 		pieces_let_go(put);
 	}
 	put_pump(put);
+}
+
+void put_writes(struct store_put *put)
+{
+	put->job = (struct job){.run = write_run, .done = write_done};
 }
 
 int store_put_begin(struct store *s, const struct blob_name *name, struct store_put *put)
@@ -314,8 +126,9 @@ int store_put_begin(struct store *s, const struct blob_name *name, struct store_
 	ret = limit_admits(s, name, name->length, 1);
 	if (ret < 0)
 		return ret;
-	put->job = (struct job){.run = write_run, .done = write_done};
+	put_writes(put);
 	put->opened = s->opened;
+	put->paused = s->unix_us;
 	put->piece = calloc(pieces, sizeof(*put->piece));
 	if (put->piece == NULL)
 		return -ENOMEM;
@@ -330,8 +143,7 @@ int store_put_begin(struct store *s, const struct blob_name *name, struct store_
 	return ret;
 }
 
-/* What it wrote to an engine that was opened again since is not there any more. */
-static int put_error(const struct store_put *put)
+int put_error(const struct store_put *put)
 {
 	const struct store *s = put->store;
 
@@ -348,16 +160,19 @@ static bool put_short(const struct store_put *put)
 
 int store_put_grow(struct store_put *put, uint32_t chunks)
 {
-	const uint32_t last = chunks > 0 ? (chunks - 1) / PIECE_CHUNKS : 0;
 	/* all of those before the newest have their memory */
 	uint32_t number = put->begun > 0 ? put->begun - 1 : 0;
+	uint32_t last;
 	int ret;
 
 	if (put_error(put) != 0)
 		return -EIO;
+	if (chunks < put->ready) /* there is place for what is recalled */
+		chunks = put->ready;
 	if (put->store->kept && !put_short(put) &&
-	    put->ready / PIECE_CHUNKS > put->written + BEHIND_MOST)
+	    put->ready / PIECE_CHUNKS > pieces_written(put) + BEHIND_MOST)
 		return -EAGAIN;
+	last = chunks > 0 ? (chunks - 1) / PIECE_CHUNKS : 0;
 	ret = limit_room(put->store, put->name.domain);
 	for (; number <= last && ret == 0; number++) {
 		const uint32_t left = chunks - number * PIECE_CHUNKS;
@@ -373,18 +188,43 @@ int store_put_grow(struct store_put *put, uint32_t chunks)
 			put->holds++;
 			put->store->held++;
 		}
+		if (ret == 0 && put->recalled != NULL)
+			recalled_copy(put, number);
 	}
 	return ret;
 }
 
-/* Is all of the next piece there? */
-static bool piece_ready(const struct store_put *put)
+/* May it be written by less than the piece? */
+static bool put_slow(const struct store_put *put)
 {
-	const uint32_t all = chunk_count(put->name.length);
-	const uint64_t end = (uint64_t)(put->written + 1) * PIECE_CHUNKS;
+	struct store *s = put->store;
+	const uint64_t pause = put_short(put) ? SLOW_SHORT_US : SLOW_US;
 
-	return put->written < piece_count(put->name.length) &&
-	       put->ready >= (end < all ? end : all);
+	if (put->parked || s->closing)
+		return true;
+	if (s->slow_second != s->unix_seconds) {
+		s->slow_second = s->unix_seconds;
+		s->slow_bytes = 0;
+	}
+	return s->slow_bytes < SLOW_SECOND && s->unix_us - put->paused >= pause;
+}
+
+/* How many blocks are to be written now: the rest of a piece, or of a slow upload what is there. */
+static uint32_t blocks_due(const struct store_put *put)
+{
+	const uint32_t all = block_count(put->name.length);
+	const uint32_t end = (put->written / PIECE_EXTENTS + 1) * PIECE_EXTENTS;
+	uint32_t ready = put->ready / EXTENT_CHUNKS;
+
+	if (put->ready == chunk_count(put->name.length))
+		ready = put_short(put) ? 0 : all; /* with its record */
+	if (ready > end)
+		ready = end;
+	if (ready <= put->written)
+		return 0;
+	if (ready == end || ready == all)
+		return ready - put->written;
+	return put->keep && put_slow(put) ? ready - put->written : 0;
 }
 
 /* ---- commit ---- */
@@ -442,11 +282,35 @@ static void put_committed(struct change *ch, int err)
 		put->stored(put, ret);
 }
 
-static void put_write(struct store_put *put)
+/* The blocks of a piece behind those that the engine has of it. */
+static uint32_t blocks_gather(struct store_put *put)
+{
+	const uint32_t had = put->written % PIECE_EXTENTS;
+	const uint32_t count = piece_blocks(put->store->slab,
+					    put->piece[put->written / PIECE_EXTENTS], put->blocks);
+
+	memmove(put->blocks, put->blocks + had, (count - had) * sizeof(*put->blocks));
+	return count - had;
+}
+
+static void put_write(struct store_put *put, uint32_t blocks)
 {
 	struct store *s = put->store;
+	const bool slow = blocks < PIECE_EXTENTS;
 
-	put->block_count = piece_blocks(s->slab, put->piece[put->written], put->blocks);
+	blocks_gather(put);
+	put->block_count = blocks;
+	put->paused = s->unix_us;
+	s->slow_bytes += slow ? blocks * ENGINE_BLOCK : 0;
+	put->upload = (struct engine_upload){
+		.name = put->name,
+		.body = put->upload.body,
+		.attempt = put->attempt,
+		.seen = s->unix_seconds,
+		.blocks = put->written,
+		.kept = put->keep,
+		.logged = slow,
+	};
 	put->writing = true;
 	engine_submit(s, &put->job);
 }
@@ -466,19 +330,19 @@ static void put_queue(struct store_put *put)
 	stamp_next(s);
 	put->change.c = (struct engine_change){
 		.name = put->name,
-		.body = put->body,
+		.body = put->upload.body,
 		.stored = s->stamp,
 		.attempt = put->attempt,
-		.written = put->written * PIECE_EXTENTS,
+		.written = put->written,
 	};
 	put->change.done = put_committed;
 	put->committing = true;
 	if (put->error != 0) {
-		TAILQ_INSERT_TAIL(&s->commits->failed, &put->change, link);
+		change_fail(s, &put->change);
 		return;
 	}
 	if (put_short(put)) {
-		put->change.c.count = piece_blocks(s->slab, put->piece[0], put->blocks);
+		put->change.c.count = blocks_gather(put);
 		put->change.c.blocks = put->blocks;
 	}
 	change_queue(s, &put->change);
@@ -487,13 +351,17 @@ static void put_queue(struct store_put *put)
 /* Its next step, if nothing is under way. */
 static void put_pump(struct store_put *put)
 {
-	if (put->writing || put->committing)
+	uint32_t due;
+
+	if (put->writing || put->committing || put->recalling)
 		return;
 	put->error = put_error(put);
-	if (put->ended != NULL)
+	due = put->store->kept && put->error == 0 && !put->committed ? blocks_due(put) : 0;
+	/* of what ends only the next process may want it */
+	if (due > 0 && (put->ended == NULL || (put->keep && put->store->closing)))
+		put_write(put, due);
+	else if (put->ended != NULL)
 		put_finish(put);
-	else if (put->store->kept && !put_short(put) && put->error == 0 && piece_ready(put))
-		put_write(put);
 	else if (put->stored != NULL && !put->committed)
 		put_queue(put);
 }
@@ -538,6 +406,7 @@ void store_put_park(struct store_put *put)
 	put->gone = 0;
 	if (s->kept)
 		pieces_let_go(put);
+	put_pump(put);
 }
 
 int store_put_unpark(struct store_put *put)
@@ -578,17 +447,16 @@ static void abandon_done(struct job *job)
 	free(a);
 }
 
-/* What it wrote; what cannot be told to the engine now is cleared when it is opened. */
-static void put_abandon(struct store_put *put)
+void body_abandon(struct store *s, uint64_t body)
 {
 	struct abandonment *a;
 
-	if (put->body == 0 || !engine_works(put->store) || (a = calloc(1, sizeof(*a))) == NULL)
+	if (body == 0 || !engine_works(s) || (a = calloc(1, sizeof(*a))) == NULL)
 		return;
 	a->job = (struct job){.run = abandon_run, .done = abandon_done};
-	a->store = put->store;
-	a->body = put->body;
-	engine_submit(put->store, &a->job);
+	a->store = s;
+	a->body = body;
+	engine_submit(s, &a->job);
 }
 
 static void put_finish(struct store_put *put)
@@ -601,9 +469,11 @@ static void put_finish(struct store_put *put)
 				piece_free(s->slab, put->piece[i]);
 		here_sub(s, put->name.domain, put->counted, 0);
 		usage_sub(s, put->name.domain, put->parked ? put_kept(put) : put->name.length, 1);
-		put_abandon(put);
+		if (!put->keep || !s->closing)
+			body_abandon(s, put->upload.body);
 	}
 	s->held -= put->holds;
+	free(put->recalled);
 	free(put->piece);
 	put->piece = NULL;
 	put->ended(put);

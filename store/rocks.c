@@ -8,6 +8,8 @@
 
 #include "store/rocks.h"
 
+#define APART_MOST (16u << 20) /* bytes of a segment that went by no log, and are in no file */
+
 void put_be(uint8_t *to, uint64_t value, unsigned int size)
 {
 	for (unsigned int i = 0; i < size; i++)
@@ -193,7 +195,7 @@ int rocks_read(struct engine *e, const struct blob_name *name, struct engine_rec
 
 /* ---- writing ---- */
 
-/* Blocks of large blobs do not go by the log, or they would be written twice: they are in the
+/* Blocks of large blobs need not go by the log, or they would be written twice: they are in the
  * segment's files, flushed and synced, before their record is. As each such blob makes files
  * of its own, smaller ones are better off with the log. */
 static bool blob_unlogged(const struct rocks *r, uint64_t length)
@@ -264,15 +266,14 @@ int batch_write(struct rocks *r, rocksdb_writebatch_t *b, bool durable)
 
 /* What the log has of them, and they themselves. */
 static int blocks_write(struct rocks *r, struct segment *s, rocksdb_writebatch_t *log,
-			uint64_t body, uint64_t length, uint32_t first, const struct iovec *blocks,
+			const struct engine_upload *u, bool apart, const struct iovec *blocks,
 			uint32_t count)
 {
-	const bool apart = blob_unlogged(r, length);
 	rocksdb_writebatch_t *b = apart ? rocksdb_writebatch_create() : log;
 	int ret = 0;
 
 	batch_count(log, r, s, blocks, count);
-	batch_blocks(b, s, body, first, blocks, count);
+	batch_blocks(b, s, u->body, u->blocks, blocks, count);
 	if (apart)
 		ret = batch_write(r, log, false);
 	if (ret < 0)
@@ -293,31 +294,61 @@ static int blocks_settle(struct rocks *r, uint64_t length, uint64_t body)
 	s = segment_find(r, body);
 	pthread_rwlock_unlock(&r->lock);
 	/* it stays: the body is an upload's under way */
-	return segment_flush(r, s);
+	return segment_flush(r, s, true);
 }
 
-int rocks_write(struct engine *e, uint64_t length, uint64_t *body, uint32_t first,
-		const struct iovec *blocks, uint32_t count)
+/* It will have so many blocks. */
+static void batch_open(rocksdb_writebatch_t *b, const struct rocks *r,
+		       const struct engine_upload *u, uint32_t blocks)
 {
-	const bool last = (uint64_t)(first + count) * ENGINE_BLOCK >= length;
+	const struct body_key open = body_key('o', u->body);
+	struct open_value v = {.record = record_key(&u->name)};
+
+	if (u->blocks > 0 && !u->kept) /* that it is open is known */
+		return;
+	put_be(v.length, u->name.length, sizeof(v.length));
+	put_be(v.attempt, u->attempt, sizeof(v.attempt));
+	put_be(v.seen, u->seen, sizeof(v.seen));
+	put_be(v.blocks, blocks, sizeof(v.blocks));
+	batch_put(b, r->family[FAMILY_DEFAULT], &open, sizeof(open), &v, u->kept ? sizeof(v) : 0);
+}
+
+/* Of the blocks that went by no log. A crash of the process must not take too many. */
+static int apart_note(struct rocks *r, struct segment *s, const struct iovec *blocks,
+		      uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		s->apart += blocks[i].iov_len;
+	return s->apart < APART_MOST ? 0 : segment_flush(r, s, false);
+}
+
+int rocks_write(struct engine *e, struct engine_upload *u, const struct iovec *blocks,
+		uint32_t count)
+{
+	const uint32_t end = u->blocks + count;
+	const bool last = (uint64_t)end * ENGINE_BLOCK >= u->name.length;
 	struct rocks *r = (struct rocks *)e;
+	const bool apart = blob_unlogged(r, u->name.length) && !u->logged;
 	rocksdb_writebatch_t *b;
+	struct segment *s;
 	int ret = segment_ready(r);
 
 	if (ret < 0)
 		return ret;
 	b = rocksdb_writebatch_create();
 	pthread_rwlock_rdlock(&r->lock);
-	if (*body == 0) {
-		*body = body_take(r);
-		const struct body_key open = body_key('o', *body);
-
-		batch_put(b, r->family[FAMILY_DEFAULT], &open, sizeof(open), "", 0);
-	}
-	ret = blocks_write(r, segment_find(r, *body), b, *body, length, first, blocks, count);
+	if (u->body == 0)
+		u->body = body_take(r);
+	batch_open(b, r, u, end);
+	s = segment_find(r, u->body);
+	ret = blocks_write(r, s, b, u, apart, blocks, count);
 	pthread_rwlock_unlock(&r->lock);
-	/* not in the commit, for which those of others wait */
-	return ret == 0 && last ? blocks_settle(r, length, *body) : ret;
+	if (ret < 0)
+		return ret;
+	u->blocks = end;
+	if (last) /* not in the commit, for which those of others wait */
+		return blocks_settle(r, u->name.length, u->body);
+	return apart && u->kept ? apart_note(r, s, blocks, count) : 0;
 }
 
 int rocks_abandon(struct engine *e, uint64_t body)

@@ -7,7 +7,9 @@
  *   default   "version"                       the format's version
  *             'u' domain 'b' | 'n'            bytes and number of its blobs (merged sums)
  *             's' segment 'w' | 'l'           bytes written to it, and of blobs (likewise)
- *             'o' body                        an upload under way: blocks without a record
+ *             'o' body                        blocks without a record. Of an upload that the
+ *                                             next start may go on with: record-key, length,
+ *                                             attempt, seen, blocks
  *             'b' body record-key             whose it is
  *             't' stored record-key           length; blobs by age
  *             'd' domain stored record-key    length; a domain's blobs by age
@@ -66,6 +68,14 @@ struct body_key {
 	uint8_t body[8];
 };
 
+struct open_value {
+	struct record_key record;
+	uint8_t length[8];
+	uint8_t attempt[8];
+	uint8_t seen[8];
+	uint8_t blocks[4];
+};
+
 /* Of a domain 'u' or of a segment 's'. */
 struct sum_key {
 	char of;
@@ -75,23 +85,23 @@ struct sum_key {
 _Static_assert(sizeof(struct record_key) == 37 && sizeof(struct record_value) == 32 &&
 		       sizeof(struct block_key) == 12 && sizeof(struct time_key) == 46 &&
 		       sizeof(struct domain_key) == 50 && sizeof(struct body_key) == 9 &&
-		       sizeof(struct sum_key) == 6,
+		       sizeof(struct open_value) == 65 && sizeof(struct sum_key) == 6,
 	       "no padding: they are on disk");
 
 struct segment {
 	uint32_t number;
 	rocksdb_column_family_handle_t *family;
 	_Atomic uint64_t written;
-	_Atomic uint32_t next; /* body */
-	uint32_t misses;       /* of a blob to move; clearing's */
+	_Atomic uint32_t next;	/* body */
+	_Atomic uint64_t apart; /* bytes that went by no log since a flush was asked for */
+	uint32_t misses;	/* of a blob to move; clearing's */
 };
 
 /* A blob on its way to another segment. */
 struct moving {
 	struct record_key key;
 	struct engine_record from;
-	uint64_t to;   /* body; 0: nothing is written yet */
-	uint32_t next; /* block */
+	struct engine_upload to;
 	uint8_t *blocks;
 };
 
@@ -149,8 +159,8 @@ int rocks_find(struct engine *e, const struct blob_name *name, struct engine_rec
 int rocks_stat(struct engine *e, struct engine_entry *entry);
 int rocks_read(struct engine *e, const struct blob_name *name, struct engine_record *record,
 	       uint32_t block, void *to, uint32_t len);
-int rocks_write(struct engine *e, uint64_t length, uint64_t *body, uint32_t first,
-		const struct iovec *blocks, uint32_t count);
+int rocks_write(struct engine *e, struct engine_upload *u, const struct iovec *blocks,
+		uint32_t count);
 int rocks_abandon(struct engine *e, uint64_t body);
 int rocks_commit(struct engine *e, struct engine_change *changes, uint32_t count, bool durable);
 /* A block of a segment that is there, with the lock held. */
@@ -158,6 +168,13 @@ int block_read(struct rocks *r, const struct segment *s, uint64_t body, uint32_t
 	       uint32_t len);
 
 /* ---- rocks_list.c ---- */
+
+void record_name(const struct record_key *k, const uint8_t length[8], struct blob_name *name);
+int rocks_uploads(struct engine *e, void (*fn)(void *ctx, const struct engine_upload *u),
+		  void *ctx);
+/* Of an upload that is to be kept; false: of none. */
+bool upload_of(const char *key, size_t key_size, const char *value, size_t value_size,
+	       struct engine_upload *out);
 
 /* Calls fn for each key of a family from `from` on that begins with its first `same` bytes,
  * until fn says false. */
@@ -200,8 +217,8 @@ struct segment *segment_find(const struct rocks *r, uint64_t body);
 int segment_sums(struct rocks *r, uint32_t number, uint64_t *written, uint64_t *live);
 /* Is any of it an upload's that is under way? 1, 0, or an error. */
 int segment_busy(struct rocks *r, uint32_t number);
-/* What was written to it is in its files, durably, after that. */
-int segment_flush(struct rocks *r, struct segment *s);
+/* What was written to it is in its files, durably, after that; or, unless `wait`, soon. */
+int segment_flush(struct rocks *r, struct segment *s, bool wait);
 /* Drops it if nothing of it is used. 1: that was so; 0; or an error. */
 int segment_drop(struct rocks *r, struct segment *s);
 

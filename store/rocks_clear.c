@@ -28,7 +28,8 @@ static void move_end(struct rocks *r)
 /* What was written of it is dead. */
 static int move_abandon(struct rocks *r)
 {
-	int ret = r->moving->to != 0 ? rocks_abandon(&r->engine, r->moving->to) : 0;
+	const uint64_t to = r->moving->to.body;
+	int ret = to != 0 ? rocks_abandon(&r->engine, to) : 0;
 
 	move_end(r);
 	return ret < 0 ? ret : 1;
@@ -37,14 +38,14 @@ static int move_abandon(struct rocks *r)
 static int move_record(struct rocks *r)
 {
 	const struct moving *m = r->moving;
-	const struct body_key open = body_key('o', m->to), of = body_key('b', m->from.body);
+	const struct body_key open = body_key('o', m->to.body), of = body_key('b', m->from.body);
 	struct engine_record now;
 	rocksdb_writebatch_t *b;
 	int ret = record_get(r, &m->key, &now);
 
 	if (ret < 0 || now.body != m->from.body) /* it was removed meanwhile */
 		return ret == 0 ? -ENOENT : ret;
-	now.body = m->to;
+	now.body = m->to.body;
 	b = rocksdb_writebatch_create();
 	record_put(b, r, &m->key, &now);
 	batch_delete(b, r->family[FAMILY_DEFAULT], &of, sizeof(of));
@@ -73,7 +74,7 @@ static int move_commit(struct rocks *r)
 static int move_read(struct rocks *r, struct iovec v[STEP_BLOCKS], uint32_t *count)
 {
 	struct moving *m = r->moving;
-	uint64_t at = (uint64_t)m->next * ENGINE_BLOCK;
+	uint64_t at = (uint64_t)m->to.blocks * ENGINE_BLOCK;
 	int ret = 0;
 
 	for (*count = 0; *count < STEP_BLOCKS && at < m->from.length && ret == 0; (*count)++) {
@@ -82,7 +83,7 @@ static int move_read(struct rocks *r, struct iovec v[STEP_BLOCKS], uint32_t *cou
 
 		to->iov_base = m->blocks + (size_t)*count * ENGINE_BLOCK;
 		to->iov_len = left < ENGINE_BLOCK ? left : ENGINE_BLOCK;
-		ret = block_read(r, r->emptied, m->from.body, m->next + *count, to->iov_base,
+		ret = block_read(r, r->emptied, m->from.body, m->to.blocks + *count, to->iov_base,
 				 (uint32_t)to->iov_len);
 		at += to->iov_len;
 	}
@@ -101,11 +102,10 @@ static int move_step(struct rocks *r)
 		return move_abandon(r);
 	}
 	if (ret == 0)
-		ret = rocks_write(&r->engine, m->from.length, &m->to, m->next, v, count);
+		ret = rocks_write(&r->engine, &m->to, v, count);
 	if (ret < 0)
 		return ret;
-	m->next += count;
-	return (uint64_t)m->next * ENGINE_BLOCK >= m->from.length ? move_commit(r) : 1;
+	return (uint64_t)m->to.blocks * ENGINE_BLOCK >= m->from.length ? move_commit(r) : 1;
 }
 
 static bool body_first_of(void *ctx, const char *key, size_t key_size, const char *value,
@@ -145,6 +145,7 @@ static int move_begin(struct rocks *r)
 	}
 	r->moving = m;
 	ret = body_next(r, m, &body);
+	m->to.name.length = m->from.length;
 	if (ret == 0)
 		return 1;
 	/* there is none, or it was removed this very moment: if neither, it must not go on */

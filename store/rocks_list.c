@@ -70,7 +70,7 @@ int rocks_usage(struct engine *e,
 
 /* ---- names ---- */
 
-static void name_of(const struct record_key *k, const uint8_t length[8], struct blob_name *name)
+void record_name(const struct record_key *k, const uint8_t length[8], struct blob_name *name)
 {
 	name->domain = (uint32_t)get_be(k->domain, sizeof(k->domain));
 	name->rule = k->rule;
@@ -94,7 +94,7 @@ static bool name_take(void *ctx, const char *key, size_t key_size, const char *v
 	if (key_size != sizeof(*k) || value_size != sizeof(*v) ||
 	    (l->after != NULL && memcmp(k, l->after, sizeof(*k)) == 0))
 		return true;
-	name_of(k, v->length, &l->out[l->count].name);
+	record_name(k, v->length, &l->out[l->count].name);
 	l->out[l->count].stored = get_be(v->stored, sizeof(v->stored));
 	return ++l->count < l->max;
 }
@@ -131,7 +131,8 @@ static bool age_take(void *ctx, const char *key, size_t key_size, const char *va
 	if (key_size != before + 8 + sizeof(struct record_key) || value_size != 8)
 		return true;
 	out->stored = get_be((const uint8_t *)key + before, 8);
-	name_of((const struct record_key *)(key + before + 8), (const uint8_t *)value, &out->name);
+	record_name((const struct record_key *)(key + before + 8), (const uint8_t *)value,
+		    &out->name);
 	return ++a->count < a->max;
 }
 
@@ -149,6 +150,51 @@ int rocks_oldest(struct engine *e, const uint32_t *domain, struct engine_entry *
 	}
 	ret = each_key(r, r->family[FAMILY_DEFAULT], &from, same, same, age_take, &a);
 	return ret < 0 ? ret : (int)a.count;
+}
+
+/* ---- uploads ---- */
+
+bool upload_of(const char *key, size_t key_size, const char *value, size_t value_size,
+	       struct engine_upload *out)
+{
+	const struct body_key *k = (const struct body_key *)key;
+	const struct open_value *v = (const struct open_value *)value;
+
+	if (key_size != sizeof(*k) || value_size != sizeof(*v))
+		return false;
+	*out = (struct engine_upload){
+		.body = get_be(k->body, sizeof(k->body)),
+		.attempt = get_be(v->attempt, sizeof(v->attempt)),
+		.seen = get_be(v->seen, sizeof(v->seen)),
+		.blocks = (uint32_t)get_be(v->blocks, sizeof(v->blocks)),
+		.kept = true,
+	};
+	record_name(&v->record, v->length, &out->name);
+	return true;
+}
+
+struct upload_reader {
+	void (*fn)(void *ctx, const struct engine_upload *u);
+	void *ctx;
+};
+
+static bool upload_take(void *ctx, const char *key, size_t key_size, const char *value,
+			size_t value_size)
+{
+	const struct upload_reader *reader = ctx;
+	struct engine_upload u;
+
+	if (upload_of(key, key_size, value, value_size, &u))
+		reader->fn(reader->ctx, &u);
+	return true;
+}
+
+int rocks_uploads(struct engine *e, void (*fn)(void *ctx, const struct engine_upload *u), void *ctx)
+{
+	struct rocks *r = (struct rocks *)e;
+	struct upload_reader reader = {.fn = fn, .ctx = ctx};
+
+	return each_key(r, r->family[FAMILY_DEFAULT], "o", 1, 1, upload_take, &reader);
 }
 
 /* ---- notes ---- */

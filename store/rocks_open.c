@@ -57,6 +57,7 @@ static const struct engine_ops rocks_ops = {
 	.stat = rocks_stat,
 	.read = rocks_read,
 	.write = rocks_write,
+	.uploads = rocks_uploads,
 	.abandon = rocks_abandon,
 	.commit = rocks_commit,
 	.clear = rocks_clear,
@@ -187,16 +188,30 @@ static int version_check(struct rocks *r)
 struct clearing {
 	struct rocks *rocks;
 	rocksdb_writebatch_t *batch;
+	uint64_t keep_since;
 };
+
+/* May it go on? Its blocks may all be gone: no other body may have its number. */
+static bool upload_stays(const struct clearing *c, const struct engine_upload *u)
+{
+	struct segment *s = segment_find(c->rocks, u->body);
+	const uint32_t number = (uint32_t)u->body;
+
+	if (s == NULL || u->seen < c->keep_since)
+		return false;
+	if (s->next <= number)
+		s->next = number + 1;
+	return true;
+}
 
 static bool orphan_clear(void *ctx, const char *key, size_t key_size, const char *value,
 			 size_t value_size)
 {
 	struct clearing *c = ctx;
+	struct engine_upload u;
 
-	(void)value;
-	(void)value_size;
-	batch_delete(c->batch, c->rocks->family[FAMILY_DEFAULT], key, key_size);
+	if (!upload_of(key, key_size, value, value_size, &u) || !upload_stays(c, &u))
+		batch_delete(c->batch, c->rocks->family[FAMILY_DEFAULT], key, key_size);
 	return true;
 }
 
@@ -215,10 +230,11 @@ static bool sum_clear(void *ctx, const char *key, size_t key_size, const char *v
 	return true;
 }
 
-/* What a crash left: uploads under way, whose blocks are dead. */
-static int remains_clear(struct rocks *r)
+/* What a crash left: blocks without a record, which are dead but for uploads that may go on. */
+static int remains_clear(struct rocks *r, uint64_t keep_since)
 {
-	struct clearing c = {.rocks = r, .batch = rocksdb_writebatch_create()};
+	struct clearing c = {
+		.rocks = r, .batch = rocksdb_writebatch_create(), .keep_since = keep_since};
 	int ret = each_key(r, r->family[FAMILY_DEFAULT], "o", 1, 1, orphan_clear, &c);
 
 	if (ret == 0)
@@ -365,7 +381,7 @@ static int database_open(struct rocks *r, const struct engine_config *c)
 		ret = version_check(r);
 	if (ret == 0)
 		ret = segments_begin(r);
-	return ret == 0 ? remains_clear(r) : ret;
+	return ret == 0 ? remains_clear(r, c->keep_since) : ret;
 }
 
 static void open_explain(const struct rocks *r, int err, const char *path, char *why, size_t size)

@@ -187,9 +187,10 @@ static int family_flush(struct rocks *r, rocksdb_column_family_handle_t *family,
 	return text != NULL ? rocks_fail(r, text) : 0;
 }
 
-int segment_flush(struct rocks *r, struct segment *s)
+int segment_flush(struct rocks *r, struct segment *s, bool wait)
 {
-	return family_flush(r, s->family, true);
+	s->apart = 0;
+	return family_flush(r, s->family, wait);
 }
 
 /* With `opening` held. Nobody drops the current one, and it stays so until here. */

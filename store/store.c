@@ -24,7 +24,7 @@ int store_init(struct store *s, struct slab *slab, struct index *index, struct r
 	if (ret == 0)
 		ret = cache_create(&s->cache, slab->piece_count, readers);
 	if (ret == 0)
-		ret = puts_init(s);
+		ret = changes_init(s);
 	return ret == 0 ? loads_init(s) : ret;
 }
 
@@ -35,7 +35,7 @@ void store_fini(struct store *s)
 	hot_fini(s);
 	drops_fini(s);
 	loads_fini(s);
-	puts_fini(s);
+	changes_fini(s);
 	life_fini(s);
 	cache_destroy(s->cache);
 	ages_fini(s);
@@ -197,7 +197,7 @@ int store_fd(const struct store *s)
 void store_drain(struct store *s)
 {
 	s->draining = true;
-	while (s->under_way > 0 || s->life.opening || puts_wait(s)) {
+	while (s->under_way > 0 || s->life.opening || changes_wait(s)) {
 		struct pollfd over = {.fd = store_fd(s), .events = POLLIN};
 
 		if (s->under_way > 0 || s->life.opening)
@@ -207,6 +207,11 @@ void store_drain(struct store *s)
 	s->draining = false;
 }
 
+void store_closing(struct store *s)
+{
+	s->closing = true;
+}
+
 void store_poll(struct store *s, uint64_t unix_us)
 {
 	s->unix_us = unix_us;
@@ -214,7 +219,7 @@ void store_poll(struct store *s, uint64_t unix_us)
 	if (s->jobs != NULL)
 		jobs_collect(s->jobs);
 	life_poll(s);
-	puts_poll(s);
+	changes_poll(s);
 	loads_poll(s);
 	if (s->draining) /* what can wait until the next start does */
 		return;
@@ -226,6 +231,6 @@ void store_poll(struct store *s, uint64_t unix_us)
 
 bool store_waits(const struct store *s)
 {
-	return puts_wait(s) || loads_wait(s) || drops_wait(s) || trim_waits(s) ||
+	return changes_wait(s) || loads_wait(s) || drops_wait(s) || trim_waits(s) ||
 	       clearing_wait(s) || hot_waits(s);
 }

@@ -95,6 +95,7 @@ struct store_engine {
 	int (*open)(struct engine **out, const struct engine_config *c, char *why, size_t why_size);
 	const char *path;     /* as in struct engine_config */
 	const char *log_path; /* likewise */
+	uint64_t keep_since;  /* likewise */
 	enum store_sync sync;
 	struct jobs *jobs; /* threads for it, whose CPUs and rights its own threads inherit;
 			    * they stop before store_fini() */
@@ -116,6 +117,8 @@ struct life {
 	struct folder_id folder;
 	struct found *found; /* what the domains have */
 	uint32_t found_count, found_room;
+	struct engine_upload *uploads; /* of an earlier process */
+	uint32_t upload_count, upload_room;
 };
 
 #define TRIM_BURST 64u /* blobs at once */
@@ -182,6 +185,9 @@ struct store {
 	struct jobs *jobs;
 	uint32_t under_way; /* jobs that use it */
 	bool draining;
+	bool closing;
+	uint64_t slow_second; /* Unix: in it were written, of slow uploads, */
+	uint64_t slow_bytes;
 	struct life life;
 	struct commits *commits;
 	struct loads *loads;
@@ -201,6 +207,11 @@ bool store_disk_full(const struct store *s);
 int store_attach(struct store *s, const struct store_engine *c, char *why, size_t why_size);
 /* Waits until nothing is under way any more; callbacks are called. */
 void store_drain(struct store *s);
+/* What ends from now on does so with the process: the next one may go on with it. */
+void store_closing(struct store *s);
+/* The uploads that an earlier process left, *count of them. For store_put_adopt() or
+ * store_put_refuse(), each of them once, after store_attach(). */
+const struct engine_upload *store_uploads(const struct store *s, uint32_t *count);
 /* Closes the engine. Nothing is under way, no put or get is left; workers have stopped, and
  * reclaim has run. */
 void store_fini(struct store *s);
@@ -356,23 +367,31 @@ struct store_put {
 	uint64_t attempt; /* what its pieces are known by: struct piece */
 	bool newest_stay; /* others read it meanwhile: of what leaves RAM when it was written, the
 			   * newest pieces stay longer */
+	bool keep;	  /* the next process may go on with it */
 	/* the store's */
 	bool committed;	  /* it is there */
 	uint32_t ready;	  /* chunks that will not change any more */
-	uint32_t written; /* pieces that the engine has */
-	uint32_t gone;	/* of these, the first ones, that leave RAM no more for it, or have left */
+	uint32_t written; /* blocks that the engine has */
+	uint32_t gone;	/* of the pieces of these, the first ones, that leave RAM no more for it, or
+			   have left */
 	uint32_t holds; /* pieces in RAM that are its own */
 	uint64_t counted; /* bytes of it that count as being here */
 	bool parked;
-	uint64_t body;
+	struct engine_upload upload; /* as the newest write left it */
+	uint64_t paused; /* Unix microseconds: nothing was written since, or before it began */
 	uint32_t opened; /* s->opened, when it began */
-	bool writing;	 /* the job is under way, for piece `written` */
+	bool writing;	 /* the job is under way, for the blocks behind `written` */
 	bool committing; /* the change is queued, or under way */
 	int error;	 /* the engine's */
 	struct job job;
 	struct iovec blocks[PIECE_EXTENTS];
 	uint32_t block_count;
 	struct change change;
+	bool recalling;	   /* the job is under way, to read what is `claimed` to be there */
+	uint32_t claimed;  /* blocks */
+	uint8_t *recalled; /* those of the piece of which not all were written; or NULL */
+	void (*read)(struct store_put *put, const void *bytes, uint32_t len);
+	void (*recall_done)(struct store_put *put);
 	void (*stored)(struct store_put *put, int result); /* a commit is wanted */
 	void (*ended)(struct store_put *put);
 };
@@ -393,6 +412,17 @@ void store_put_ready(struct store_put *put, uint32_t chunks);
 void store_put_park(struct store_put *put);
 /* It goes on. 0, or what store_put_begin() says of its limits; then it stays parked. */
 int store_put_unpark(struct store_put *put);
+/* An upload of an earlier process goes on, parked, as store_uploads() has it. What it has
+ * written counts as ready; before it is unparked it must be recalled. 0; -EINVAL: there is nothing
+ * of use; -ENOMEM; or what store_put_begin() says of its limits. */
+int store_put_adopt(struct store *s, const struct engine_upload *u, struct store_put *put);
+/* It does not. */
+void store_put_refuse(struct store *s, const struct engine_upload *u);
+/* Calls read() with its bytes, from the first on, in a thread of the store's, and at the end
+ * done(): `ready` is how many chunks there are, without a gap. */
+void store_put_recall(struct store_put *put,
+		      void (*read)(struct store_put *put, const void *bytes, uint32_t len),
+		      void (*done)(struct store_put *put));
 /* All chunks are ready, and were verified. Calls stored(): 0: the blob is there; -EEXIST:
  * one of its name is, and stays; -ENOSPC: no room in the index, or on disk; -EIO. */
 void store_put_commit(struct store_put *put, void (*stored)(struct store_put *put, int result));

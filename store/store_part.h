@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * What the parts of the store share: store.c (what is there), life.c (the engine's),
- * room.c (memory, and who leaves it), age.c, load.c (from the engine), put.c (to it), look.c,
- * limit.c, clear.c, drop.c, hot.c.
+ * room.c (memory, and who leaves it), age.c, load.c (from the engine), put.c and change.c (to it),
+ * recall.c, look.c, limit.c, clear.c, drop.c, hot.c.
  * Private to store/.
  */
 #ifndef STORE_STORE_PART_H
@@ -96,12 +96,34 @@ void loads_forget(struct store *s, const struct blob_name *name);
 
 /* ---- put.c ---- */
 
-int puts_init(struct store *s);
-void puts_fini(struct store *s);
-void puts_poll(struct store *s);
-bool puts_wait(const struct store *s);
+static inline uint32_t block_count(uint64_t length)
+{
+	return (uint32_t)((length + ENGINE_BLOCK - 1) / ENGINE_BLOCK);
+}
+/* Bytes and blobs more are here of it. */
+void put_count(struct store_put *put, uint64_t bytes, uint64_t blobs);
+/* What it wrote to an engine that was opened again since is not there any more. */
+int put_error(const struct store_put *put);
+/* Its job writes. */
+void put_writes(struct store_put *put);
+/* What was written; what cannot be told to the engine now is cleared when it is opened. */
+void body_abandon(struct store *s, uint64_t body);
+
+/* ---- recall.c ---- */
+
+/* The blocks of its last piece that the engine has are in RAM again; the others come. */
+void recalled_copy(struct store_put *put, uint32_t number);
+
+/* ---- change.c ---- */
+
+int changes_init(struct store *s);
+void changes_fini(struct store *s);
+void changes_poll(struct store *s);
+bool changes_wait(const struct store *s);
 /* Has the engine do it, together with others; then calls ch->done(). */
 void change_queue(struct store *s, struct change *ch);
+/* It cannot be: calls ch->done() with -EIO. */
+void change_fail(struct store *s, struct change *ch);
 enum remove_why {
 	REMOVE_GONE,	/* nobody wants it */
 	REMOVE_DAMAGED, /* it is put aside */

@@ -55,11 +55,10 @@ static int bad_read(struct engine *e, const struct blob_name *name, struct engin
 	return fail_read != 0 ? bad(e, fail_read) : real->read(e, name, r, block, to, len);
 }
 
-static int bad_write(struct engine *e, uint64_t length, uint64_t *body, uint32_t first,
-		     const struct iovec *blocks, uint32_t count)
+static int bad_write(struct engine *e, struct engine_upload *u, const struct iovec *blocks,
+		     uint32_t count)
 {
-	return fail_write != 0 ? bad(e, fail_write)
-			       : real->write(e, length, body, first, blocks, count);
+	return fail_write != 0 ? bad(e, fail_write) : real->write(e, u, blocks, count);
 }
 
 static int bad_commit(struct engine *e, struct engine_change *changes, uint32_t count, bool durable)

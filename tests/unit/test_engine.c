@@ -32,10 +32,15 @@ static int file_remove(const char *path, const struct stat *st, int what, struct
 	return remove(path);
 }
 
+static uint64_t keep_since;
+
 static void open_engine(void)
 {
-	const struct engine_config c = {
-		.path = folder, .create = true, .segment_bytes = SEGMENT, .unlogged_bytes = BIG};
+	const struct engine_config c = {.path = folder,
+					.create = true,
+					.keep_since = keep_since,
+					.segment_bytes = SEGMENT,
+					.unlogged_bytes = BIG};
 
 	assert_int_equal(engine_rocksdb_open(&e, &c, why, sizeof(why)), 0);
 }
@@ -49,6 +54,7 @@ static void reopen(void)
 static int set_up(void **state)
 {
 	(void)state;
+	keep_since = 0;
 	strcpy(folder, "/tmp/oncewire-engine-XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	open_engine();
@@ -101,9 +107,12 @@ static struct engine_change put_make(uint64_t seed, uint64_t length, uint32_t wr
 				  .blocks = v + written,
 				  .count = n - written};
 
+	struct engine_upload u = {.name = name_of(seed, length)};
+
 	fill(seed, length);
 	if (written > 0)
-		assert_int_equal(e->ops->write(e, length, &c.body, 0, v, written), 0);
+		assert_int_equal(e->ops->write(e, &u, v, written), 0);
+	c.body = u.body;
 	return c;
 }
 
@@ -356,7 +365,8 @@ static void test_pressed_moves_more(void **state)
 static void test_orphans(void **state)
 {
 	const uint64_t all = 200 * BIG;
-	uint64_t body = 0, last = 0;
+	struct engine_upload u = {.name = name_of(2, all)}, w = u;
+	struct engine_upload last = {.name = name_of(3, ENGINE_BLOCK)};
 	struct iovec v[3];
 
 	(void)state;
@@ -364,18 +374,17 @@ static void test_orphans(void **state)
 	blocks_of(BIG, v);
 	assert_int_equal(put(1, 2 * ENGINE_BLOCK, 2), 0);
 	for (uint32_t i = 0; i < 200; i++)
-		assert_int_equal(e->ops->write(e, all, &body, 3 * i, v, 3), 0);
+		assert_int_equal(e->ops->write(e, &u, v, 3), 0);
 	assert_int_equal(clear(true).dead, 0); /* it is under way */
 	reopen();
-	assert_int_equal(e->ops->write(e, ENGINE_BLOCK, &last, 0, v, 1), 0);
-	assert_true(last > body); /* its blocks are still there */
-	assert_int_equal(e->ops->abandon(e, last), 0);
+	assert_int_equal(e->ops->write(e, &last, v, 1), 0);
+	assert_true(last.body > u.body); /* its blocks are still there */
+	assert_int_equal(e->ops->abandon(e, last.body), 0);
 	assert_true(clear(false).written < all / 2);
 	check(1, 2 * ENGINE_BLOCK);
-	body = 0;
 	for (uint32_t i = 0; i < 200; i++)
-		assert_int_equal(e->ops->write(e, all, &body, 3 * i, v, 3), 0);
-	assert_int_equal(e->ops->abandon(e, body), 0);
+		assert_int_equal(e->ops->write(e, &w, v, 3), 0);
+	assert_int_equal(e->ops->abandon(e, w.body), 0);
 	assert_true(clear(false).written < all / 2);
 	check(1, 2 * ENGINE_BLOCK);
 }
@@ -491,12 +500,37 @@ static void test_stat(void **state)
 	assert_int_equal(e->ops->stat(e, &entry), -ENOENT);
 }
 
+#define LONG (200 * (uint64_t)ENGINE_BLOCK)
+#define SEEN 5000 /* Unix seconds */
+
+/* One is logged, one is not, and of one nothing is to be kept. */
+static int uploads_begin(void)
+{
+	struct engine_upload u[3] = {
+		{.name = name_of(7, BIG), .attempt = 70, .seen = SEEN, .kept = true},
+		{.name = name_of(8, LONG), .attempt = 80, .seen = SEEN + 9, .kept = true},
+		{.name = name_of(9, LONG), .attempt = 90, .seen = SEEN + 9},
+	};
+	struct iovec v[3];
+
+	u[0].logged = true;
+	fill(7, BIG);
+	blocks_of(BIG, v);
+	return e->ops->write(e, &u[0], v, 1) == 0 && e->ops->write(e, &u[0], v + 1, 1) == 0 &&
+			       e->ops->write(e, &u[1], v, 3) == 0 &&
+			       e->ops->write(e, &u[2], v, 3) == 0
+		       ? DIED
+		       : 1;
+}
+
 /* What this program does as another one, which then dies without closing anything. */
 static int dying(const char *what, int steps)
 {
 	struct engine_space space;
 
 	open_engine();
+	if (strcmp(what, "uploads") == 0)
+		return uploads_begin();
 	if (strcmp(what, "puts") == 0)
 		return put(1, ENGINE_BLOCK + 5, 1) == 0 && put(2, 10, 0) == 0 &&
 				       put(3, BIG, 3) == 0 && put(4, BIG, 1) == 0
@@ -536,6 +570,105 @@ static void test_dies(void **state)
 	check(2, 10);
 	check(3, BIG);
 	check(4, BIG);
+}
+
+static struct engine_upload left[4];
+static unsigned int left_count;
+
+static void upload_note(void *ctx, const struct engine_upload *u)
+{
+	(void)ctx;
+	assert_true(left_count < 4);
+	left[left_count++] = *u;
+}
+
+static void uploads_look(void)
+{
+	left_count = 0;
+	assert_int_equal(e->ops->uploads(e, upload_note, NULL), 0);
+}
+
+static int block_of(const struct engine_upload *u, uint32_t block)
+{
+	struct engine_record r = {.body = u->body};
+	uint8_t got[ENGINE_BLOCK];
+	int ret = e->ops->read(e, &u->name, &r, block, got, ENGINE_BLOCK);
+
+	if (ret == 0)
+		assert_memory_equal(got, bytes + (size_t)block * ENGINE_BLOCK, ENGINE_BLOCK);
+	return ret;
+}
+
+/* What was logged of an upload is there for the next process, which goes on with it; what was not
+ * may be gone, and nobody else's blocks are in its place. */
+static void test_dies_while_uploading(void **state)
+{
+	struct engine_change c = {.name = name_of(7, BIG), .stored = 1007};
+	struct engine_upload other = {.name = name_of(10, LONG)};
+	struct iovec v[3];
+
+	(void)state;
+	dies("uploads", 0);
+	fill(7, BIG);
+	blocks_of(BIG, v);
+	uploads_look();
+	assert_int_equal(left_count, 2);
+	assert_true(left[0].name.length == BIG && left[0].attempt == 70 && left[0].blocks == 2 &&
+		    left[0].seen == SEEN && left[0].name.domain == 7 % 3);
+	assert_true(ident_equal(&left[0].name.id, &c.name.id));
+	assert_int_equal(left[1].blocks, 3);
+	assert_int_equal(block_of(&left[0], 0), 0);
+	assert_int_equal(block_of(&left[0], 1), 0);
+	assert_int_equal(block_of(&left[0], 2), -EBADMSG);
+	assert_int_equal(block_of(&left[1], 0), -EBADMSG);
+	assert_int_equal(e->ops->write(e, &other, v, 1), 0);
+	assert_true(other.body > left[1].body);
+	assert_int_equal(clear(true).dead, 0); /* all of them are under way */
+	assert_int_equal(e->ops->write(e, &left[0], v + 2, 1), 0);
+	c.body = left[0].body;
+	c.written = left[0].blocks;
+	assert_int_equal(e->ops->commit(e, &c, 1, true), 0);
+	assert_int_equal(c.result, 0);
+	assert_int_equal(e->ops->abandon(e, left[1].body), 0);
+	reopen();
+	check(7, BIG);
+	uploads_look();
+	assert_int_equal(left_count, 0);
+}
+
+/* What was not seen for long is cleared away, at the start. */
+static void test_uploads_grow_old(void **state)
+{
+	(void)state;
+	assert_int_equal(uploads_begin(), DIED);
+	keep_since = SEEN + 1;
+	reopen();
+	uploads_look();
+	assert_int_equal(left_count, 1);
+	assert_int_equal(left[0].attempt, 80);
+	fill(7, BIG);
+	assert_int_equal(block_of(&left[0], 2), 0); /* it was closed in good order */
+	keep_since = UINT64_MAX;
+	reopen();
+	uploads_look();
+	assert_int_equal(left_count, 0);
+}
+
+/* Of what goes by no log the end of the process takes a bounded part. */
+static void test_unlogged_is_flushed(void **state)
+{
+	struct engine_upload u = {.name = name_of(7, 1000 * BIG), .kept = true};
+	struct iovec v[3];
+
+	(void)state;
+	fill(7, BIG);
+	blocks_of(BIG, v);
+	/* far from what makes the library write a file by itself, but for the first SEGMENT */
+	while (u.blocks * ENGINE_BLOCK < 36 << 20)
+		assert_int_equal(e->ops->write(e, &u, v, 3), 0);
+	for (int i = 0; i < 3000 && files_size() < 30 << 20; i++)
+		usleep(10000);
+	assert_true(files_size() >= 30 << 20);
 }
 
 /* One that dies while blobs are moved, after so many steps. */
@@ -647,6 +780,9 @@ int main(int argc, char **argv)
 		TEST(test_stat),
 		TEST(test_dies),
 		TEST(test_second_is_refused),
+		TEST(test_dies_while_uploading),
+		TEST(test_uploads_grow_old),
+		TEST(test_unlogged_is_flushed),
 		TEST(test_dies_while_clearing),
 		TEST(test_damaged_value),
 		TEST(test_damaged_is_not_moved),
