@@ -454,14 +454,18 @@ static void store_over(evutil_socket_t fd, short what, void *arg)
 
 int control_attach(struct control *ctl, char *why, size_t why_size)
 {
+	const uint64_t keep = ctl->config->parked_seconds;
 	const struct store_engine e = {
 		.open = engine_rocksdb_open,
 		.path = ctl->config->store_path,
 		.log_path = rte_eal_get_runtime_dir(),
+		.keep_since = keep > 0 ? control_seconds(ctl) - keep : UINT64_MAX,
 		.sync = (enum store_sync)ctl->config->sync,
 		.jobs = ctl->io,
 	};
 	int ret = ctl->io != NULL ? store_attach(&ctl->store, &e, why, why_size) : 0;
+	if (ret == 0 && ctl->io != NULL)
+		adopt_all(ctl);
 	if (ret == 0)
 		sweep_start(ctl); /* domains may have gone while it was closed */
 	return ret;
@@ -602,6 +606,7 @@ void control_fini(struct control *ctl)
 	jobs_stop(ctl->hasher);
 	if (ctl->stored != NULL)
 		event_free(ctl->stored);
+	store_closing(&ctl->store);
 	if (ctl->store.loads != NULL)
 		store_drain(&ctl->store);
 	rooms_close(ctl);

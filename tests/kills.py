@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kills a source or a target (kill -9) at random moments of an upload or of a delivery, runs the
-same command again, and looks at what that moved.
+"""Kills a source, a target or their relay (kill -9) at random moments of an upload or of a
+delivery, runs the same command again, and looks at what that moved.
 
 Each time the file must arrive with the right bytes, once, and nothing may be left where files
 arrive; what went over the link of either end, in both runs together, is compared with a transfer
@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -25,7 +26,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lab"))
 from labtools import Lab, Receiver  # noqa: E402
 
 ENDS = ("source", "target")
-KINDS = ("source-upload", "target-upload", "source-delivery", "target-delivery")
+KINDS = ("source-upload", "target-upload", "relay-upload",
+         "source-delivery", "target-delivery", "relay-delivery")
 PATIENCE = 60  # seconds without progress
 PORT = 4871
 
@@ -82,6 +84,10 @@ class Kills:
         return [link_bytes(self.lab, host) - had for host, had in zip(ENDS, before)], took
 
     def kill(self, who, receiver, sender, path, out):
+        if who == "relay":
+            self.lab.stop_relay("private", signal.SIGKILL)
+            self.lab.start_relay("private")
+            return receiver, sender
         if who == "target":
             receiver.process.kill()
             receiver.wait()

@@ -171,8 +171,9 @@ const struct config_key config_keys[] = {
 	 .min = 1, .max = 65536, .help = "Uploads at once from one source."},
 	{KEY(LIMITS, COUNT, "parked_seconds"), FIELD(parked_seconds), .value = "900", .min = 0,
 	 .max = 86400,
-	 .help = "How long the relay keeps what came of an upload that was cut off, so that the "
-		 "next one goes on from there; 0: not at all."},
+	 .help = "How long the relay keeps what came of an upload that was cut off, also by its "
+		 "own end (engine = rocksdb), so that the next one goes on from there; 0: not at "
+		 "all."},
 	{KEY(LIMITS, COUNT, "parked_percent"), FIELD(parked_percent), .value = "10", .min = 1,
 	 .max = 50,
 	 .help = "Percent of the store that such may take: of slab_size (engine = memory), of "

@@ -92,7 +92,7 @@ static void bits_free(struct attempt *a)
 }
 
 /* NULL members are ones that were never made. */
-static void attempt_memory_free(struct attempt *a)
+void attempt_free(struct attempt *a)
 {
 	if (a->timer != NULL)
 		event_free(a->timer);
@@ -101,17 +101,12 @@ static void attempt_memory_free(struct attempt *a)
 	free(a);
 }
 
-static struct attempt *attempt_of_put(struct store_put *put)
-{
-	return (struct attempt *)((char *)put - offsetof(struct attempt, put));
-}
-
 static void attempt_put_ended(struct store_put *put)
 {
 	struct attempt *a = attempt_of_put(put);
 
 	slot_release(a->ctl->attempts, a->slot);
-	attempt_memory_free(a);
+	attempt_free(a);
 }
 
 /* Nothing of what came behind the first gap stays: its bits do not. */
@@ -119,25 +114,30 @@ static bool attempt_rest(struct attempt *a)
 {
 	if (!ident_peek(a->hash, &a->prefix))
 		a->hashed = 0;
-	if (!parked_rest(a))
+	if (!parked_weigh(a))
 		return false;
 	bits_free(a);
-	store_put_park(&a->put);
+	if (!a->put.parked) /* an earlier process's is */
+		store_put_park(&a->put);
+	a->rested = true;
 	a->limit = a->hashed;
 	attempt_tell(a, ATTEMPT_RESTED);
 	return true;
 }
 
-/* No worker uses it any more. */
-static void attempt_left(void *ctx, uint64_t arg)
+void attempt_left(struct attempt *a)
 {
-	struct attempt *a = (struct attempt *)(uintptr_t)arg;
-
-	(void)ctx;
 	if (a->parked && attempt_rest(a))
 		return;
 	host_leave(a);
 	store_put_end(&a->put, attempt_put_ended);
+}
+
+/* No worker uses it any more. */
+static void attempt_retired(void *ctx, uint64_t arg)
+{
+	(void)ctx;
+	attempt_left((struct attempt *)(uintptr_t)arg);
 }
 
 /* No worker may start to use the slot any more; one that already does is
@@ -145,7 +145,7 @@ static void attempt_left(void *ctx, uint64_t arg)
 static void attempt_retire(struct attempt *a)
 {
 	/* without memory for the queue it leaks rather than being freed early */
-	reclaim_defer(a->ctl->reclaim, attempt_left, a->ctl, (uint64_t)(uintptr_t)a);
+	reclaim_defer(a->ctl->reclaim, attempt_retired, a->ctl, (uint64_t)(uintptr_t)a);
 }
 
 static void news_forget(struct attempt *a)
@@ -195,12 +195,12 @@ void attempt_park(struct attempt *a, const struct upload_key *key)
 
 void attempt_drop(struct attempt *a)
 {
-	const bool rested = a->rested;
+	const bool idle = a->rested || a->cold;
 
 	parked_leave(a);
 	news_forget(a);
 	host_leave(a);
-	if (rested)
+	if (idle)
 		attempt_retire(a);
 }
 
@@ -286,6 +286,9 @@ void attempt_store(struct attempt *a)
 static void attempt_show(struct attempt *a)
 {
 	if (!a->ctl->config->stream || a->window.pulls.chunks < 2 || a->contiguous == 0)
+		return;
+	/* workers must not find the piece before its beginning is there */
+	if (a->put.recalled != NULL)
 		return;
 	/* to vouch takes an identifier; the chunks may be another's */
 	if (a->foreign && a->ctl->relay->possession)
@@ -489,20 +492,33 @@ static size_t bits_needed(uint64_t length)
 	return pullwin_memory(length) + (chunk_count(length) / 64 + 1) * sizeof(uint64_t);
 }
 
-static struct attempt *attempt_alloc(struct control *ctl, const struct ask *ask)
+struct attempt *attempt_make(struct control *ctl, uint8_t rule)
 {
 	struct attempt *a = calloc(1, sizeof(*a));
 
 	if (a == NULL)
 		return NULL;
 	a->ctl = ctl;
-	a->ask = *ask;
-	a->hash = ident_begin(ask->rule);
+	a->hash = ident_begin(rule);
 	a->timer = evtimer_new(ctl->base, attempt_timer, a);
-	if (bits_alloc(a, bits_needed(ask->length)) == 0 && a->hash != NULL && a->timer != NULL &&
-	    host_enter(a) == 0)
+	a->job.run = attempt_hash_run;
+	a->job.done = attempt_hashed;
+	if (a->hash != NULL && a->timer != NULL)
 		return a;
-	attempt_memory_free(a);
+	attempt_free(a);
+	return NULL;
+}
+
+static struct attempt *attempt_alloc(struct control *ctl, const struct ask *ask)
+{
+	struct attempt *a = attempt_make(ctl, ask->rule);
+
+	if (a == NULL)
+		return NULL;
+	a->ask = *ask;
+	if (bits_alloc(a, bits_needed(ask->length)) == 0 && host_enter(a) == 0)
+		return a;
+	attempt_free(a);
 	return NULL;
 }
 
@@ -595,16 +611,16 @@ enum refuse_reason attempt_start(struct control *ctl, struct waiter *owner, cons
 	ret = store_put_begin(&ctl->store, &name, &a->put);
 	if (ret < 0) {
 		host_leave(a);
-		attempt_memory_free(a);
+		attempt_free(a);
 		ctl->usage[d->slot].refused += ret == -EDQUOT;
 		return begin_refusal(ret);
 	}
 	a->slot = slot_reserve(ctl->attempts);
-	a->job.run = attempt_hash_run;
-	a->job.done = attempt_hashed;
 	a->number = slot_number(a->slot);
 	a->put.attempt = a->number;
 	a->put.newest_stay = ctl->config->stream;
+	/* under hidden hits only the same request may go on, and the next process has none */
+	a->put.keep = ctl->config->parked_seconds > 0 && !relay_hides(ctl->relay, ask->length);
 	attempt_open(a, owner, d, keys);
 	*out = a;
 	return REFUSE_NONE;

@@ -73,7 +73,9 @@ struct attempt {
 	bool foreign; /* its beginning came of another request than its end */
 	/* Parked: */
 	bool parked;
+	bool cold;	     /* an earlier process's, of which nothing was read yet */
 	bool rested;	     /* nothing is under way any more: it may be taken on */
+	uint64_t counted;    /* bytes, in attempts.parked_bytes */
 	bool doubted;	     /* a source's blob did not begin so */
 	struct ident prefix; /* rested: the identifier of what was hashed */
 	uint64_t parked_at;
@@ -104,13 +106,18 @@ struct attempt {
 
 TAILQ_HEAD(attempt_list, attempt);
 
+static inline struct attempt *attempt_of_put(struct store_put *put)
+{
+	return (struct attempt *)((char *)put - offsetof(struct attempt, put));
+}
+
 struct attempts {
 	uint32_t active;	    /* with an open slot */
 	struct attempt_list open;   /* these, the one without progress for longest first */
 	struct attempt_host *hosts; /* those that have one, parked ones included */
 	struct attempt_list parked; /* the one that is so for longest first */
 	struct attempt *parked_by_key;
-	uint64_t parked_bytes;	   /* of these, those that have rested */
+	uint64_t parked_bytes;	   /* of these, those that have rested, or are cold */
 	struct attempt_list dirty; /* to be looked at in the next pump */
 	struct attempt_list news;
 	uint16_t free[UPLOAD_SLOTS]; /* stack of closed slots */
@@ -146,6 +153,11 @@ void attempt_park(struct attempt *a, const struct upload_key *key);
 enum refuse_reason attempt_resume(struct attempt *a, struct waiter *owner, const struct ask *ask);
 /* It was parked, and is no more: its memory goes. */
 void attempt_drop(struct attempt *a);
+/* Nothing uses it any more, and no place is its: it rests, if it is parked and of use, or goes. */
+void attempt_left(struct attempt *a);
+/* One of nothing yet, or NULL. */
+struct attempt *attempt_make(struct control *ctl, uint8_t rule);
+void attempt_free(struct attempt *a);
 /* It is looked at in the next pump. */
 void attempt_mark(struct attempt *a);
 /* Bytes a second since it was judged. */

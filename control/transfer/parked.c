@@ -53,7 +53,7 @@ bool parked_enter(struct attempt *a, const struct upload_key *key)
 	return true;
 }
 
-bool parked_rest(struct attempt *a)
+bool parked_weigh(struct attempt *a)
 {
 	struct control *ctl = a->ctl;
 
@@ -61,8 +61,8 @@ bool parked_rest(struct attempt *a)
 		parked_leave(a);
 		return false;
 	}
-	a->rested = true;
-	ctl->attempts->parked_bytes += parked_size(a);
+	ctl->attempts->parked_bytes += parked_size(a) - a->counted;
+	a->counted = parked_size(a);
 	while (ctl->attempts->parked_bytes > parked_share(ctl) &&
 	       TAILQ_FIRST(&ctl->attempts->parked) != a)
 		parked_yield(ctl);
@@ -75,8 +75,8 @@ void parked_leave(struct attempt *a)
 
 	TAILQ_REMOVE(&as->parked, a, open_link);
 	HASH_DEL(as->parked_by_key, a);
-	if (a->rested)
-		as->parked_bytes -= parked_size(a);
+	as->parked_bytes -= a->counted;
+	a->counted = 0;
 	a->parked = false;
 }
 

@@ -11,8 +11,8 @@
 
 /* False: another one of this blob has more. The attempt has left the open ones. */
 bool parked_enter(struct attempt *a, const struct upload_key *key);
-/* Nothing uses it any more, and `hashed` of it stay. False: that is too much, and it has left. */
-bool parked_rest(struct attempt *a);
+/* `hashed` of it stay. False: that is too much, or nothing, and it has left. */
+bool parked_weigh(struct attempt *a);
 void parked_leave(struct attempt *a);
 /* NULL: there is none. It may not have rested yet. */
 struct attempt *parked_find(const struct control *ctl, const struct upload_key *key);

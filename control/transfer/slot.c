@@ -15,6 +15,18 @@ uint16_t slot_reserve(struct attempts *as)
 	return as->free[--as->free_count];
 }
 
+bool slot_reserve_of(struct attempts *as, uint64_t number, uint16_t *slot)
+{
+	*slot = number & (UPLOAD_SLOTS - 1);
+	for (uint32_t i = 0; i < as->free_count; i++) {
+		if (as->free[i] != *slot)
+			continue;
+		as->free[i] = as->free[--as->free_count];
+		return true;
+	}
+	return false;
+}
+
 void slot_release(struct attempts *as, uint16_t slot)
 {
 	as->free[as->free_count++] = slot;

@@ -11,6 +11,8 @@
 void slots_init(struct attempts *as);
 /* as->free_count > 0. */
 uint16_t slot_reserve(struct attempts *as);
+/* The one that this number leads to. False: it is taken. */
+bool slot_reserve_of(struct attempts *as, uint64_t number, uint16_t *slot);
 void slot_release(struct attempts *as, uint16_t slot);
 
 /* A number that leads to this slot: random, not 0. */

@@ -8,6 +8,7 @@
 #ifndef CONTROL_TRANSFER_TRANSFER_H
 #define CONTROL_TRANSFER_TRANSFER_H
 
+#include "control/transfer/adopt.h"
 #include "control/transfer/attempt.h"
 #include "control/transfer/attempt_host.h"
 #include "control/transfer/consent.h"

@@ -6,6 +6,7 @@
 
 #include "control/core.h"
 #include "control/net/router.h"
+#include "control/transfer/adopt.h"
 #include "control/transfer/parked.h"
 #include "control/transfer/sweep.h"
 #include "control/transfer/upload.h"
@@ -109,6 +110,12 @@ static void upload_park(struct upload *u, struct attempt *a)
 	attempt_park(a, &u->key);
 }
 
+/* Until when a source, or the relay itself, may read what is parked. */
+static uint64_t vouch_time(const struct control *ctl, const struct attempt *parked)
+{
+	return ctl->now_us + VOUCH_US + (uint64_t)parked->hashed * CHUNK_SIZE / VOUCH_RATE;
+}
+
 /* The one who is to vouch is told for what. */
 static void vouch_ask(struct upload *u, const struct attempt *parked)
 {
@@ -117,7 +124,7 @@ static void vouch_ask(struct upload *u, const struct attempt *parked)
 	randombytes_buf(&w->challenge, sizeof(w->challenge));
 	w->kept = parked->hashed;
 	w->kept_of = parked->number;
-	w->vouch_until = u->ctl->now_us + VOUCH_US + (uint64_t)w->kept * CHUNK_SIZE / VOUCH_RATE;
+	w->vouch_until = vouch_time(u->ctl, parked);
 	waiter_tell(u->ctl, w, WAITER_CHANGED);
 }
 
@@ -131,8 +138,7 @@ static bool vouch_awaited(const struct waiter *w, const struct attempt *parked)
 /* Lets it upload, or vouch first. */
 static enum refuse_reason upload_start(struct upload *u, struct waiter *w)
 {
-	const struct attempt *parked = parked_find(u->ctl, &u->key);
-	struct attempt *a;
+	struct attempt *parked = parked_find(u->ctl, &u->key), *a;
 	enum refuse_reason reason;
 
 	if (parked != NULL && !w->fresh) {
@@ -141,9 +147,11 @@ static enum refuse_reason upload_start(struct upload *u, struct waiter *w)
 		if (vouch_awaited(w, parked))
 			return REFUSE_NONE;
 		w->kept = 0;
-		w->vouch_until = u->ctl->now_us + VOUCH_US;
+		w->vouch_until = vouch_time(u->ctl, parked);
 		if (parked->rested)
 			vouch_ask(u, parked);
+		else if (parked->cold)
+			adopt_warm(parked);
 		return REFUSE_NONE;
 	}
 	reason = attempt_start(u->ctl, w, w->ask, &a);
