@@ -17,6 +17,7 @@
 #define TURNS_MAX 100000 /* far more than any test needs: it turns for ever */
 
 void __wrap_jobs_submit(struct jobs *h, struct job *job);
+void __real_jobs_submit(struct jobs *h, struct job *job);
 
 static struct box box; /* large */
 static const struct rte_ether_addr own_mac = {{2, 0, 0, 0, 0, 1}}, peer_mac = {{2, 0, 0, 0, 0, 2}};
@@ -88,7 +89,10 @@ static void hashes_run(void)
 
 void __wrap_jobs_submit(struct jobs *h, struct job *job)
 {
-	(void)h;
+	if (h == box.control.io) { /* the engine's: box_settle() waits for them */
+		__real_jobs_submit(h, job);
+		return;
+	}
 	job->next = NULL;
 	*hashes.tail = job;
 	hashes.tail = &job->next;
@@ -260,7 +264,7 @@ struct box *box_open(const struct config *c)
 {
 	char why[256] = "no memory";
 	struct box *b = &box;
-	cpu_set_t none;
+	cpu_set_t all;
 	int ret = 0;
 
 	if (wire.id < 0)
@@ -271,7 +275,7 @@ struct box *box_open(const struct config *c)
 	hashes.head = NULL;
 	hashes.tail = &hashes.head;
 	hashes.hold = false;
-	CPU_ZERO(&none);
+	sched_getaffinity(0, sizeof(all), &all);
 	b->buffers = buffers_free();
 	relay_configure(c, &b->relay);
 	if (ret == 0)
@@ -279,7 +283,9 @@ struct box *box_open(const struct config *c)
 	if (ret == 0)
 		ret = store_open(c, &b->relay);
 	if (ret == 0)
-		ret = control_init(&b->control, &b->config, &b->relay, &none, why, sizeof(why));
+		ret = control_init(&b->control, &b->config, &b->relay, &all, why, sizeof(why));
+	if (ret == 0)
+		ret = control_attach(&b->control, why, sizeof(why));
 	if (ret == 0)
 		ret = worker_open(b);
 	if (ret < 0) {
@@ -317,6 +323,8 @@ void box_settle(struct box *b)
 
 		seen += control_turn(ctl, false);
 		hashes_run();
+		if (ctl->io != NULL)
+			store_drain(&ctl->store);
 		seen += !TAILQ_EMPTY(&ctl->attempts->dirty);
 		idle = seen == 0 && jobs == NULL ? idle + 1 : 0;
 		if (i == TURNS_MAX) {

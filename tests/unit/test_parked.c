@@ -15,31 +15,6 @@
 #define BEGUN 500u /* chunks that came before the source fell silent */
 #define AGAIN 77   /* a transfer of its own */
 
-static struct control *control(void)
-{
-	return &scene.box->control;
-}
-
-static uint32_t parked(void)
-{
-	return HASH_COUNT(control()->attempts->parked_by_key);
-}
-
-/* A right one, for what its relay says that it has. */
-static struct proof vouch_of(unsigned int who)
-{
-	const uint32_t chunks = (uint32_t)(heard[who].kept / CHUNK_SIZE);
-	struct ident_state *hash = ident_begin(RULE_SHA256);
-	struct ident prefix;
-	struct proof p;
-
-	ident_update(hash, bytes, heard[who].kept);
-	ident_final(hash, &prefix);
-	ident_free(hash);
-	vouch_make(&heard[who].challenge, &prefix, chunks, &p);
-	return p;
-}
-
 /* The source brings so many chunks, and one behind a gap; then nothing is heard of it, until its
  * upload is given up. */
 static void cut_off(uint32_t chunks)
@@ -51,15 +26,6 @@ static void cut_off(uint32_t chunks)
 	pass(121 * SECOND);
 	pass(SECOND / 100);
 	assert_int_equal(control()->attempts->active, 0);
-}
-
-static uint32_t asked_below(unsigned int who, uint32_t chunk)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < chunk; i++)
-		n += heard[who].number[i] != 0;
-	return n;
 }
 
 /* It is asked, says that its blob begins so, and is pulled from there. */

@@ -276,3 +276,36 @@ void assert_not_served(unsigned int who, uint64_t attempt)
 	assert_int_equal(chunks_of(who), had);
 	assert_int_equal(heard[who].error, ERROR_GONE);
 }
+
+struct control *control(void)
+{
+	return &scene.box->control;
+}
+
+uint32_t parked(void)
+{
+	return HASH_COUNT(control()->attempts->parked_by_key);
+}
+
+struct proof vouch_of(unsigned int who)
+{
+	const uint32_t chunks = (uint32_t)(heard[who].kept / CHUNK_SIZE);
+	struct ident_state *hash = ident_begin(RULE_SHA256);
+	struct ident prefix;
+	struct proof p;
+
+	ident_update(hash, bytes, heard[who].kept);
+	ident_final(hash, &prefix);
+	ident_free(hash);
+	vouch_make(&heard[who].challenge, &prefix, chunks, &p);
+	return p;
+}
+
+uint32_t asked_below(unsigned int who, uint32_t chunk)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < chunk; i++)
+		n += heard[who].number[i] != 0;
+	return n;
+}

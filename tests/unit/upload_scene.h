@@ -75,6 +75,13 @@ void pull_say(unsigned int who, uint64_t attempt, const struct ticket *t, const 
 void pull(unsigned int who, uint64_t attempt, uint32_t first, uint32_t mask);
 /* How many chunks it got. */
 uint32_t chunks_of(unsigned int who);
+struct control *control(void);
+/* How many uploads are. */
+uint32_t parked(void);
+/* A right VOUCH, for what its relay says that it has. */
+struct proof vouch_of(unsigned int who);
+/* How many chunks before this one it was asked for. */
+uint32_t asked_below(unsigned int who, uint32_t chunk);
 /* Nothing of it is served, by whatever number it is called. */
 void assert_not_served(unsigned int who, uint64_t attempt);
 
