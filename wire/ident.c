@@ -125,22 +125,30 @@ void ident_final(struct ident_state *s, struct ident *out)
 	memcpy(out->b, canonical.digest, sizeof(canonical.digest));
 }
 
+struct ident_state *ident_copy(const struct ident_state *s)
+{
+	struct ident_state *copy = ident_begin(s->rule);
+
+	if (copy == NULL)
+		return NULL;
+	if (s->rule == RULE_XXH3) {
+		XXH3_copyState(copy->xxh3, s->xxh3);
+	} else if (EVP_MD_CTX_copy_ex(copy->sha256, s->sha256) != 1) {
+		ident_free(copy);
+		return NULL;
+	}
+	return copy;
+}
+
 bool ident_peek(const struct ident_state *s, struct ident *out)
 {
-	struct ident_state copy = *s;
-	bool copied;
+	struct ident_state *copy = ident_copy(s);
 
-	/* XXH3's digest leaves the state as it is */
-	if (s->rule != RULE_SHA256) {
-		ident_final(&copy, out);
-		return true;
-	}
-	copy.sha256 = EVP_MD_CTX_new();
-	copied = copy.sha256 != NULL && EVP_MD_CTX_copy_ex(copy.sha256, s->sha256) == 1;
-	if (copied)
-		ident_final(&copy, out);
-	EVP_MD_CTX_free(copy.sha256);
-	return copied;
+	if (copy == NULL)
+		return false;
+	ident_final(copy, out);
+	ident_free(copy);
+	return true;
 }
 
 void ident_free(struct ident_state *s)

@@ -37,6 +37,8 @@ struct ident_state;
 /* NULL: unknown rule or no memory. */
 struct ident_state *ident_begin(uint8_t rule);
 void ident_update(struct ident_state *s, const void *data, size_t len);
+/* Another one that has had the same; or NULL: no memory. */
+struct ident_state *ident_copy(const struct ident_state *s);
 /* The identifier of what has come so far; it goes on after that. False: no memory. */
 bool ident_peek(const struct ident_state *s, struct ident *out);
 /* May be called once; the state must still be freed. */

@@ -8,11 +8,44 @@
 #define SLICES 4		       /* pieces hashed in one call */
 #define WAIT_FIRST (100 * MILLISECOND) /* between vouches; doubles */
 #define WAIT_LONGEST (2 * SECOND)
+#define STEP_LEAST (8u << 20)
 
-void prefix_free(struct prefix *p)
+static void marks_free(struct prefix *p)
+{
+	while (p->marks > 0)
+		ident_free(p->mark[--p->marks]);
+}
+
+static void hash_free(struct prefix *p)
 {
 	ident_free(p->hash);
 	p->hash = NULL;
+}
+
+void prefix_free(struct prefix *p)
+{
+	hash_free(p);
+	marks_free(p);
+}
+
+void prefix_pass(struct prefix *p, uint64_t length)
+{
+	const uint64_t step = length / PREFIX_MARKS / INPUT_PIECE * INPUT_PIECE + INPUT_PIECE;
+
+	marks_free(p);
+	p->mark_step = later(step, STEP_LEAST);
+}
+
+void prefix_mark(struct prefix *p, const struct ident_state *hash, uint64_t hashed)
+{
+	struct ident_state *copy;
+
+	/* without memory the ones behind it are left out, too */
+	if (p->marks == PREFIX_MARKS || hashed != (p->marks + 1) * p->mark_step)
+		return;
+	copy = ident_copy(hash);
+	if (copy != NULL)
+		p->mark[p->marks++] = copy;
 }
 
 void prefix_ask(struct prefix *p, const struct challenge *c, uint32_t chunks)
@@ -33,10 +66,13 @@ uint64_t prefix_due(const struct prefix *p)
 
 static int read_begin(struct prefix *p, uint8_t rule)
 {
-	prefix_free(p);
-	p->hash = ident_begin(rule);
+	const uint64_t all = (uint64_t)p->chunks * CHUNK_SIZE;
+	const uint64_t had = p->mark_step > 0 ? earlier(all / p->mark_step, p->marks) : 0;
+
+	hash_free(p);
+	p->hash = had > 0 ? ident_copy(p->mark[had - 1]) : ident_begin(rule);
 	p->of = p->chunks;
-	p->hashed = 0;
+	p->hashed = had * p->mark_step;
 	return p->hash != NULL ? 0 : -ENOMEM;
 }
 
@@ -58,7 +94,7 @@ static int read_on(struct prefix *p, struct input *b)
 	if (p->hashed < all)
 		return 0;
 	ident_final(p->hash, &p->id);
-	prefix_free(p);
+	hash_free(p);
 	return 1;
 }
 

@@ -8,7 +8,14 @@
 #include "client/lib/input.h"
 #include "wire/frame.h"
 
+#define PREFIX_MARKS 1024u
+
 struct prefix {
+	/* States of the hash as it was, each `mark_step` bytes of the first pass: so no second
+	 * one is needed. */
+	struct ident_state *mark[PREFIX_MARKS];
+	uint32_t marks;
+	uint64_t mark_step;
 	struct challenge challenge; /* the newest, */
 	uint32_t chunks;	    /* of so many chunks; 0: there was none */
 	bool vouched;		    /* `vouch` answers it */
@@ -24,6 +31,10 @@ struct prefix {
 };
 
 void prefix_free(struct prefix *p);
+/* A pass over a blob of so many bytes begins; one before it does not count any more. */
+void prefix_pass(struct prefix *p, uint64_t length);
+/* Of that pass so many bytes have been hashed: by INPUT_PIECE, one after the other. */
+void prefix_mark(struct prefix *p, const struct ident_state *hash, uint64_t hashed);
 /* A relay has the first `chunks` chunks, fewer than the blob. */
 void prefix_ask(struct prefix *p, const struct challenge *c, uint32_t chunks);
 /* When prefix_run() has something to do: 0, at once; NEVER. */

@@ -280,12 +280,16 @@ static int frames_take(struct ow_sender *s, uint64_t now)
 /* All of the file is hashed, which gives the content key; next, the ciphertext. */
 static int ciphertext_begin(struct ow_sender *s)
 {
+	int ret;
+
 	s->hash = ident_begin(s->rule);
 	if (s->hash == NULL)
 		return fault_set(&s->fault, OW_FAILED, "out of memory");
 	s->hashed_before = s->hashed;
 	s->hashed = 0;
-	return sender_encrypt_shared(s, &s->id);
+	ret = sender_encrypt_shared(s, &s->id);
+	prefix_pass(&s->prefix, s->blob.length);
+	return ret;
 }
 
 static int hash_run(struct ow_sender *s, uint64_t now)
@@ -303,6 +307,7 @@ static int hash_run(struct ow_sender *s, uint64_t now)
 			return sender_unreadable(s, errno);
 		ident_update(s->hash, bytes, rest);
 		s->hashed += rest;
+		prefix_mark(&s->prefix, s->hash, s->hashed);
 	}
 	s->moved = now;
 	if (s->hashed < s->blob.length)

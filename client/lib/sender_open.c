@@ -114,6 +114,7 @@ static int resources_take(struct ow_sender *s)
 
 	/* A shared content key follows from the file's SHA-256. */
 	s->hash = ident_begin(s->encrypt == OW_ENCRYPT_SHARED ? RULE_SHA256 : s->rule);
+	prefix_pass(&s->prefix, s->blob.length);
 	s->rx = udp_rx_create();
 	s->tx = calloc(1, sizeof(*s->tx));
 	if (s->hash == NULL || s->rx == NULL || s->tx == NULL)
