@@ -205,6 +205,11 @@ static inline uint16_t welcome_longest(uint64_t bytes)
 
 	return mib < UINT16_MAX ? (uint16_t)mib : UINT16_MAX;
 }
+/* May a relay that says `longest` take a blob of so many bytes? */
+static inline bool welcome_takes(uint16_t longest, uint64_t bytes)
+{
+	return longest == 0 || longest == UINT16_MAX || bytes <= (uint64_t)longest << 20;
+}
 size_t welcome_encode(uint8_t *buf, size_t cap, uint32_t key, uint64_t conn,
 		      const struct welcome *w);
 /* DROP_VERSION: the relay does not speak WIRE_VERSION; *w is filled all the same. */

@@ -208,7 +208,7 @@ static int welcome_take(struct ow_sender *s, const struct frame *f, const struct
 		return sender_misnamed(s);
 	if (!target_choose(s))
 		return sender_no_family(s);
-	if (sender_length(s) > (uint64_t)s->relay.longest << 20 && s->relay.longest != 0)
+	if (!welcome_takes(s->relay.longest, sender_length(s)))
 		return sender_too_long(s);
 	s->unanswered = 0;
 	if (!s->begun)

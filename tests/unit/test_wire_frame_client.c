@@ -81,6 +81,21 @@ static void test_welcome(void **state)
 	assert_int_equal(DROP_WITH(VERB_WELCOME, welcome, self.zero, 1), DROP_FIELD);
 }
 
+/* Whatever the relay takes is sent to it, and in whole MiB little else; above what can be said all
+ * is. */
+static void test_longest(void **state)
+{
+	const uint64_t mib = UINT64_C(1) << 20;
+
+	(void)state;
+	assert_true(welcome_takes(0, BLOB_MAX_LENGTH));
+	assert_true(welcome_takes(welcome_longest(BLOB_MAX_LENGTH), BLOB_MAX_LENGTH));
+	assert_true(welcome_takes(welcome_longest(5 * mib + 1), 6 * mib));
+	assert_false(welcome_takes(welcome_longest(5 * mib + 1), 6 * mib + 1));
+	assert_false(welcome_takes(welcome_longest(65534 * mib), 65534 * mib + 1));
+	assert_true(welcome_takes(welcome_longest(65534 * mib + 1), BLOB_MAX_LENGTH));
+}
+
 static void test_listen(void **state)
 {
 	struct frame f = sample_parse(VERB_LISTEN);
@@ -329,13 +344,14 @@ static void test_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hello),	    cmocka_unit_test(test_hello_unpadded),
-		cmocka_unit_test(test_hello_probe), cmocka_unit_test(test_welcome),
-		cmocka_unit_test(test_listen),	    cmocka_unit_test(test_listening),
-		cmocka_unit_test(test_stop),	    cmocka_unit_test(test_send),
-		cmocka_unit_test(test_send_moved),  cmocka_unit_test(test_send_vouch),
-		cmocka_unit_test(test_status_kept), cmocka_unit_test(test_send_padding),
-		cmocka_unit_test(test_status),	    cmocka_unit_test(test_error),
+		cmocka_unit_test(test_hello),	     cmocka_unit_test(test_hello_unpadded),
+		cmocka_unit_test(test_hello_probe),  cmocka_unit_test(test_welcome),
+		cmocka_unit_test(test_longest),	     cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_listening),    cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_send),	     cmocka_unit_test(test_send_moved),
+		cmocka_unit_test(test_send_vouch),   cmocka_unit_test(test_status_kept),
+		cmocka_unit_test(test_send_padding), cmocka_unit_test(test_status),
+		cmocka_unit_test(test_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
