@@ -13,7 +13,7 @@
 #define HELD_ALL_PART 4u	 /* and whatever is written, if uploads hold more than this */
 #define STAMPS_AHEAD_US 1000000u /* more is a clock that was set back */
 /* What comes slowly is written by the block, so that the end of the process takes little of it: */
-#define SLOW_US 5000u		/* after so long, */
+#define SLOW_US 10000u		/* after so long, */
 #define SLOW_SHORT_US 1000000u	/* of a blob that else needs no write of its own, */
 #define SLOW_SECOND (64u << 20) /* and of all so many bytes a second */
 
