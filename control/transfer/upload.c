@@ -85,6 +85,7 @@ const struct attempt *upload_offered(const struct waiter *w, bool own_only)
 
 static void upload_enter(struct upload *u, struct waiter *w, struct attempt *a)
 {
+	w->passed = false;
 	w->attempt = a;
 	TAILQ_INSERT_TAIL(&u->attempts, a, beside_link);
 	u->attempt_count++;
@@ -177,6 +178,16 @@ static bool upload_by(const struct upload *u, const struct addr *host)
 	return false;
 }
 
+static bool upload_moves(const struct upload *u)
+{
+	const struct attempt *a;
+
+	TAILQ_FOREACH (a, &u->attempts, beside_link)
+		if (!attempt_stalled(a))
+			return true;
+	return false;
+}
+
 static bool waiter_lives(const struct upload *u, const struct waiter *w)
 {
 	return u->ctl->now_us - w->heard < LIVELY_US;
@@ -190,7 +201,7 @@ static struct waiter *upload_elect(const struct upload *u)
 
 	TAILQ_FOREACH (w, &u->waiters, link)
 		if (w != u->voucher && w->attempt == NULL && waiter_lives(u, w) &&
-		    !upload_by(u, &w->ask->key.source))
+		    !(w->passed && upload_moves(u)) && !upload_by(u, &w->ask->key.source))
 			return w;
 	return NULL;
 }
@@ -413,30 +424,50 @@ static struct attempt *stalled_of(const struct upload *u)
 	return found;
 }
 
-/* What its slowest and its fastest attempt do. False: it is too early to say, or
- * all of the blob is here. */
-static bool upload_judge(const struct upload *u, struct attempt **slowest, uint64_t *least,
-			 uint64_t *left_us)
+struct verdict {
+	struct attempt *slowest;
+	uint64_t least, most; /* bytes a second */
+	uint64_t left_us;     /* until the first one is through; and */
+	uint64_t slowest_us;  /* until the slowest would be */
+};
+
+/* At this rate; UINT64_MAX: never. */
+static uint64_t attempt_left_us(const struct attempt *a, uint64_t rate)
+{
+	const uint32_t left = a->window.pulls.chunks - a->window.pulls.have;
+
+	return rate > 0 ? (uint64_t)left * CHUNK_SIZE * 1000000 / rate : UINT64_MAX;
+}
+
+/* What its attempts do. False: it is too early to say, or all of the blob is here. */
+static bool upload_judge(const struct upload *u, struct verdict *v)
 {
 	struct attempt *a;
 
-	*left_us = UINT64_MAX;
-	*least = UINT64_MAX;
+	*v = (struct verdict){.least = UINT64_MAX, .left_us = UINT64_MAX};
 	TAILQ_FOREACH (a, &u->attempts, beside_link) {
-		uint64_t rate, left;
+		uint64_t rate, left_us;
 
 		if (pullwin_complete(&a->window) || u->ctl->now_us - a->judged < JUDGE_US)
 			return false;
 		rate = attempt_rate(a);
-		left = (uint64_t)(a->window.pulls.chunks - a->window.pulls.have) * CHUNK_SIZE;
-		if (rate > 0)
-			*left_us = RTE_MIN(*left_us, left * 1000000 / rate);
-		if (rate < *least) {
-			*least = rate;
-			*slowest = a;
+		left_us = attempt_left_us(a, rate);
+		v->left_us = RTE_MIN(v->left_us, left_us);
+		v->most = RTE_MAX(v->most, rate);
+		if (rate < v->least) {
+			v->least = rate;
+			v->slowest = a;
+			v->slowest_us = left_us;
 		}
 	}
 	return true;
+}
+
+/* Is the slowest less than half as fast as another one, which will be through first? Its targets
+ * are better off with that one, from now on. */
+static bool upload_passed(const struct verdict *v)
+{
+	return v->least < v->most / 2 && v->left_us < v->slowest_us;
 }
 
 /* Rates count from here. */
@@ -452,33 +483,38 @@ static void upload_mark(struct upload *u)
 
 /* Who sends an identifier first must not be able to keep all others from sending
  * it: a source that waits uploads beside those that would take long, and the
- * slowest goes when there are too many, or when it hardly moves. */
+ * slowest goes when another one passes it, when there are too many, or when it hardly moves. */
 static void slowness_review(struct upload *u)
 {
 	struct waiter *waiter = upload_elect(u);
-	struct attempt *slowest = NULL, *stalled = stalled_of(u);
+	struct attempt *stalled = stalled_of(u);
 	bool full = u->attempt_count == UPLOAD_BESIDE;
-	uint64_t least, left_us;
+	struct verdict v;
 
-	if (waiter == NULL) {
+	if (waiter == NULL && u->attempt_count < 2) {
 		upload_mark(u);
 		return;
 	}
-	if (stalled != NULL) {
+	if (waiter != NULL && stalled != NULL) {
 		upload_demote(u, stalled);
 		return;
 	}
-	if (!upload_judge(u, &slowest, &least, &left_us))
+	if (!upload_judge(u, &v))
 		return;
 	upload_mark(u);
-	if (left_us <= BESIDE_US)
+	if (upload_passed(&v)) {
+		v.slowest->owner->passed = true;
+		upload_demote(u, v.slowest);
+		return;
+	}
+	if (waiter == NULL || v.left_us <= BESIDE_US)
 		return;
 	/* at a limit of the relay's it goes on waiting */
 	if (!full)
 		upload_start(u, waiter);
 	/* makes room for it at the next review */
-	if (full || least < RATE_LEAST)
-		upload_demote(u, slowest);
+	if (full || v.least < RATE_LEAST)
+		upload_demote(u, v.slowest);
 }
 
 /* Who is to vouch must neither take for ever, nor hold up others. */
@@ -555,7 +591,7 @@ void upload_join(struct control *ctl, struct waiter *w)
 		return;
 	}
 	w->upload = u;
-	w->fresh = false;
+	w->fresh = w->passed = false;
 	TAILQ_INSERT_TAIL(&u->waiters, w, link);
 	waiter_tell(ctl, w, WAITER_CHANGED);
 	upload_next(u);

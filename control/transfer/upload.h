@@ -37,6 +37,7 @@ struct waiter {
 	uint64_t kept_of;	       /* the parked attempt's number */
 	uint64_t vouch_until;	       /* then without it */
 	bool fresh;		       /* it begins with the first chunk, whatever is parked */
+	bool passed;		       /* by a faster one: not again while others move */
 	TAILQ_ENTRY(waiter) link;      /* in upload->waiters */
 	TAILQ_ENTRY(waiter) news_link; /* in uploads.news */
 };

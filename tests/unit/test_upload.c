@@ -498,6 +498,46 @@ static void faster_source_uploads_beside(void **state)
 	assert_int_equal(sources[1].refused, 0);
 }
 
+static uint32_t uploading(unsigned int i)
+{
+	const struct attempt *a;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH (a, &scene.box->control.attempts->open, open_link)
+		n += addr_same_host(&a->ask.key.source, &person(i)->addr);
+	return n;
+}
+
+/* Two that both move, one of them less than half as fast as the other: that one alone goes on,
+ * for all targets, as long as it moves; then the other one, where it was. */
+static void half_as_fast_is_passed(void **state)
+{
+	struct control *ctl = &scene.box->control;
+
+	(void)state;
+	sources[0] = (struct source){.every = STEP};
+	sources[1] = (struct source){.every = STEP};
+	run(2, 6 * SECOND);
+	assert_true(uploading(0) == 1 && uploading(1) == 1);
+	run(2, 6 * SECOND);
+	assert_true(uploading(0) == 1 && uploading(1) == 1); /* it is as fast */
+	sources[0].every = 3 * STEP;
+	run(2, 7 * SECOND);
+	for (unsigned int i = 0; i < 10; i++) {
+		assert_true(uploading(0) == 0 && uploading(1) == 1);
+		run(2, SECOND);
+	}
+	sources[1].still[0] = passed;
+	sources[1].still[1] = UINT64_MAX;
+	run(2, 8 * SECOND);
+	assert_true(uploading(0) == 1);
+	assert_int_equal(ctl->counters.uploads_resumed, 1);
+	assert_int_equal(sources[0].refused, 0);
+	assert_int_equal(sources[1].refused, 0);
+	run(2, 100 * SECOND);
+	assert_true(sources[0].stored);
+}
+
 /* One that is not heard of any more gets no offer made: its target may take the blob only
  * once, from the source that lives. When it sends again, that is a hit. */
 static void dead_source_is_not_served(void **state)
@@ -563,6 +603,7 @@ int main(void)
 		TEST(who_stopped_first_makes_room),
 		TEST(stopped_source_makes_room),
 		TEST(faster_source_uploads_beside),
+		TEST(half_as_fast_is_passed),
 		cmocka_unit_test_setup_teardown(dead_source_is_not_served, setup_stored, teardown),
 		TEST(bytes_never_mix),
 		TEST(own_transfers_do_not_compete),
