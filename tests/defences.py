@@ -157,7 +157,7 @@ ROWS = [
         "control/control.c", "\tuploads_review(ctl);\n", ""),
     Row("blocking: many trickles", "test_upload",
         "control/transfer/upload.c", "if (full || v.least < RATE_LEAST)",
-        "if (least < RATE_LEAST)"),
+        "if (v.least < RATE_LEAST)"),
     Row("spoofed sources", SECURITY + "test_spoofed_sources_and_state_exhaustion",
         "dataplane/admit.c", "\t\treturn it->proof;\n", "\t\treturn DROP_NONE;\n"),
     Row("state exhaustion", SECURITY + "test_spoofed_sources_and_state_exhaustion",
