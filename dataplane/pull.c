@@ -66,31 +66,29 @@ static uint32_t mask_here(const struct pull *p, uint32_t available)
 	return n < PULL_MAX_CHUNKS ? p->mask & ((UINT32_C(1) << n) - 1) : p->mask;
 }
 
-/* A piece of what the slot's source uploads, which must be the blob of the PULL's ticket; NULL
- * with *gone: it is, but has left RAM. */
+/* A piece of what the slot's source uploads, which must be the blob of the PULL's ticket; NULL:
+ * it is not, or has left RAM. */
 static const struct piece *partial_piece(const struct worker *w, const struct item *it,
-					 const struct upload_slot *u, uint32_t number, bool *gone)
+					 const struct upload_slot *u, uint32_t number)
 {
 	const struct pull *p = &it->pull;
 	const uint32_t no = upload_piece(u, number);
 	const struct piece *piece;
 
-	*gone = no == PIECE_NONE;
-	if (*gone)
+	if (no == PIECE_NONE)
 		return NULL;
 	piece = slab_piece(&w->relay->slab, no);
 	return piece_is(piece, it->domain->id, p->id, p->rule, p->length, number) ? piece : NULL;
 }
 
 /* What there is of the attempt that the PULL names, which its number leads to. Cuts the PULL's
- * mask to that; 0: nothing. False: it is not under way. */
+ * mask to that; 0: nothing. False: it is not under way, or not in RAM. */
 static bool partial_find(struct worker *w, struct served *s)
 {
 	struct item *it = s->it;
 	struct pull *p = &it->pull;
 	struct upload_slot *u = &w->relay->uploads[p->attempt & (UPLOAD_SLOTS - 1)];
 	const uint32_t number = p->first / PIECE_CHUNKS, asked = p->mask;
-	bool gone = false;
 
 	if (p->attempt == 0 || it->domain == NULL ||
 	    atomic_load_explicit(&u->number, memory_order_acquire) != p->attempt)
@@ -98,15 +96,13 @@ static bool partial_find(struct worker *w, struct served *s)
 	/* acquire: what control counted is there, and so are its pieces */
 	s->available = atomic_load_explicit(&u->available, memory_order_acquire);
 	p->mask = mask_here(p, s->available);
-	for (uint32_t i = 0; p->mask != 0 && !gone && number + i <= pull_last_piece(p); i++) {
-		s->piece[i] = partial_piece(w, it, u, number + i, &gone);
-		if (s->piece[i] == NULL && !gone) {
+	for (uint32_t i = 0; p->mask != 0 && number + i <= pull_last_piece(p); i++) {
+		s->piece[i] = partial_piece(w, it, u, number + i);
+		if (s->piece[i] == NULL) {
 			p->mask = asked;
 			return false;
 		}
 	}
-	if (gone)
-		p->mask = 0;
 	s->partial = true;
 	s->later = p->mask != asked;
 	return true;

@@ -29,7 +29,7 @@ struct upload_slot {
 	uint64_t *filled;	/* owner worker: rw; a bit a chunk */
 	_Atomic uint32_t limit; /* chunks below it have memory; control raises it */
 	/* Their descriptors, of chunks below `limit`; PIECE_NONE: one that left RAM when it was
-	 * written. Read with upload_piece() by who does not own the slot. */
+	 * written; it may come back. Read with upload_piece() by who does not own the slot. */
 	const uint32_t *piece;
 	uint16_t worker;	 /* the owner */
 	struct attempt *attempt; /* control's alone */
@@ -42,7 +42,7 @@ struct upload_slot {
 
 static inline uint32_t upload_piece(const struct upload_slot *s, uint32_t number)
 {
-	return __atomic_load_n(&s->piece[number], __ATOMIC_RELAXED);
+	return __atomic_load_n(&s->piece[number], __ATOMIC_ACQUIRE);
 }
 
 #endif

@@ -300,7 +300,8 @@ static struct load *load_lookup(const struct store *s, const struct blob_name *n
 	struct load *l;
 
 	HASH_FIND(hh, s->loads->by_hash, &hash, sizeof(hash), l);
-	*clash = l != NULL && (!name_equal(&l->name, name) || l->number != number || l->forgotten);
+	*clash = l != NULL &&
+		 (!blob_name_equal(&l->name, name) || l->number != number || l->forgotten);
 	return *clash ? NULL : l;
 }
 
@@ -374,7 +375,7 @@ void store_get_ahead(struct store *s, const struct blob_name *name, uint32_t num
 void loads_forget(struct store *s, const struct blob_name *name)
 {
 	for (struct load *l = s->loads->by_hash; l != NULL; l = l->hh.next)
-		if (name_equal(&l->name, name))
+		if (blob_name_equal(&l->name, name))
 			l->forgotten = true;
 }
 

@@ -41,7 +41,7 @@ static int stat_here(const struct store *s, struct engine_entry *entry)
 		return -ENOENT;
 	name = piece_name(slab_piece(s->slab, no));
 	entry->name.length = name.length;
-	if (!name_equal(&name, &entry->name))
+	if (!blob_name_equal(&name, &entry->name))
 		return -ENOENT;
 	entry->stored = age_stored(s, no);
 	return 0;

@@ -10,7 +10,6 @@
 
 #define BEHIND_MOST 16u		 /* pieces that are ready and the engine has not taken */
 #define HELD_PART 8u		 /* of the slab: more of one blob leaves RAM once it is written, */
-#define HELD_ALL_PART 4u	 /* and whatever is written, if uploads hold more than this */
 #define STAMPS_AHEAD_US 1000000u /* more is a clock that was set back */
 /* What comes slowly is written by the block, so that the end of the process takes little of it: */
 #define SLOW_US 10000u		/* after so long, */
@@ -30,8 +29,7 @@ static void write_run(struct job *job)
 	put->error = e->ops->write(e, &put->upload, put->blocks, put->block_count);
 }
 
-/* Whole pieces that the engine has. */
-static uint32_t pieces_written(const struct store_put *put)
+uint32_t pieces_written(const struct store_put *put)
 {
 	return put->written == block_count(put->name.length) ? piece_count(put->name.length)
 							     : put->written / PIECE_EXTENTS;
@@ -45,9 +43,7 @@ static uint64_t blocks_bytes(const struct store_put *put, uint32_t blocks)
 	return bytes < put->name.length ? bytes : put->name.length;
 }
 
-static void put_pump(struct store_put *put);
-
-static void piece_let_go(struct store_put *put, uint32_t number)
+void piece_let_go(struct store_put *put, uint32_t number)
 {
 	const uint32_t no = put->piece[number];
 
@@ -348,8 +344,7 @@ static void put_queue(struct store_put *put)
 	change_queue(s, &put->change);
 }
 
-/* Its next step, if nothing is under way. */
-static void put_pump(struct store_put *put)
+void put_pump(struct store_put *put)
 {
 	uint32_t due;
 
@@ -360,9 +355,9 @@ static void put_pump(struct store_put *put)
 	/* of what ends only the next process may want it */
 	if (due > 0 && (put->ended == NULL || (put->keep && put->store->closing)))
 		put_write(put, due);
-	else if (put->ended != NULL)
+	else if (put->ended != NULL && !put->back.under_way)
 		put_finish(put);
-	else if (put->stored != NULL && !put->committed)
+	else if (put->ended == NULL && put->stored != NULL && !put->committed)
 		put_queue(put);
 }
 
@@ -404,6 +399,7 @@ void store_put_park(struct store_put *put)
 	usage_sub(s, put->name.domain, put->name.length - put_kept(put), 0);
 	put->parked = true;
 	put->gone = 0;
+	back_forget(put);
 	if (s->kept)
 		pieces_let_go(put);
 	put_pump(put);

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * What an earlier process had of a blob on its way in.
+ * What the engine has of a blob on its way in, and RAM has not: because it left, or because an
+ * earlier process wrote it.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/store_part.h"
+
+#define AHEAD 8u /* pieces that are read behind one that is wanted, if there is room */
+#define BACK_LEAST                                                                   \
+	4u /* that an upload may have back: those of two targets must not chase each \
+	    * other */
 
 void store_put_refuse(struct store *s, const struct engine_upload *u)
 {
@@ -143,4 +149,122 @@ void recalled_copy(struct store_put *put, uint32_t number)
 		chunk_store(slab, p, i, put->recalled + (size_t)i * CHUNK_SIZE, CHUNK_SIZE);
 	free(put->recalled);
 	put->recalled = NULL;
+}
+
+/* ---- what left ---- */
+
+static void back_next(struct store_put *put);
+
+static struct store_put *put_of_back(struct job *job)
+{
+	return (struct store_put *)((char *)job - offsetof(struct store_put, back.job));
+}
+
+void back_forget(struct store_put *put)
+{
+	put->back.count = 0;
+}
+
+static void back_run(struct job *job)
+{
+	struct store_put *put = put_of_back(job);
+	const struct slab *slab = put->store->slab;
+	struct engine *e = put->store->engine;
+	struct store_back *b = &put->back;
+	struct engine_record r = {.body = put->upload.body};
+	const struct piece *p = slab_piece(slab, b->no);
+	const uint32_t chunks = chunk_count(piece_length(p->length, p->number));
+	struct iovec blocks[PIECE_EXTENTS];
+	const uint32_t count = piece_blocks(slab, b->no, blocks);
+
+	b->error = 0;
+	for (uint32_t i = 0; i < count && b->error == 0; i++)
+		b->error = e->ops->read(e, &put->name, &r, b->number * PIECE_EXTENTS + i,
+					blocks[i].iov_base, (uint32_t)blocks[i].iov_len);
+	for (uint32_t i = 0; i < chunks && b->error == 0; i++)
+		chunk_sum(slab, p, i);
+}
+
+/* Uploads hold so much of RAM that this one is to have few. */
+static bool back_pressed(const struct store *s)
+{
+	return s->held >= s->slab->extent_count / PIECE_EXTENTS / HELD_ALL_PART;
+}
+
+/* The one that came back first goes. */
+static void back_leave(struct store_put *put)
+{
+	struct store_back *b = &put->back;
+
+	piece_let_go(put, b->had[b->oldest]);
+	b->oldest = (b->oldest + 1) % STORE_BACK;
+	b->count--;
+}
+
+static void back_enter(struct store_put *put)
+{
+	struct store_back *b = &put->back;
+
+	b->had[(b->oldest + b->count++) % STORE_BACK] = b->number;
+	/* a worker that sees it finds its bytes, too */
+	__atomic_store_n(&put->piece[b->number], b->no, __ATOMIC_RELEASE);
+	put->holds++;
+	put->store->held++;
+}
+
+static void back_done(struct job *job)
+{
+	struct store_put *put = put_of_back(job);
+	struct store_back *b = &put->back;
+
+	b->under_way = false;
+	engine_done(put->store, b->error);
+	if (b->error == 0 && !put->parked && !put->committed && put->ended == NULL)
+		back_enter(put);
+	else
+		piece_free(put->store->slab, b->no);
+	b->number++;
+	back_next(put);
+	put_pump(put);
+}
+
+/* The next one that is wanted, and not there. */
+static void back_next(struct store_put *put)
+{
+	struct store_back *b = &put->back;
+	const uint32_t written = pieces_written(put);
+
+	if (put_error(put) != 0 || put->parked || put->committed || put->ended != NULL)
+		return;
+	while (b->number < b->until && b->number < written && put->piece[b->number] != PIECE_NONE)
+		b->number++;
+	b->no = PIECE_NONE;
+	if (b->number >= b->until || b->number >= written ||
+	    (b->number != b->wanted && back_pressed(put->store)))
+		return;
+	if (b->count == STORE_BACK || (b->count >= BACK_LEAST && back_pressed(put->store)))
+		back_leave(put);
+	if (room_take(put->store, &put->name, b->number,
+		      chunk_count(piece_length(put->name.length, b->number)), &b->no) < 0) {
+		if (b->no != PIECE_NONE)
+			piece_free(put->store->slab, b->no);
+		return;
+	}
+	b->job = (struct job){.run = back_run, .done = back_done};
+	b->under_way = true;
+	engine_submit(put->store, &b->job);
+}
+
+int store_put_back(struct store_put *put, uint32_t number)
+{
+	struct store_back *b = &put->back;
+
+	if (number < put->begun && put->piece[number] != PIECE_NONE)
+		return 0;
+	if (!b->under_way) {
+		b->number = b->wanted = number;
+		b->until = number + 1 + AHEAD;
+		back_next(put);
+	}
+	return -EAGAIN;
 }

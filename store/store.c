@@ -140,7 +140,7 @@ void here_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
 
 /* ---- in RAM or not ---- */
 
-bool name_equal(const struct blob_name *a, const struct blob_name *b)
+bool blob_name_equal(const struct blob_name *a, const struct blob_name *b)
 {
 	return a->length == b->length && a->domain == b->domain && a->rule == b->rule &&
 	       ident_equal(&a->id, &b->id);

@@ -222,6 +222,7 @@ void store_poll(struct store *s, uint64_t unix_us);
 /* Has it something to do already, whatever store_fd() says? */
 bool store_waits(const struct store *s);
 
+bool blob_name_equal(const struct blob_name *a, const struct blob_name *b);
 /* The head of the blob if it is in RAM (without an engine: whole); NULL if it is not. */
 const struct piece *store_find(const struct store *s, const struct blob_name *name);
 /* One of its pieces, likewise. */
@@ -355,6 +356,21 @@ int store_remove(struct store *s, struct store_removal *r);
 
 /* ---- a blob on its way in ---- */
 
+#define STORE_BACK 16u /* pieces */
+
+/* Written pieces of a blob on its way in that are wanted in RAM again; its own. */
+struct store_back {
+	struct job job;
+	uint32_t number; /* of the piece that the job reads, */
+	uint32_t no;	 /* into this descriptor */
+	uint32_t wanted; /* the one that was asked for, */
+	uint32_t until;	 /* and it goes on to those before this one */
+	bool under_way;
+	int error;
+	uint32_t had[STORE_BACK]; /* those that are back, in the order in which they came */
+	uint32_t count, oldest;
+};
+
 struct store_put {
 	struct store *store;
 	struct blob_name name;
@@ -380,6 +396,7 @@ struct store_put {
 	struct engine_upload upload; /* as the newest write left it */
 	uint64_t paused; /* Unix microseconds: nothing was written since, or before it began */
 	uint32_t opened; /* s->opened, when it began */
+	struct store_back back;
 	bool writing;	 /* the job is under way, for the blocks behind `written` */
 	bool committing; /* the change is queued, or under way */
 	int error;	 /* the engine's */
@@ -423,6 +440,9 @@ void store_put_refuse(struct store *s, const struct engine_upload *u);
 void store_put_recall(struct store_put *put,
 		      void (*read)(struct store_put *put, const void *bytes, uint32_t len),
 		      void (*done)(struct store_put *put));
+/* A piece below `ready` that left RAM is wanted there again, and those that follow: they come,
+ * one after the other, and the oldest that came so go for them. 0: it is there; -EAGAIN: soon. */
+int store_put_back(struct store_put *put, uint32_t number);
 /* All chunks are ready, and were verified. Calls stored(): 0: the blob is there; -EEXIST:
  * one of its name is, and stays; -ENOSPC: no room in the index, or on disk; -EIO. */
 void store_put_commit(struct store_put *put, void (*stored)(struct store_put *put, int result));

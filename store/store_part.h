@@ -42,7 +42,6 @@ void usage_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs)
 void here_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
 void here_sub(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
 struct index_key name_key(const struct store *s, const struct blob_name *name, uint32_t number);
-bool name_equal(const struct blob_name *a, const struct blob_name *b);
 
 /* What the engine has of a domain. */
 void stored_add(struct store *s, uint32_t domain, uint64_t bytes, uint64_t blobs);
@@ -96,6 +95,8 @@ void loads_forget(struct store *s, const struct blob_name *name);
 
 /* ---- put.c ---- */
 
+#define HELD_ALL_PART 4u /* of the slab: if uploads hold more, whatever is written leaves RAM */
+
 static inline uint32_t block_count(uint64_t length)
 {
 	return (uint32_t)((length + ENGINE_BLOCK - 1) / ENGINE_BLOCK);
@@ -106,6 +107,12 @@ void put_count(struct store_put *put, uint64_t bytes, uint64_t blobs);
 int put_error(const struct store_put *put);
 /* Its job writes. */
 void put_writes(struct store_put *put);
+/* Whole pieces that the engine has. */
+uint32_t pieces_written(const struct store_put *put);
+/* One of its pieces leaves RAM. */
+void piece_let_go(struct store_put *put, uint32_t number);
+/* Its next step, if nothing is under way. */
+void put_pump(struct store_put *put);
 /* What was written; what cannot be told to the engine now is cleared when it is opened. */
 void body_abandon(struct store *s, uint64_t body);
 
@@ -113,6 +120,8 @@ void body_abandon(struct store *s, uint64_t body);
 
 /* The blocks of its last piece that the engine has are in RAM again; the others come. */
 void recalled_copy(struct store_put *put, uint32_t number);
+/* None of what came back is to be counted as that any more. */
+void back_forget(struct store_put *put);
 
 /* ---- change.c ---- */
 

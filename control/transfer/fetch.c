@@ -2,11 +2,13 @@
 #include <stdlib.h>
 
 #include "control/core.h"
+#include "control/transfer/attempt.h"
 #include "control/transfer/fetch.h"
 
 #define FETCHES_MAX 4096u /* that wait; beyond, the target's next PULL is its next chance */
 #define AHEAD 8u	  /* pieces that follow */
 #define THERE_RETRY_MS 1
+#define BACK_RETRY_MS 4 /* a few pieces' reading takes as long */
 
 struct fetch {
 	struct control *ctl;
@@ -79,15 +81,60 @@ static uint32_t piece_wanted(const struct control *ctl, const struct blob_name *
 	return store_find_piece(&ctl->store, name, number) == NULL ? number : pull_last_piece(p);
 }
 
+/* The attempt that the PULL names, if it is under way. */
+static struct attempt *attempt_named(const struct control *ctl, const struct pull *p,
+				     const struct blob_name *name)
+{
+	struct attempt *a = ctl->relay->uploads[p->attempt & (UPLOAD_SLOTS - 1)].attempt;
+
+	return a != NULL && a->shown && a->number == p->attempt &&
+			       blob_name_equal(&a->put.name, name)
+		       ? a
+		       : NULL;
+}
+
+/* What has come of an upload, and left RAM, comes back for who pulls it. */
+static void piece_back(struct control *ctl, struct attempt *a, const struct packet *p,
+		       const struct frame *f, const struct pull *pull)
+{
+	struct error e = {
+		.code = ERROR_BUSY,
+		.verb = VERB_PULL,
+		.number = pull->number,
+		.stream = pull->stream,
+		.retry_after = THERE_RETRY_MS,
+	};
+
+	for (uint32_t n = pull->first / PIECE_CHUNKS; n <= pull_last_piece(pull); n++)
+		if (store_put_back(&a->put, n) < 0) {
+			e.retry_after = BACK_RETRY_MS;
+			break;
+		}
+	outbox_error(ctl, p->worker, &p->peer, f->key, f->conn, &e);
+}
+
 void handle_pull_slow(struct control *ctl, const struct packet *p, const struct frame *f)
 {
 	struct fetches *fs = ctl->fetches;
+	struct blob_name name;
+	struct attempt *a;
 	struct fetch *fetch;
 	struct pull pull;
 	enum drop reason = pull_decode(f, &pull);
 
 	if (reason != DROP_NONE) {
 		control_drop(ctl, reason);
+		return;
+	}
+	name = (struct blob_name){
+		.id = *pull.id,
+		.length = pull.length,
+		.domain = get32(pull.ticket->key) >> 8,
+		.rule = pull.rule,
+	};
+	a = attempt_named(ctl, &pull, &name);
+	if (a != NULL) {
+		piece_back(ctl, a, p, f, &pull);
 		return;
 	}
 	if (fs->count >= FETCHES_MAX || (fetch = calloc(1, sizeof(*fetch))) == NULL) {
@@ -102,12 +149,7 @@ void handle_pull_slow(struct control *ctl, const struct packet *p, const struct 
 	fetch->attempt = pull.attempt;
 	fetch->number = pull.number;
 	fetch->worker = p->worker;
-	fetch->get.name = (struct blob_name){
-		.id = *pull.id,
-		.length = pull.length,
-		.domain = get32(pull.ticket->key) >> 8,
-		.rule = pull.rule,
-	};
+	fetch->get.name = name;
 	fetch->get.number = piece_wanted(ctl, &fetch->get.name, &pull);
 	fetch->get.want = STORE_PIECE;
 	fetch->get.fn = fetch_answered;

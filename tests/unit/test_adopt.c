@@ -132,6 +132,37 @@ static void goes_on(void **state)
 	assert_int_equal(t->chunks[0] + (t->error == ERROR_BUSY), 1);
 }
 
+/* A whole piece of it is not in RAM, and comes back for a target that has nothing yet; for who
+ * names this attempt, and no other. */
+static void its_beginning_comes_back(void **state)
+{
+	struct heard *o = &heard[OTHER_TARGET];
+
+	(void)state;
+	begin(PIECE_CHUNKS + 8);
+	restart_as(NULL);
+	vouch_say(OTHER, OTHER_TARGET, 0);
+	assert_int_equal(heard[OTHER].kept, PIECE_CHUNKS * CHUNK_SIZE);
+	upload(OTHER, PIECE_CHUNKS, PIECE_CHUNKS + 2);
+	pull(OTHER_TARGET, o->attempt ^ 1 << 20, 5, 1);
+	assert_int_equal(control()->store.held, 1);
+	pull(OTHER_TARGET, o->attempt, 5, 1);
+	assert_int_equal(o->error, ERROR_BUSY);
+	pass(SECOND / 100);
+	assert_int_equal(control()->store.held, 2);
+	pull(OTHER_TARGET, o->attempt, 5, 1);
+	/* from the one into the other */
+	pull(OTHER_TARGET, o->attempt, PIECE_CHUNKS - 1, 3);
+	assert_true(o->chunks[5] == 1 && o->chunks[PIECE_CHUNKS - 1] == 1 &&
+		    o->chunks[PIECE_CHUNKS] == 1);
+	upload(OTHER, PIECE_CHUNKS + 2, CHUNKS);
+	pass(SECOND / 10);
+	assert_true(heard[OTHER].stored);
+	assert_int_equal(control()->store.held, 0);
+	pull(OTHER_TARGET, o->attempt, 6, 1);
+	assert_int_equal(o->chunks[6], 1);
+}
+
 /* Of one blob there is one, the longest; the other one's room comes back. */
 static void longest_is_kept(void **state)
 {
@@ -264,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(goes_on),
+		TEST(its_beginning_comes_back),
 		TEST(longest_is_kept),
 		TEST(more_than_its_share_is_not_kept),
 		TEST(it_can_be_turned_off),

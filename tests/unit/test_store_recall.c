@@ -360,6 +360,63 @@ static void test_all_but_the_record(void **state)
 	check(SEED, LONG);
 }
 
+/* Of a blob that RAM cannot hold all that is written comes back, by the piece, and the oldest that
+ * did goes for it. */
+static void test_comes_back(void **state)
+{
+	const uint64_t length = 14 * (uint64_t)PIECE_SIZE + 77;
+	const uint32_t all = piece_count(length);
+	uint32_t most = 0;
+
+	(void)state;
+	begin(length);
+	upload.newest_stay = true;
+	assert_int_equal(put_fill(&upload, SEED), 0);
+	for (uint32_t turn = 0; turn < 2; turn++)
+		for (uint32_t n = 0; n < all; n++) {
+			for (unsigned int i = 0; store_put_back(&upload, n) != 0; i++) {
+				assert_true(i < 10);
+				settle();
+			}
+			for (uint32_t i = 0; i < chunk_count(piece_length(length, n)); i++)
+				check_chunk(&slab, upload.piece[n], SEED, i);
+			most = store.held > most ? store.held : most;
+		}
+	assert_true(most <= slab.extent_count / PIECE_EXTENTS / 4 + 4);
+	/* one that ends meanwhile, or is parked, leaves nothing */
+	assert_int_equal(store_put_back(&upload, 1), -EAGAIN);
+	store_put_park(&upload);
+	settle();
+	assert_int_equal(store.held, 0);
+	assert_int_equal(store_put_unpark(&upload), 0);
+	assert_int_equal(store_put_back(&upload, 3), -EAGAIN);
+	commit();
+	assert_int_equal(store.held, 0);
+	check(SEED, length);
+}
+
+static void test_cannot_come_back(void **state)
+{
+	(void)state;
+	begin(LONG);
+	come(0, 2 * PIECE_CHUNKS);
+	store_put_park(&upload);
+	settle();
+	assert_int_equal(store_put_unpark(&upload), 0);
+	fail_read = -EBADMSG;
+	assert_int_equal(store_put_back(&upload, 0), -EAGAIN);
+	settle();
+	assert_int_equal(upload.piece[0], PIECE_NONE);
+	fail_read = 0;
+	assert_int_equal(store_put_back(&upload, 0), -EAGAIN);
+	settle();
+	assert_int_equal(store_put_back(&upload, 0), 0);
+	assert_int_equal(store_put_back(&upload, 0), 0);
+	put_end(&upload);
+	assert_int_equal(store.held, 0);
+	assert_int_equal(store_here(&store).bytes, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -375,6 +432,8 @@ int main(void)
 		TEST(test_cannot_be_read),
 		TEST(test_engine_fails_meanwhile),
 		TEST(test_all_but_the_record),
+		TEST(test_comes_back),
+		TEST(test_cannot_come_back),
 	};
 
 	return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
