@@ -106,6 +106,8 @@ ROWS = [
     Row("adopted: what was hidden", "test_adopt",
         "control/transfer/attempt.c",
         "ctl->config->parked_seconds > 0 && !relay_hides(ctl->relay, ask->length);", "true;"),
+    Row("attempt: read back for another number", "test_adopt",
+        "control/transfer/fetch.c", "a->shown && a->number == p->attempt &&", "a->shown &&"),
     Row("adopted: two of one blob", "test_adopt",
         "control/transfer/parked.c",
         "other != NULL && !other->doubted && other->hashed >= a->contiguous", "false"),
