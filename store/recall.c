@@ -219,6 +219,12 @@ static void back_done(struct job *job)
 
 	b->under_way = false;
 	engine_done(put->store, b->error);
+	if (b->error == 0) {
+		put->store->counters.loads++;
+		put->store->counters.load_bytes += piece_length(put->name.length, b->number);
+	} else {
+		put->store->counters.load_failures++;
+	}
 	if (b->error == 0 && !put->parked && !put->committed && put->ended == NULL)
 		back_enter(put);
 	else

@@ -213,3 +213,24 @@ def statuses(session, seconds=10):
         frame, _ = session.get(0.5, (wire.STATUS,))
         if frame is not None:
             yield Status.of(frame)
+
+
+def test_source_outruns_target(make_lab, make_blob, out):
+    """What left the relay's memory meanwhile is read back, before the blob is stored."""
+    lab, path = make_lab(LAB_SLAB="64M", LAB_HUGEPAGES=0), make_blob(50_000_000)
+    with lab.impaired("source", "rate=80mbit", "rate=80mbit"), \
+            lab.impaired("target", "rate=20mbit", "rate=20mbit"), \
+            lab.receive(out, timeout=120) as receiver:
+        process = lab.popen("source", "oncewire", "send", path, "--to", lab.address["target"],
+                            "--via", "private", "--timeout", 60, "--json")
+
+        def reads_back():
+            status = lab.status("private")
+            return status["uploads"] == 0 and status["loads"] > 2
+
+        wait_until(reads_back, 60)
+        text, err = process.communicate(timeout=90)
+        assert process.returncode == 0, (text, err)
+        [got] = receiver.files()
+    assert filecmp.cmp(path, got["path"], shallow=False)
+    lab.down()
