@@ -225,6 +225,8 @@ static uint32_t blocks_due(const struct store_put *put)
 
 /* ---- commit ---- */
 
+static void put_finish(struct store_put *put);
+
 /* In RAM it is found from now on; the head last: who finds it finds all. An engine has it
  * anyway. */
 static int put_enter(struct store_put *put)
@@ -253,8 +255,6 @@ static int put_enter(struct store_put *put)
 	return 0;
 }
 
-static void put_finish(struct store_put *put);
-
 static void put_committed(struct change *ch, int err)
 {
 	struct store_put *put =
@@ -273,7 +273,7 @@ static void put_committed(struct change *ch, int err)
 		put_count(put, put->name.length - put->counted, 1);
 	}
 	if (put->ended != NULL)
-		put_finish(put);
+		put_pump(put);
 	else
 		put->stored(put, ret);
 }

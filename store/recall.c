@@ -9,9 +9,8 @@
 #include "store/store_part.h"
 
 #define AHEAD 8u /* pieces that are read behind one that is wanted, if there is room */
-#define BACK_LEAST                                                                   \
-	4u /* that an upload may have back: those of two targets must not chase each \
-	    * other */
+/* That an upload may have back in any case: those of two targets must not chase each other. */
+#define BACK_LEAST 4u
 
 void store_put_refuse(struct store *s, const struct engine_upload *u)
 {

@@ -395,6 +395,35 @@ static void test_comes_back(void **state)
 	check(SEED, length);
 }
 
+static unsigned int endings;
+
+static void ending_note(struct store_put *put)
+{
+	(void)put;
+	endings++;
+}
+
+/* It ends while its record is on its way, and a piece comes back. */
+static void test_ends_meanwhile(void **state)
+{
+	(void)state;
+	begin(LONG);
+	come(0, chunk_count(LONG));
+	store_put_park(&upload);
+	settle();
+	assert_int_equal(store_put_unpark(&upload), 0);
+	endings = 0;
+	store_put_commit(&upload, put_stored);
+	assert_int_equal(store_put_back(&upload, 0), -EAGAIN);
+	store_put_end(&upload, ending_note);
+	assert_int_equal(endings, 0);
+	settle();
+	assert_int_equal(endings, 1);
+	assert_int_equal(store.held, 0);
+	assert_int_equal(store_usage(&store, 0).blobs, 1);
+	check(SEED, LONG);
+}
+
 static void test_cannot_come_back(void **state)
 {
 	(void)state;
@@ -433,6 +462,7 @@ int main(void)
 		TEST(test_engine_fails_meanwhile),
 		TEST(test_all_but_the_record),
 		TEST(test_comes_back),
+		TEST(test_ends_meanwhile),
 		TEST(test_cannot_come_back),
 	};
 
