@@ -170,9 +170,13 @@ static void check_offer(const struct program *p, const struct offer *o)
 
 	if (o->holder != NULL)
 		return;
-	check(blob >= 0 && o->length == sizes[blob]);
-	/* what is still uploaded may be anything */
-	check(o->length == 0 || o->attempt != 0 || p->has[get32(o->ticket->key) >> 8][blob]);
+	/* what is still uploaded may be anything, of any length; it is pulled, not inline */
+	if (o->attempt == 0) {
+		check(blob >= 0 && o->length == sizes[blob]);
+		check(o->length == 0 || p->has[get32(o->ticket->key) >> 8][blob]);
+	} else {
+		check(!o->has_inline);
+	}
 	if (p->box->config.possession && o->length > 0)
 		check(!addr_equal(&o->ticket->source, &p->host[THIEF].addr));
 	if (o->has_inline)
