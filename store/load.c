@@ -139,23 +139,30 @@ static struct load *load_of(struct job *job)
 	return (struct load *)((char *)job - offsetof(struct load, job));
 }
 
+int piece_read(const struct store *s, const struct blob_name *name, struct engine_record *record,
+	       uint32_t no)
+{
+	struct engine *e = s->engine;
+	const struct piece *p = slab_piece(s->slab, no);
+	const uint32_t chunks = chunk_count(piece_length(p->length, p->number));
+	struct iovec blocks[PIECE_EXTENTS];
+	const uint32_t count = piece_blocks(s->slab, no, blocks);
+	int ret = 0;
+
+	for (uint32_t i = 0; i < count && ret == 0; i++)
+		ret = e->ops->read(e, name, record, p->number * PIECE_EXTENTS + i,
+				   blocks[i].iov_base, (uint32_t)blocks[i].iov_len);
+	for (uint32_t i = 0; i < chunks && ret == 0; i++)
+		chunk_sum(s->slab, p, i);
+	return ret;
+}
+
 /* In a thread of the store's: fills the piece. */
 static void read_run(struct job *job)
 {
 	struct load *l = load_of(job);
-	const struct slab *slab = l->store->slab;
-	struct engine *e = l->store->engine;
-	const struct piece *p = slab_piece(slab, l->no);
-	const uint32_t chunks = chunk_count(piece_length(p->length, p->number));
-	struct iovec blocks[PIECE_EXTENTS];
-	const uint32_t count = piece_blocks(slab, l->no, blocks);
 
-	l->result = 0;
-	for (uint32_t i = 0; i < count && l->result == 0; i++)
-		l->result = e->ops->read(e, &l->name, &l->record, l->number * PIECE_EXTENTS + i,
-					 blocks[i].iov_base, (uint32_t)blocks[i].iov_len);
-	for (uint32_t i = 0; i < chunks && l->result == 0; i++)
-		chunk_sum(slab, p, i);
+	l->result = piece_read(l->store, &l->name, &l->record, l->no);
 }
 
 static void read_done(struct job *job)

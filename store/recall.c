@@ -167,21 +167,9 @@ void back_forget(struct store_put *put)
 static void back_run(struct job *job)
 {
 	struct store_put *put = put_of_back(job);
-	const struct slab *slab = put->store->slab;
-	struct engine *e = put->store->engine;
-	struct store_back *b = &put->back;
-	struct engine_record r = {.body = put->upload.body};
-	const struct piece *p = slab_piece(slab, b->no);
-	const uint32_t chunks = chunk_count(piece_length(p->length, p->number));
-	struct iovec blocks[PIECE_EXTENTS];
-	const uint32_t count = piece_blocks(slab, b->no, blocks);
+	struct engine_record r = {.body = put->back.body};
 
-	b->error = 0;
-	for (uint32_t i = 0; i < count && b->error == 0; i++)
-		b->error = e->ops->read(e, &put->name, &r, b->number * PIECE_EXTENTS + i,
-					blocks[i].iov_base, (uint32_t)blocks[i].iov_len);
-	for (uint32_t i = 0; i < chunks && b->error == 0; i++)
-		chunk_sum(slab, p, i);
+	put->back.error = piece_read(put->store, &put->name, &r, put->back.no);
 }
 
 /* Uploads hold so much of RAM that this one is to have few. */
@@ -255,6 +243,7 @@ static void back_next(struct store_put *put)
 			piece_free(put->store->slab, b->no);
 		return;
 	}
+	b->body = put->upload.body; /* the rest of that is a writer's meanwhile */
 	b->job = (struct job){.run = back_run, .done = back_done};
 	b->under_way = true;
 	engine_submit(put->store, &b->job);

@@ -362,7 +362,8 @@ int store_remove(struct store *s, struct store_removal *r);
 struct store_back {
 	struct job job;
 	uint32_t number; /* of the piece that the job reads, */
-	uint32_t no;	 /* into this descriptor */
+	uint32_t no;	 /* into this descriptor, */
+	uint64_t body;	 /* from here */
 	uint32_t wanted; /* the one that was asked for, */
 	uint32_t until;	 /* and it goes on to those before this one */
 	bool under_way;

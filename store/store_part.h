@@ -84,6 +84,11 @@ void pieces_remove(struct store *s, const struct blob_name *name);
 
 /* ---- load.c ---- */
 
+/* In a thread of the store's: fills a piece, whose bytes have its sums then. 0, or what the engine
+ * says. */
+int piece_read(const struct store *s, const struct blob_name *name, struct engine_record *record,
+	       uint32_t no);
+
 int loads_init(struct store *s);
 void loads_fini(struct store *s);
 void loads_poll(struct store *s);

@@ -14,7 +14,7 @@ from labtools import wait_until
 LINK = "delay=10ms,rate=20mbit,queue=60k"
 SIZE = 8_000_000  # 3.4 s of that link
 CHUNKS = SIZE // 1152 + 1
-SLACK = 500  # of what is under way on that link, in its queues, and not yet written
+SLACK = 2000  # of what is under way, and not yet written, on a busy machine, too
 
 
 def begin(lab, path, via):

@@ -217,9 +217,9 @@ def statuses(session, seconds=10):
 
 def test_source_outruns_target(make_lab, make_blob, out):
     """What left the relay's memory meanwhile is read back, before the blob is stored."""
-    lab, path = make_lab(LAB_SLAB="64M", LAB_HUGEPAGES=0), make_blob(50_000_000)
-    with lab.impaired("source", "rate=80mbit", "rate=80mbit"), \
-            lab.impaired("target", "rate=20mbit", "rate=20mbit"), \
+    lab, path = make_lab(LAB_SLAB="64M", LAB_HUGEPAGES=0), make_blob(40_000_000)
+    with lab.impaired("source", "rate=20mbit", "rate=20mbit"), \
+            lab.impaired("target", "rate=10mbit", "rate=10mbit"), \
             lab.receive(out, timeout=120) as receiver:
         process = lab.popen("source", "oncewire", "send", path, "--to", lab.address["target"],
                             "--via", "private", "--timeout", 60, "--json")

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +13,7 @@
 #include "tests/unit/slab_pieces.h"
 #include "tests/unit/store_box.h"
 #include "tests/unit/unit_eal.h"
+#include "tests/unit/unit_folder.h"
 
 #define PIECES 64
 #define SEGMENT MIB
@@ -175,19 +175,11 @@ int set_up(void **state)
 	return 0;
 }
 
-static int file_remove(const char *path, const struct stat *st, int what, struct FTW *f)
-{
-	(void)st;
-	(void)what;
-	(void)f;
-	return remove(path);
-}
-
 int tear_down(void **state)
 {
 	(void)state;
 	stop();
-	return nftw(folder, file_remove, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(folder);
 }
 
 struct blob_name name_of(uint64_t seed, uint64_t length)

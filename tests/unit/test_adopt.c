@@ -2,7 +2,6 @@
  * Uploads that a relay has under way when it ends, and what the next one on its store does with
  * them.
  */
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/unit_eal.h"
+#include "tests/unit/unit_folder.h"
 #include "tests/unit/upload_scene.h"
 
 #define BEGUN 500u				     /* chunks that came before the relay ended, */
@@ -40,18 +40,10 @@ static int start(void **state)
 	return 0;
 }
 
-static int file_remove(const char *path, const struct stat *st, int what, struct FTW *f)
-{
-	(void)st;
-	(void)what;
-	(void)f;
-	return remove(path);
-}
-
 static int end(void **state)
 {
 	teardown(state);
-	return nftw(folder, file_remove, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(folder);
 }
 
 /* The same relay, by another configuration perhaps. */

@@ -3,7 +3,6 @@
  * closed or its process died; nothing else is.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 
 #include "store/engine.h"
 #include "tests/unit/slab_pieces.h"
+#include "tests/unit/unit_folder.h"
 
 #define SEGMENT (UINT64_C(8) << 20) /* bytes */
 #define BIG (3 * (uint64_t)ENGINE_BLOCK)
@@ -23,14 +23,6 @@
 static char folder[64];
 static struct engine *e;
 static char why[ENGINE_WHY];
-
-static int file_remove(const char *path, const struct stat *st, int what, struct FTW *f)
-{
-	(void)st;
-	(void)what;
-	(void)f;
-	return remove(path);
-}
 
 static uint64_t keep_since;
 
@@ -67,7 +59,7 @@ static int tear_down(void **state)
 	if (e != NULL)
 		e->ops->close(e);
 	e = NULL;
-	return nftw(folder, file_remove, 16, FTW_DEPTH | FTW_PHYS);
+	return folder_remove(folder);
 }
 
 static struct blob_name name_of(uint64_t seed, uint64_t length)
