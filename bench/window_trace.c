@@ -31,9 +31,9 @@ static void window_print(const struct pullwin *w, uint64_t now)
 
 static const struct pullwin *window_find(const struct ow_receiver *r)
 {
-	for (uint32_t i = 0; i < DELIVERIES_MAX; i++)
-		if (r->active[i] != NULL && r->active[i]->window != NULL)
-			return r->active[i]->window;
+	for (uint32_t i = 0; i < r->deliveries.room; i++)
+		if (r->deliveries.slot[i] != NULL && r->deliveries.slot[i]->window != NULL)
+			return r->deliveries.slot[i]->window;
 	return NULL;
 }
 

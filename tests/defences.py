@@ -53,7 +53,7 @@ ROWS = [
     Row("client: silent holder", "test_client_stranger",
         "client/lib/delivery.c", "&& now >= contact_quiet_at(d->peer))", "&& false)"),
     Row("client: reports to silence", "test_client_stranger",
-        "client/lib/delivery.c", "d->peer->heard > d->told_at ?", "true ?"),
+        "client/lib/delivery.c", "d->peer->heard > d->told_at)", "true)"),
     Row("client: pace set by ERROR", "test_client_stranger",
         "client/lib/delivery.c", "\td->state = DELIVERY_PAUSED;\n\tif (resume", "\tif (resume"),
     Row("client: pace set by LATER", "test_client_stranger",

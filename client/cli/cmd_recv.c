@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "client/cli/command.h"
 #include "client/cli/progress.h"
@@ -148,6 +149,17 @@ static void progress_print(void *ctx, enum ow_phase phase, uint64_t done, uint64
 	progress_show(&a->progress, phase, done, total);
 }
 
+/* Files that arrive at once are open at once. */
+static void descriptors_allow(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int cmd_recv(int argc, char **argv)
 {
 	struct arguments a = {.argv = argv};
@@ -174,6 +186,7 @@ int cmd_recv(int argc, char **argv)
 		o->progress = progress_print;
 	o->ctx = &a;
 	o->stop = stop_on_signals();
+	descriptors_allow();
 	/* Who reads our output may go; the files still matter. */
 	signal(SIGPIPE, SIG_IGN);
 	ret = ow_receive(o, message);

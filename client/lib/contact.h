@@ -45,6 +45,7 @@ struct contact {
 	uint64_t refresh_at;  /* from when on the cookie should be renewed */
 	uint64_t heard;	      /* when a frame of it last came, 0: never */
 	uint64_t refused_at;  /* when the domain key counts as refused, else NEVER */
+	uint32_t deliveries;  /* under way that have it for their relay */
 };
 
 /* member: NULL, or what stays for as long as the peer does. */

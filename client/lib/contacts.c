@@ -57,27 +57,26 @@ static bool contact_leased(const struct ow_receiver *r, const struct contact *p)
 	return false;
 }
 
-static bool contact_active(const struct ow_receiver *r, const struct contact *p)
+/* What ended, and was to be told to it, is not. */
+static void contact_unowe(struct ow_receiver *r, const struct contact *p)
 {
-	uint32_t i;
+	struct delivery *d, *next;
 
-	for (i = 0; i < DELIVERIES_MAX; i++)
-		if (r->active[i] != NULL && r->active[i]->peer == p)
-			return true;
-	return false;
+	for (d = TAILQ_FIRST(&r->deliveries.owed); d != NULL; d = next) {
+		next = TAILQ_NEXT(d, touched_link);
+		if (d->peer == p)
+			deliveries_owe(&r->deliveries, d, false);
+	}
 }
 
 /* Frees the place of a relay that nothing under way needs. */
 static bool contact_evict(struct ow_receiver *r, uint32_t at)
 {
 	struct contact *p = r->peers[at];
-	uint32_t i;
 
-	if (contact_leased(r, p) || contact_active(r, p))
+	if (contact_leased(r, p) || p->deliveries > 0)
 		return false;
-	for (i = 0; i < ENDED_MAX; i++)
-		if (r->ended[i] != NULL && r->ended[i]->peer == p)
-			r->ended[i]->peer = NULL;
+	contact_unowe(r, p);
 	free(p);
 	r->peers[at] = NULL;
 	return true;
@@ -105,17 +104,36 @@ struct contact *contacts_add(struct ow_receiver *r, const struct addr *addr,
  * starts from anew. */
 static void contact_drop_waiting(struct ow_receiver *r, struct contact *p)
 {
-	uint32_t i;
+	struct deliveries *ds = &r->deliveries;
+	struct delivery *d;
 
 	p->asking = false;
 	p->budget = 0;
-	for (i = 0; i < DELIVERIES_MAX; i++)
-		if (r->active[i] != NULL && r->active[i]->peer == p &&
-		    r->active[i]->state == DELIVERY_ASKING)
-			delivery_forget(r, r->active[i]);
-	for (i = 0; i < ENDED_MAX; i++)
-		if (r->ended[i] != NULL && r->ended[i]->peer == p)
-			r->ended[i]->receipt_due = false;
+	for (uint32_t i = 0; i < ds->room && p->deliveries > 0; i++) {
+		d = ds->slot[i];
+		if (d != NULL && d->peer == p && d->state == DELIVERY_ASKING)
+			delivery_forget(r, d);
+	}
+	contact_unowe(r, p);
+}
+
+/* Begins what waited for it, and tells it what it is owed. */
+static void contact_met(struct ow_receiver *r, struct contact *p, uint64_t now)
+{
+	struct deliveries *ds = &r->deliveries;
+	struct delivery *d, *next;
+
+	deliveries_touch_of(ds, p);
+	for (uint32_t i = 0; i < ds->room; i++) {
+		d = ds->slot[i];
+		if (d != NULL && d->peer == p && d->state == DELIVERY_ASKING && d->copy_fd < 0)
+			delivery_begin(r, d, now);
+	}
+	for (d = TAILQ_FIRST(&ds->owed); d != NULL; d = next) {
+		next = TAILQ_NEXT(d, touched_link);
+		if (d->peer == p)
+			delivery_conclude(r, d);
+	}
 }
 
 void contacts_tick(struct ow_receiver *r, uint64_t now)
@@ -154,15 +172,8 @@ void contacts_welcome(struct ow_receiver *r, const struct frame *f, const struct
 	for (i = 0; i < PEERS_MAX && p == NULL; i++)
 		if (r->peers[i] != NULL && contact_welcome(r->peers[i], f, from, now))
 			p = r->peers[i];
-	if (p == NULL)
-		return;
-	for (i = 0; i < DELIVERIES_MAX; i++)
-		if (r->active[i] != NULL && r->active[i]->peer == p &&
-		    r->active[i]->state == DELIVERY_ASKING && r->active[i]->copy_fd < 0)
-			delivery_begin(r, r->active[i], now);
-	for (i = 0; i < ENDED_MAX; i++)
-		if (r->ended[i] != NULL && r->ended[i]->peer == p && r->ended[i]->receipt_due)
-			delivery_report(r, r->ended[i]);
+	if (p != NULL)
+		contact_met(r, p, now);
 }
 
 void contacts_free(struct ow_receiver *r)

@@ -10,10 +10,13 @@
 #include "client/lib/twin.h"
 
 #define FRAME_MEMORY 2304	      /* what a full frame costs in the receive buffer */
-#define WINDOW_LEAST 4		      /* chunks */
+#define WINDOW_LEAST 2		      /* chunks */
 #define NOTES_ABOVE (1 * MILLISECOND) /* of round trip */
 #define REPORT_EVERY (250 * MILLISECOND)
+#define REPORT_LONGEST (2 * SECOND)
+#define REPORTERS 64 /* more of them report less often */
 #define ASK_EVERY (1 * SECOND)
+#define CROWDED_EVERY (60 * SECOND)
 #define ERROR_WAIT (10 * MILLISECOND) /* before pulling again; doubles */
 #define BUSY_WAIT (1 * MILLISECOND)   /* likewise, after BUSY: what it means is there soon */
 #define ERROR_WAIT_DOUBLINGS 10
@@ -28,18 +31,9 @@ static uint32_t window_cap(const struct ow_receiver *r)
 {
 	uint32_t cap = r->udp.receive_bytes / FRAME_MEMORY * r->usable / USABLE_ALL;
 
-	if (r->active_count > 0)
-		cap /= r->active_count;
+	if (r->deliveries.count > 0)
+		cap /= r->deliveries.count;
 	return cap < WINDOW_LEAST ? WINDOW_LEAST : cap;
-}
-
-void windows_share(struct ow_receiver *r)
-{
-	uint32_t i;
-
-	for (i = 0; i < DELIVERIES_MAX; i++)
-		if (r->active[i] != NULL && r->active[i]->window != NULL)
-			r->active[i]->window->cap = window_cap(r);
 }
 
 static void window_free(struct delivery *d)
@@ -79,10 +73,10 @@ int delivery_start(struct ow_receiver *r, struct delivery *d, uint64_t now)
 	window_free(d);
 	if (window_alloc(d) < 0)
 		return -ENOMEM;
+	deliveries_begun(&r->deliveries, d);
 	pullwin_init(d->window, d->length, d->bits, window_cap(r), now);
-	windows_share(r);
 	randombytes_buf(&random, sizeof(random));
-	d->stream = (random & ~(uint64_t)(DELIVERIES_MAX - 1)) | (d->stream & (DELIVERIES_MAX - 1));
+	d->stream = (random & ~(uint64_t)(DELIVERIES_MAX - 1)) | delivery_slot(d);
 	d->hashed = 0;
 	d->laters = 0;
 	d->probe_at = NEVER;
@@ -206,6 +200,22 @@ static void limit_set(struct delivery *d, uint64_t now)
 	}
 }
 
+bool delivery_crowded(struct ow_receiver *r, int error)
+{
+	const uint64_t now = clock_now();
+
+	if (error != -EMFILE && error != -ENFILE)
+		return false;
+	if (r->warned_at != 0 && now - r->warned_at < CROWDED_EVERY)
+		return true;
+	r->warned_at = now;
+	receiver_warn(r,
+		      "%u files arrive at once, and no more can be opened: the others wait; allow "
+		      "more open files (ulimit -n)",
+		      r->deliveries.count);
+	return true;
+}
+
 static int delivery_file(struct ow_receiver *r, struct delivery *d)
 {
 	const struct part_of of = {.id = d->id, .length = d->length, .rule = d->rule};
@@ -238,6 +248,8 @@ static void delivery_open(struct ow_receiver *r, struct delivery *d, uint64_t no
 	ret = inbox_follow(&r->inbox, where);
 	if (ret >= 0)
 		ret = delivery_file(r, d);
+	if (delivery_crowded(r, ret))
+		return; /* until its next OFFER */
 	if (ret < 0) {
 		delivery_fail(r, d, "create", ret);
 		return;
@@ -372,7 +384,6 @@ void delivery_report(struct ow_receiver *r, struct delivery *d)
 	contact_commit(
 		d->peer, &r->udp, r->tx, buf,
 		receipt_encode(buf, WIRE_MAX_FRAME, contact_key(d->peer), d->peer->conn, &receipt));
-	d->receipt_due = false;
 	d->told_at = d->peer->heard;
 }
 
@@ -385,6 +396,7 @@ static void delivery_release(struct ow_receiver *r, struct delivery *d, bool kee
 		part_leave(&r->inbox, &d->part);
 	else
 		part_discard(&r->inbox, &d->part);
+	r->left |= keep && d->part.begun;
 	if (d->copy_fd >= 0)
 		close(d->copy_fd);
 	d->copy_fd = -1;
@@ -393,24 +405,28 @@ static void delivery_release(struct ow_receiver *r, struct delivery *d, bool kee
 	window_free(d);
 	d->decryption = NULL;
 	d->hash = NULL;
-	r->active[d->stream & (DELIVERIES_MAX - 1)] = NULL;
-	r->active_count--;
-	windows_share(r);
+	deliveries_remove(&r->deliveries, d);
+	d->peer->deliveries--;
 }
 
 void delivery_end(struct ow_receiver *r, struct delivery *d, uint8_t reason)
 {
-	struct delivery **place = &r->ended[r->ended_next++ % ENDED_MAX];
-
 	delivery_release(r, d, reason == REFUSE_TARGET_STOPPED);
 	d->state = reason == REFUSE_NONE ? DELIVERY_COMPLETE : DELIVERY_REFUSED;
 	d->reason = reason;
-	free(*place);
-	*place = d;
-	if (d->peer->known)
+	deliveries_remember(&r->deliveries, d);
+	delivery_conclude(r, d);
+}
+
+void delivery_conclude(struct ow_receiver *r, struct delivery *d)
+{
+	const bool known = d->peer->known;
+
+	if (known) {
 		delivery_report(r, d);
-	else
-		d->receipt_due = true;
+		d->peer = NULL;
+	}
+	deliveries_owe(&r->deliveries, d, !known);
 }
 
 void delivery_forget(struct ow_receiver *r, struct delivery *d)
@@ -500,6 +516,7 @@ static void delivery_pull(struct ow_receiver *r, struct delivery *d, uint64_t no
 	if (now >= pullwin_deadline(d->window))
 		pullwin_tick(d->window, now);
 	limit_set(d, now);
+	d->window->cap = window_cap(r);
 	while (pullwin_next(d->window, now, &number, &first, &mask))
 		pull_emit(r, d, number, first, mask);
 	/* Two timeouts: our address or the relay's keys may have changed. */
@@ -523,10 +540,12 @@ void delivery_excuse(struct delivery *d, uint64_t stopped)
 	d->offered = last_moved(d) + stopped;
 }
 
-/* A relay that says nothing is told nothing. */
-static uint64_t receipt_due(const struct delivery *d)
+/* Many share what reports may cost. */
+static uint64_t report_gap(const struct ow_receiver *r)
 {
-	return d->peer->heard > d->told_at ? d->receipt_at : NEVER;
+	const uint64_t gap = REPORT_EVERY * r->deliveries.count / REPORTERS;
+
+	return later(REPORT_EVERY, earlier(gap, REPORT_LONGEST));
 }
 
 void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now)
@@ -550,9 +569,10 @@ void delivery_tick(struct ow_receiver *r, struct delivery *d, uint64_t now)
 		contact_ask(d->peer, now); /* one HELLO a relay, instead of PULLs for each file */
 	else if (d->state == DELIVERY_PULLING)
 		delivery_pull(r, d, now);
-	if (receipt_due(d) <= now) {
-		delivery_report(r, d);
-		d->receipt_at = now + REPORT_EVERY;
+	if (now >= d->receipt_at) {
+		if (d->peer->heard > d->told_at) /* a relay that says nothing is told nothing */
+			delivery_report(r, d);
+		d->receipt_at = now + report_gap(r);
 	}
 }
 
@@ -578,6 +598,6 @@ uint64_t delivery_due(const struct delivery *d)
 	if (d->error < 0 || d->hashed == d->length ||
 	    pullwin_has(d->window, (uint32_t)(d->hashed / CHUNK_SIZE)))
 		return 0;
-	due = earlier(due, receipt_due(d));
+	due = earlier(due, d->receipt_at);
 	return earlier(due, d->state == DELIVERY_PULLING ? pull_due(d) : d->resume_at);
 }

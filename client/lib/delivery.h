@@ -4,6 +4,9 @@
 #ifndef CLIENT_LIB_DELIVERY_H
 #define CLIENT_LIB_DELIVERY_H
 
+#include <bsd/sys/tree.h>
+#include <sys/queue.h>
+
 #include "client/lib/decryption.h"
 #include "client/lib/part.h"
 #include "client/lib/contact.h"
@@ -35,9 +38,16 @@ struct delivery {
 	uint8_t sealed_key[SEALED_KEY_SIZE];
 	uint64_t lifetime;    /* microseconds without an OFFER or progress */
 	uint64_t offered;     /* when the newest OFFER came */
-	struct contact *peer; /* where to pull from and report to; ended: may be NULL */
+	struct contact *peer; /* where to pull from and report to; ended: while receipt_due */
+	RB_ENTRY(delivery) offer_link;
+	TAILQ_ENTRY(delivery) list_link;    /* those that wait, or those that ended */
+	TAILQ_ENTRY(delivery) touched_link; /* those touched; ended: those with receipt_due */
 
 	/* below: only while active */
+	RB_ENTRY(delivery) blob_link, due_link;
+	uint64_t due; /* when it is looked at next, if nothing touches it before */
+	bool touched;
+	bool waits;	/* for its relay, or for another one's file: begun in no way yet */
 	uint32_t wrong; /* how often all of it was pulled, and was not what the OFFER named */
 	/* What it is of: one source's upload, while that is under way, or (0) what is stored. */
 	uint64_t attempt;
@@ -68,10 +78,13 @@ struct delivery {
 	struct part part;
 };
 
+static inline bool delivery_ended(const struct delivery *d)
+{
+	return d->state == DELIVERY_COMPLETE || d->state == DELIVERY_REFUSED;
+}
+
 struct ow_receiver;
 
-/* What all deliveries may have in flight was shared out anew, or has changed. */
-void windows_share(struct ow_receiver *r);
 /* The relay is known: makes the file and the window, unless it waits for another one's file.
  * Returns the one that goes on for it: d, or that one. */
 struct delivery *delivery_begin(struct ow_receiver *r, struct delivery *d, uint64_t now);
@@ -112,6 +125,11 @@ uint64_t delivery_due(const struct delivery *d);
 void delivery_report(struct ow_receiver *r, struct delivery *d);
 /* Ends it: remembered, and reported to the relay. reason: REFUSE_NONE for complete. */
 void delivery_end(struct ow_receiver *r, struct delivery *d, uint8_t reason);
+/* It has ended: tells its relay, or will do so when that is known. */
+void delivery_conclude(struct ow_receiver *r, struct delivery *d);
+/* Is that for lack of descriptors, which others give back? Then it stays as it is, and the user
+ * is told, now and then. error: -errno. */
+bool delivery_crowded(struct ow_receiver *r, int error);
 /* Ends it because we cannot: a warning that says why. error: -errno. */
 void delivery_fail(struct ow_receiver *r, struct delivery *d, const char *doing, int error);
 /* Ends it as if the OFFER had never come. */

@@ -10,7 +10,6 @@
 #include "client/lib/name.h"
 #include "client/lib/twin.h"
 
-#define SETTLE_PIECES 16    /* of SETTLE_BYTES, in one call */
 #define DECRYPT_SEGMENTS 64 /* in one call */
 #define WRONG_MOST 2	    /* times that what is stored may be wrong */
 
@@ -111,6 +110,7 @@ static int backlog_hash(struct ow_receiver *r, struct delivery *d)
 		ident_update(d->hash, r->scratch, bytes);
 		d->hashed += bytes;
 	}
+	r->settled += i;
 	return 0;
 }
 
@@ -216,6 +216,7 @@ static void delivery_decrypt(struct ow_receiver *r, struct delivery *d)
 {
 	int ret = decryption_run(d->decryption, &d->part, r->scratch, DECRYPT_SEGMENTS);
 
+	r->settled += DECRYPT_SEGMENTS * SEGMENT_SIZE / SETTLE_BYTES;
 	if (ret == -EBADMSG)
 		delivery_garbled(r, d);
 	else if (ret < 0)

@@ -11,54 +11,21 @@
 
 _Static_assert(HELLOS_AN_OFFER *(HELLO_SIZE + 48) <= SEND_MIN + 48, "the least OFFER allows them");
 
-static bool offer_names(const struct delivery *d, const struct offer *o)
-{
-	return d != NULL && d->leg == o->leg && d->rule == o->rule && d->length == o->length &&
-	       memcmp(d->transfer, o->transfer, TRANSFER_SIZE) == 0 && ident_equal(&d->id, o->id);
-}
-
-static struct delivery *delivery_find(struct delivery **table, uint32_t count,
-				      const struct offer *o)
-{
-	uint32_t i;
-
-	for (i = 0; i < count; i++)
-		if (offer_names(table[i], o))
-			return table[i];
-	return NULL;
-}
-
 /* Makes room: what nobody has answered for goes first, then what never moved. */
 static void delivery_evict(struct ow_receiver *r, uint64_t now)
 {
-	struct delivery *oldest = NULL, *d;
-	uint32_t i;
+	struct delivery *d = deliveries_idlest(&r->deliveries);
 
-	for (i = 0; i < DELIVERIES_MAX; i++) {
-		d = r->active[i];
-		if (d->window != NULL && (d->window->pulls.have > 0 || now - d->offered < STALLED))
-			continue;
-		if (oldest == NULL || (d->window == NULL) > (oldest->window == NULL) ||
-		    ((d->window == NULL) == (oldest->window == NULL) &&
-		     d->offered < oldest->offered))
-			oldest = d;
-	}
-	if (oldest != NULL)
-		delivery_forget(r, oldest);
+	if (d != NULL && (d->waits || now - d->offered >= STALLED))
+		delivery_forget(r, d);
 }
 
-static struct delivery *delivery_make(struct ow_receiver *r, const struct offer *o, uint64_t now)
+/* Under way from now on; NULL: no memory, or too many are. */
+static struct delivery *delivery_make(struct ow_receiver *r, const struct offer *o,
+				      struct contact *p, uint64_t now)
 {
-	struct delivery *d;
-	uint32_t slot;
+	struct delivery *d = calloc(1, sizeof(*d));
 
-	if (r->active_count == DELIVERIES_MAX)
-		delivery_evict(r, now);
-	for (slot = 0; slot < DELIVERIES_MAX && r->active[slot] != NULL; slot++)
-		;
-	if (slot == DELIVERIES_MAX)
-		return NULL;
-	d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return NULL;
 	d->state = DELIVERY_ASKING;
@@ -73,17 +40,24 @@ static struct delivery *delivery_make(struct ow_receiver *r, const struct offer 
 	d->encrypted = o->sealed_key != NULL;
 	if (d->encrypted)
 		memcpy(d->sealed_key, o->sealed_key, SEALED_KEY_SIZE);
-	d->stream = slot;
 	d->attempt = d->newest = o->attempt;
 	d->available = d->newest_available = o->available;
 	d->part.fd = d->copy_fd = -1;
-	r->active[slot] = d;
-	r->active_count++;
+	if (r->deliveries.count == DELIVERIES_MAX)
+		delivery_evict(r, now);
+	if (deliveries_add(&r->deliveries, d) < 0) {
+		free(d);
+		return NULL;
+	}
+	d->peer = p;
+	p->deliveries++;
 	return d;
 }
 
-static void incoming_renew(struct delivery *d, const struct offer *o, uint64_t now)
+static void incoming_renew(struct ow_receiver *r, struct delivery *d, const struct offer *o,
+			   uint64_t now)
 {
+	deliveries_renew(&r->deliveries, d);
 	d->ticket = *o->ticket;
 	d->offered = now;
 	d->lifetime = o->deadline * SECOND;
@@ -106,6 +80,8 @@ static struct contact *holder_find(struct ow_receiver *r, const struct frame *f,
 			return NULL;
 		p->budget = 0;
 	}
+	if (p->known && p->budget == 0)
+		deliveries_touch_of(&r->deliveries, p);
 	if (p->budget < budget)
 		p->budget = budget;
 	if (!p->known)
@@ -116,13 +92,10 @@ static struct contact *holder_find(struct ow_receiver *r, const struct frame *f,
 static void ended_offered(struct ow_receiver *r, struct delivery *d, const struct offer *o,
 			  struct contact *p, uint64_t now)
 {
-	incoming_renew(d, o, now);
+	incoming_renew(r, d, o, now);
 	r->offered = now;
 	d->peer = p;
-	if (p->known)
-		delivery_report(r, d);
-	else
-		d->receipt_due = true;
+	delivery_conclude(r, d);
 }
 
 static void active_offered(struct ow_receiver *r, struct delivery *d, const struct offer *o,
@@ -133,9 +106,12 @@ static void active_offered(struct ow_receiver *r, struct delivery *d, const stru
 		if (d->window != NULL && d->state == DELIVERY_PULLING &&
 		    now - d->window->progress < STALLED)
 			return;
+		d->peer->deliveries--;
 		d->peer = p;
+		p->deliveries++;
 	}
-	incoming_renew(d, o, now);
+	deliveries_touch(&r->deliveries, d);
+	incoming_renew(r, d, o, now);
 	delivery_offered(r, d, o, now);
 	if (d->state == DELIVERY_ASKING) {
 		if (p->known && d->copy_fd < 0)
@@ -162,17 +138,15 @@ void incoming_take(struct ow_receiver *r, const struct frame *f, const struct ad
 		   uint64_t now)
 {
 	struct contact *sender = contacts_by_conn(r, from, f->conn), *p;
-	struct delivery *d, *old;
+	struct delivery *d;
 	struct offer o;
 
 	if (offer_decode(f, &o) != DROP_NONE ||
 	    (o.holder != NULL && !contact_nameable(o.holder, from)))
 		return;
-	old = delivery_find(r->ended, ENDED_MAX, &o);
-	if (old != NULL && now >= old->offered + old->lifetime)
-		old = NULL;
-	d = delivery_find(r->active, DELIVERIES_MAX, &o);
-	if (old == NULL && d == NULL && receiver_finished(r))
+	deliveries_expire(&r->deliveries, now);
+	d = deliveries_of_offer(&r->deliveries, &o);
+	if (d == NULL && receiver_finished(r))
 		return;
 	p = holder_find(r, f, &o, from, now);
 	if (p == NULL)
@@ -181,19 +155,18 @@ void incoming_take(struct ow_receiver *r, const struct frame *f, const struct ad
 		p->echo = *o.echo;
 		p->heard = now;
 	}
-	if (old != NULL) {
-		ended_offered(r, old, &o, p, now);
+	if (d != NULL && delivery_ended(d)) {
+		ended_offered(r, d, &o, p, now);
 		return;
 	}
 	if (d != NULL) {
 		active_offered(r, d, &o, p, now);
 		return;
 	}
-	d = delivery_make(r, &o, now);
+	d = delivery_make(r, &o, p, now);
 	if (d == NULL)
 		return;
-	d->peer = p;
-	incoming_renew(d, &o, now);
+	incoming_renew(r, d, &o, now);
 	if (p->known && delivery_begin(r, d, now) == d && o.has_inline && p == sender &&
 	    d->state == DELIVERY_PULLING)
 		inline_take(d, &o);

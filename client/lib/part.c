@@ -219,6 +219,13 @@ static void have_close(struct part *p)
 	p->have = NULL;
 }
 
+static void part_close(struct part *p)
+{
+	have_close(p);
+	close(p->fd);
+	p->fd = -1;
+}
+
 /* A long blob's bits are memory as its chunks come. */
 static int have_open(const struct inbox *in, struct part *p)
 {
@@ -234,7 +241,7 @@ static int have_open(const struct inbox *in, struct part *p)
 	}
 	p->have_fd = ours_open(in, name, 0600);
 	if (p->have_fd < 0)
-		return -EEXIST;
+		return errno == EMFILE || errno == ENFILE ? -errno : -EEXIST;
 	return have_read(p) ? 0 : part_clear(p, 0);
 }
 
@@ -253,7 +260,10 @@ int part_open_kept(const struct inbox *in, struct part *p, const struct part_of 
 		ret = have_open(in, p);
 		if (ret == 0)
 			return 0;
-		part_discard(in, p);
+		if ((ret == -EMFILE || ret == -ENFILE) && lseek(p->fd, 0, SEEK_END) > 0)
+			part_close(p); /* what is here of an earlier one stays */
+		else
+			part_discard(in, p);
 		if (ret != -EEXIST)
 			return ret;
 	}
@@ -439,10 +449,7 @@ void part_leave(const struct inbox *in, struct part *p)
 		part_discard(in, p);
 		return;
 	}
-	have_close(p);
-	close(p->fd);
-	p->fd = -1;
-	parts_sweep(in);
+	part_close(p);
 }
 
 /* ---- those that nobody has open ---- */

@@ -62,7 +62,7 @@ void part_unkeep(const struct inbox *in, struct part *p);
 int part_publish(const struct inbox *in, struct part *p, const char *name, char *taken);
 /* Closes it; it is gone. */
 void part_discard(const struct inbox *in, struct part *p);
-/* Closes it; if it is kept it stays for who goes on with it. */
+/* Closes it; if it is kept it stays for who goes on with it, until parts_sweep(). */
 void part_leave(const struct inbox *in, struct part *p);
 /* Removes what is too old or too much of what stays in the folder. */
 void parts_sweep(const struct inbox *in);

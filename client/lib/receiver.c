@@ -54,10 +54,11 @@ static void data_take(struct ow_receiver *r, const struct frame *f, const struct
 
 	if (data_decode(f, &data) != DROP_NONE || data.upload)
 		return;
-	d = r->active[data.stream & (DELIVERIES_MAX - 1)];
-	if (d == NULL || d->stream != data.stream || !contact_owns(d->peer, from, f->conn))
+	d = deliveries_of_stream(&r->deliveries, data.stream);
+	if (d == NULL || !contact_owns(d->peer, from, f->conn))
 		return;
 	d->peer->heard = now;
+	deliveries_touch(&r->deliveries, d);
 	delivery_data(r, d, &data, came, now);
 }
 
@@ -93,9 +94,11 @@ static void error_take(struct ow_receiver *r, const struct frame *f, struct cont
 		subscriptions_error(r, p, &e, now);
 	if (e.verb != VERB_PULL)
 		return;
-	d = r->active[e.stream & (DELIVERIES_MAX - 1)];
-	if (d != NULL && d->stream == e.stream && d->peer == p)
-		delivery_error(r, d, &e, now);
+	d = deliveries_of_stream(&r->deliveries, e.stream);
+	if (d == NULL || d->peer != p)
+		return;
+	deliveries_touch(&r->deliveries, d);
+	delivery_error(r, d, &e, now);
 }
 
 static void listening_take(struct ow_receiver *r, const struct frame *f, struct contact *p,
@@ -147,20 +150,22 @@ static void frame_take(struct ow_receiver *r, const struct udp_datagram *dg, uin
 
 static void state_enter(struct ow_receiver *r, uint8_t state, uint64_t now)
 {
+	struct delivery *d;
 	uint32_t i;
 
 	r->state = state;
 	r->state_since = now;
 	/* Who is told to stop says so to the sources; with all files here, what is left
 	 * over is for another run, which they wait for. */
-	for (i = 0; i < DELIVERIES_MAX; i++) {
-		if (r->active[i] == NULL)
+	for (i = 0; i < r->deliveries.room; i++) {
+		d = r->deliveries.slot[i];
+		if (d == NULL)
 			continue;
 		if (state == RECEIVER_STOPPING) {
 			r->dropped++;
-			delivery_end(r, r->active[i], REFUSE_TARGET_STOPPED);
+			delivery_end(r, d, REFUSE_TARGET_STOPPED);
 		} else {
-			delivery_forget(r, r->active[i]);
+			delivery_forget(r, d);
 		}
 	}
 	if (state != RECEIVER_STOPPING)
@@ -204,16 +209,31 @@ static void state_tick(struct ow_receiver *r, uint64_t now)
 		r->state = RECEIVER_FINISHED;
 }
 
+/* Who had its turn is due behind those that are so already, who had none stays before them. */
+static void delivery_run(struct ow_receiver *r, struct delivery *d, uint64_t now)
+{
+	const bool turn = r->settled < SETTLE_PIECES_ALL;
+	const uint32_t slot = delivery_slot(d);
+
+	if (turn)
+		delivery_settle(r, d, now);
+	if (delivery_active(&r->deliveries, slot, d))
+		delivery_tick(r, d, now);
+	if (delivery_active(&r->deliveries, slot, d))
+		deliveries_schedule(&r->deliveries, d,
+				    turn ? later(delivery_due(d), now)
+					 : earlier(d->due, later(delivery_due(d), now)));
+}
+
 static void timers_run(struct ow_receiver *r, uint64_t now)
 {
+	struct delivery *d;
 	uint32_t i;
 
-	for (i = 0; i < DELIVERIES_MAX && r->active_count > 0; i++) {
-		if (r->active[i] != NULL)
-			delivery_settle(r, r->active[i], now);
-		if (r->active[i] != NULL)
-			delivery_tick(r, r->active[i], now);
-	}
+	deliveries_wake(&r->deliveries, now);
+	while ((d = deliveries_touched(&r->deliveries)) != NULL)
+		delivery_run(r, d, now);
+	deliveries_expire(&r->deliveries, now);
 	contacts_tick(r, now);
 	for (i = 0; i < r->subscription_count; i++)
 		subscription_tick(r, &r->leases[i], now);
@@ -222,12 +242,9 @@ static void timers_run(struct ow_receiver *r, uint64_t now)
 
 uint64_t receiver_due(const struct ow_receiver *r)
 {
-	uint64_t due = contacts_due(r);
+	uint64_t due = earlier(contacts_due(r), deliveries_due(&r->deliveries));
 	uint32_t i;
 
-	for (i = 0; i < DELIVERIES_MAX; i++)
-		if (r->active[i] != NULL)
-			due = earlier(due, delivery_due(r->active[i]));
 	for (i = 0; i < r->subscription_count; i++)
 		due = earlier(due, subscription_due(&r->leases[i]));
 	if (r->state == RECEIVER_LINGERING)
@@ -240,16 +257,15 @@ uint64_t receiver_due(const struct ow_receiver *r)
 
 static void progress_report(struct ow_receiver *r, uint64_t now)
 {
+	const struct delivery *d;
 	uint64_t done = 0, total = 0;
-	uint32_t i;
 
 	if (r->progress == NULL || now - r->reported_at < REPORT_EVERY)
 		return;
-	for (i = 0; i < DELIVERIES_MAX; i++) {
-		if (r->active[i] == NULL)
-			continue;
-		done += delivery_bytes(r->active[i]);
-		total += r->active[i]->length;
+	for (uint32_t i = 0; i < r->deliveries.room; i++) {
+		d = r->deliveries.slot[i];
+		done += d != NULL ? delivery_bytes(d) : 0;
+		total += d != NULL ? d->length : 0;
 	}
 	if (done == r->reported || total == 0)
 		return;
@@ -273,10 +289,16 @@ static void overflow_mind(struct ow_receiver *r, uint64_t now)
 		r->usable++;
 	}
 	r->usable_at = now;
-	windows_share(r);
 }
 
 /* ---- the handle ---- */
+
+void receiver_sweep(struct ow_receiver *r)
+{
+	if (r->left)
+		parts_sweep(&r->inbox);
+	r->left = false;
+}
 
 static void introduce(struct ow_receiver *r)
 {
@@ -291,11 +313,11 @@ uint32_t ow_receiver_dropped(const struct ow_receiver *r)
 
 static void stopped_excuse(struct ow_receiver *r, uint64_t stopped)
 {
-	uint32_t i;
-
-	for (i = 0; stopped > 0 && i < DELIVERIES_MAX; i++)
-		if (r->active[i] != NULL)
-			delivery_excuse(r->active[i], stopped);
+	for (uint32_t i = 0; stopped > 0 && i < r->deliveries.room; i++)
+		if (r->deliveries.slot[i] != NULL)
+			delivery_excuse(r->deliveries.slot[i], stopped);
+	if (stopped > 0)
+		deliveries_touch_all(&r->deliveries);
 }
 
 int receiver_run(struct ow_receiver *r)
@@ -307,6 +329,7 @@ int receiver_run(struct ow_receiver *r)
 		return r->fault.code;
 	if (!r->introduced)
 		introduce(r);
+	r->settled = 0;
 	stopped_excuse(r, clock_stopped(r->wanted, clock_now()));
 	for (batch = 0; batch < RECEIVE_BATCHES && r->state != RECEIVER_FINISHED; batch++) {
 		n = udp_receive(&r->udp, r->rx);
@@ -322,6 +345,7 @@ int receiver_run(struct ow_receiver *r)
 		if (!r->rx->more)
 			break;
 	}
+	receiver_sweep(r);
 	r->wanted = later(receiver_due(r), clock_now());
 	return r->state == RECEIVER_FINISHED ? OW_OK : OW_AGAIN;
 }

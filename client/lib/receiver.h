@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * A receiver's insides. receiver.c runs it, receiver_open.c sets it up and
- * takes it down, offer.c takes OFFERs, delivery.c moves the data,
- * delivery_settle.c makes it a file, lease.c keeps the consent alive, peers.c
- * knows the relays.
+ * takes it down, incoming.c takes OFFERs, deliveries.c knows them, delivery.c moves the data,
+ * delivery_settle.c makes it a file, twin.c spares a blob's second way, subscription.c keeps the
+ * consent alive, contacts.c knows the relays.
  */
 #ifndef CLIENT_LIB_RECEIVER_H
 #define CLIENT_LIB_RECEIVER_H
 
 #include "client/lib/clock.h"
-#include "client/lib/delivery.h"
+#include "client/lib/deliveries.h"
 #include "client/lib/fault.h"
 #include "client/lib/subscription.h"
 #include "client/lib/wait.h"
 
-#define DELIVERIES_MAX 64 /* a power of two: the low bits of a stream */
-#define ENDED_MAX 1024	  /* remembered */
 #define PEERS_MAX 192
 #define STALLED (2 * SECOND)	 /* without progress: another holder, or attempt, may take over */
 #define USABLE_ALL 8		 /* eighths */
 #define SETTLE_BYTES (256 << 10) /* read back and hashed at a time */
+#define SETTLE_PIECES 16	 /* of these, of one delivery before others have their turn, */
+#define SETTLE_PIECES_ALL 32	 /* and of all in one call */
 
 enum receiver_state {
 	RECEIVER_RUNNING,
@@ -50,6 +50,7 @@ struct ow_receiver {
 	uint64_t usable_at;
 	struct inbox inbox;
 	bool inbox_moved; /* and the user was told */
+	bool left;	  /* parts were, since they were last swept */
 	bool has_identity;
 	struct identity identity; /* opens encrypted files */
 	struct gather gather;
@@ -61,10 +62,9 @@ struct ow_receiver {
 	uint32_t subscription_count;
 	uint64_t number; /* of the newest LISTEN or STOP */
 
-	struct delivery *active[DELIVERIES_MAX]; /* NULL: free */
-	uint32_t active_count;
-	struct delivery *ended[ENDED_MAX]; /* a ring */
-	uint32_t ended_next;
+	struct deliveries deliveries;
+	uint32_t settled;   /* pieces, in this call */
+	uint64_t warned_at; /* of the last file that could not be opened for too many others */
 
 	char local[ADDR_TEXT_MAX]; /* where it listens, in words */
 	bool introduced;	   /* and that was said */
@@ -82,6 +82,8 @@ struct ow_receiver {
 	uint64_t reported_at, reported;
 };
 
+/* Of the parts that were left too many are removed. */
+void receiver_sweep(struct ow_receiver *r);
 /* When process() is due. */
 uint64_t receiver_due(const struct ow_receiver *r);
 /* ow_receiver_process() for who waits without ow_receiver_fd(). */
@@ -94,11 +96,11 @@ void receiver_warn(struct ow_receiver *r, const char *format, ...)
 void receiver_notice(struct ow_receiver *r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* offer.c */
+/* incoming.c */
 void incoming_take(struct ow_receiver *r, const struct frame *f, const struct addr *from,
 		   uint64_t now);
 
-/* peers.c: NULL if there is none. */
+/* contacts.c: NULL if there is none. */
 struct contact *contacts_by_conn(struct ow_receiver *r, const struct addr *from, uint64_t conn);
 struct contact *contacts_by_addr(struct ow_receiver *r, const struct addr *addr);
 /* One to pull from: it has answered, or it may be asked without a key. */

@@ -147,6 +147,7 @@ int ow_receiver_open(const struct ow_receive_options *o, struct ow_receiver **ou
 		return OW_FAILED;
 	r->udp.fd = -1;
 	wait_init(&r->wait);
+	deliveries_init(&r->deliveries);
 	r->inbox.fd = -1;
 	r->rx = udp_rx_create();
 	r->tx = calloc(1, sizeof(*r->tx));
@@ -170,15 +171,13 @@ int ow_receiver_open(const struct ow_receive_options *o, struct ow_receiver **ou
 
 void ow_receiver_close(struct ow_receiver *r)
 {
-	uint32_t i;
-
 	if (r == NULL)
 		return;
-	for (i = 0; i < DELIVERIES_MAX; i++)
-		if (r->active[i] != NULL)
-			delivery_forget(r, r->active[i]);
-	for (i = 0; i < ENDED_MAX; i++)
-		free(r->ended[i]);
+	for (uint32_t i = 0; i < r->deliveries.room; i++)
+		if (r->deliveries.slot[i] != NULL)
+			delivery_forget(r, r->deliveries.slot[i]);
+	deliveries_fini(&r->deliveries);
+	receiver_sweep(r);
 	contacts_free(r);
 	wait_close(&r->wait);
 	udp_close(&r->udp);

@@ -7,25 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COPY_PIECES 16 /* of SETTLE_BYTES, in one call */
-
 /* No source repeats its SEND any more, each of which would have it offered. */
 static bool abandoned(const struct delivery *d, uint64_t now)
 {
 	return now - d->offered >= STALLED;
 }
 
-static bool same_blob(const struct delivery *a, const struct delivery *b)
-{
-	return a->rule == b->rule && a->length == b->length && ident_equal(&a->id, &b->id) &&
-	       a->peer == b->peer;
-}
-
-/* Who waits has no window. */
 static bool waits_for(const struct delivery *d, const struct delivery *lead)
 {
-	return d != NULL && d != lead && d->window == NULL && d->copy_fd < 0 &&
-	       d->state == DELIVERY_ASKING && same_blob(d, lead);
+	return d != lead && d->waits && d->peer == lead->peer;
 }
 
 /* Would the file be the same one, under the same name? What is encrypted is encrypted anew each
@@ -52,16 +42,14 @@ static bool moves(const struct delivery *d, uint64_t now)
 	return pullwin_complete(d->window) || now - d->window->progress < STALLED;
 }
 
-static struct delivery *lead_find(const struct ow_receiver *r, const struct delivery *d,
-				  uint64_t now)
+static struct delivery *lead_find(struct ow_receiver *r, const struct delivery *d, uint64_t now)
 {
-	for (uint32_t i = 0; i < DELIVERIES_MAX; i++) {
-		struct delivery *l = r->active[i];
+	struct delivery *l = deliveries_of_blob(&r->deliveries, d);
 
-		if (l != NULL && l != d && l->window != NULL && same_blob(l, d) &&
+	for (; l != NULL; l = deliveries_next_of_blob(l))
+		if (l != d && l->window != NULL && l->peer == d->peer &&
 		    (moves(l, now) || inherits(l, d, now)))
 			return l;
-	}
 	return NULL;
 }
 
@@ -98,6 +86,7 @@ bool twin_wait(struct ow_receiver *r, struct delivery *d, uint64_t now, struct d
 	if (!inherits(lead, d, now))
 		return copy_allowed(r, d, lead);
 	lead_inherit(r, lead, d);
+	deliveries_touch(&r->deliveries, lead);
 	delivery_offered(r, lead, &newest, now);
 	delivery_unpause(lead, &newest);
 	*out = lead;
@@ -106,11 +95,19 @@ bool twin_wait(struct ow_receiver *r, struct delivery *d, uint64_t now, struct d
 
 /* ---- the copy ---- */
 
-/* fd: ours from now on; -1 with errno set. */
-static void twin_begin(struct ow_receiver *r, struct delivery *t, int fd)
+/* Without a descriptor it goes on waiting, for another one's file or its own. */
+static void twin_begin(struct ow_receiver *r, struct delivery *t, const struct part *lead)
 {
+	const int fd = fcntl(lead->fd, F_DUPFD_CLOEXEC, 0);
 	int ret = fd < 0 ? -errno : part_open(&r->inbox, &t->part);
 
+	if (delivery_crowded(r, ret)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	deliveries_begun(&r->deliveries, t);
+	deliveries_touch(&r->deliveries, t);
 	t->copy_fd = fd;
 	r->copied += t->length;
 	t->hashed = 0;
@@ -124,16 +121,21 @@ static void twin_begin(struct ow_receiver *r, struct delivery *t, int fd)
 
 void twins_lend(struct ow_receiver *r, const struct delivery *d)
 {
-	for (uint32_t i = 0; i < DELIVERIES_MAX; i++)
-		if (waits_for(r->active[i], d) && copy_allowed(r, r->active[i], d))
-			twin_begin(r, r->active[i], fcntl(d->part.fd, F_DUPFD_CLOEXEC, 0));
+	struct delivery *t = deliveries_of_blob(&r->deliveries, d), *next;
+
+	for (; t != NULL; t = next) {
+		next = deliveries_next_of_blob(t); /* it may end */
+		if (waits_for(t, d) && copy_allowed(r, t, d))
+			twin_begin(r, t, &d->part);
+	}
 }
 
 void twins_share(struct ow_receiver *r, const struct delivery *d, const char *taken)
 {
-	for (uint32_t i = 0; i < DELIVERIES_MAX; i++) {
-		struct delivery *t = r->active[i];
+	struct delivery *t = deliveries_of_blob(&r->deliveries, d), *next;
 
+	for (; t != NULL; t = next) {
+		next = deliveries_next_of_blob(t);
 		if (!waits_for(t, d) || !same_file(t, d))
 			continue;
 		delivery_name_tell(t, taken);
@@ -167,7 +169,7 @@ int twin_copy(struct ow_receiver *r, struct delivery *d)
 {
 	const uint64_t length = d->decryption != NULL ? d->decryption->content.length : d->length;
 
-	for (uint32_t i = 0; i < COPY_PIECES && d->hashed < length; i++) {
+	for (uint32_t i = 0; i < SETTLE_PIECES && d->hashed < length; i++) {
 		const uint64_t rest = length - d->hashed;
 		ssize_t n = copy_read(d->copy_fd, r->scratch,
 				      rest < SETTLE_BYTES ? (size_t)rest : SETTLE_BYTES, d->hashed);
@@ -178,6 +180,7 @@ int twin_copy(struct ow_receiver *r, struct delivery *d)
 			return ret;
 		ident_update(d->hash, r->scratch, (size_t)n);
 		d->hashed += (uint64_t)n;
+		r->settled++;
 	}
 	return d->hashed < length ? 1 : copy_check(d);
 }

@@ -15,7 +15,7 @@ static int watch(const struct wait *w, int fd)
 
 void wait_init(struct wait *w)
 {
-	*w = (struct wait){.epoll = -1, .timer = -1, .armed = NEVER};
+	*w = (struct wait){.epoll = -1, .timer = -1, .armed = 0};
 }
 
 void wait_close(struct wait *w)

@@ -11,7 +11,7 @@
 struct wait {
 	int epoll; /* -1: not open */
 	int timer;
-	uint64_t armed; /* microseconds; NEVER: not */
+	uint64_t armed; /* microseconds; 0: due at once, as all is at first; NEVER: not */
 };
 
 void wait_init(struct wait *w);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/lib/clock.h"
+#include "client/lib/receiver.h"
 #include "client_world.h"
 
 static void file_note(void *ctx, const struct ow_file *f)
@@ -148,6 +149,20 @@ void world_send(struct world *w, size_t size, uint32_t timeout_ms)
 	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
 }
 
+/* Nothing is due before it is looked at, or it would be only when something else comes. */
+static int receiver_process(struct ow_receiver *r)
+{
+	const int ret = ow_receiver_process(r);
+	const struct deliveries *ds = &r->deliveries;
+
+	assert_null(TAILQ_FIRST(&ds->touched));
+	for (uint32_t i = 0; i < ds->room; i++)
+		if (ds->slot[i] != NULL)
+			assert_true(ds->slot[i]->due <=
+				    later(delivery_due(ds->slot[i]), clock_now()));
+	return ret;
+}
+
 int world_run(struct world *w, bool receiver)
 {
 	uint64_t end = clock_now() + 30 * SECOND;
@@ -163,7 +178,7 @@ int world_run(struct world *w, bool receiver)
 		relay_run(w->relay);
 		relay_run(w->central);
 		if (w->receiver != NULL && received == OW_AGAIN)
-			received = ow_receiver_process(w->receiver);
+			received = receiver_process(w->receiver);
 		relay_run(w->relay);
 		relay_run(w->central);
 		if (!receiver && sent != OW_AGAIN)
@@ -201,7 +216,7 @@ void world_until(struct world *w, bool (*reached)(const struct world *w))
 			ow_sender_process(w->sender);
 		relay_run(w->relay);
 		if (w->receiver != NULL)
-			ow_receiver_process(w->receiver);
+			receiver_process(w->receiver);
 	}
 }
 

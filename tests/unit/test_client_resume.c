@@ -252,6 +252,7 @@ static void test_many_go(void **state)
 		chunk_write(&p, 0);
 		part_leave(&inbox, &p);
 	}
+	parts_sweep(&inbox);
 	assert_int_equal(directory_count(directory, false), 2 * PARTS_KEPT);
 }
 
