@@ -19,6 +19,9 @@
  * that answers is used, and of a target's the first of the relay's IP version (or the
  * first, if the relay has both). Ports default to 4870 for relays and 4871 for targets.
  *
+ * Memory: a sender takes about 0.25 MB, a receiver 0.5 MB once it was busy, and 12 KB more
+ * for each file that arrives. Descriptors: four each, and two for each of those files.
+ *
  * Threads: a handle belongs to one thread at a time; different handles are
  * independent of each other. Callbacks run inside process() of their handle
  * and must not call any function on it. No signal is raised or handled here
@@ -260,7 +263,9 @@ struct ow_receive_options {
 
 struct ow_receiver;
 
-/* As ow_sender_open(). The socket is bound when it returns OW_OK. */
+/* As ow_sender_open(). The socket is bound when it returns OW_OK. It takes up to 16,384 files at
+ * once, if the process may have as many open (RLIMIT_NOFILE, which is left as it is); if not, those
+ * too many wait, and a warning says so. */
 OW_API int ow_receiver_open(const struct ow_receive_options *options, struct ow_receiver **out);
 OW_API int ow_receiver_fd(struct ow_receiver *r);
 OW_API int ow_receiver_timeout(const struct ow_receiver *r);

@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "control/config/options.h"
+#include "dataplane/upload_slot.h"
 #include "store/index.h"
 #include "store/store.h"
 
@@ -165,10 +166,10 @@ const struct config_key config_keys[] = {
 	 .help = "A blob of up to so many bytes is uploaded each time, so that nobody learns "
 		 "from a hit that somebody has it."},
 
-	{KEY(LIMITS, COUNT, "max_uploads"), FIELD(max_uploads), .value = "256", .min = 1,
-	 .max = 65536, .help = "Uploads at once."},
-	{KEY(LIMITS, COUNT, "max_uploads_per_source"), FIELD(max_uploads_per_source), .value = "16",
-	 .min = 1, .max = 65536, .help = "Uploads at once from one source."},
+	{KEY(LIMITS, COUNT, "max_uploads"), FIELD(max_uploads), .value = "1024", .min = 1,
+	 .max = UPLOAD_SLOTS, .help = "Uploads at once."},
+	{KEY(LIMITS, COUNT, "max_uploads_per_source"), FIELD(max_uploads_per_source), .value = "64",
+	 .min = 1, .max = UPLOAD_SLOTS, .help = "Uploads at once from one source."},
 	{KEY(LIMITS, COUNT, "parked_seconds"), FIELD(parked_seconds), .value = "900", .min = 0,
 	 .max = 86400,
 	 .help = "How long the relay keeps what came of an upload that was cut off, also by its "
@@ -234,7 +235,7 @@ const struct config_key config_keys[] = {
 	 .help = "How long a blob of it is kept; 0: as long as [store] says, which holds in any "
 		 "case."},
 	{KEY(DOMAIN, COUNT, "max_uploads"), .live = true, DOMAIN_FIELD(max_uploads), .value = "0",
-	 .min = 0, .max = 65536,
+	 .min = 0, .max = UPLOAD_SLOTS,
 	 .help = "Its uploads at once; 0: no limit but the one in [limits]."},
 	{KEY(DOMAIN, COUNT, "max_requests"), .live = true, DOMAIN_FIELD(max_requests), .value = "0",
 	 .min = 0, .max = 1048576,

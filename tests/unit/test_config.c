@@ -127,7 +127,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.sync, STORE_SYNC_GROUP);
 	assert_int_equal(config.io_threads, 4);
 	assert_int_equal(config.rules, 1 << RULE_SHA256);
-	assert_int_equal(config.max_uploads, 256);
+	assert_int_equal(config.max_uploads, 1024);
 	assert_int_equal(config.max_waiters, 4096);
 	assert_int_equal(config.upload_credit, 4096);
 	assert_int_equal(config.lease_seconds, 60);
@@ -292,7 +292,7 @@ static void test_bad_domain_values(void **state)
 		{"max_bytes", "-1", "from 0 to 64T"},
 		{"max_bytes", "65T", "from 0 to 64T"},
 		{"max_blobs", "1M", "from 0 to "},
-		{"max_uploads", "65537", "from 0 to 65536"},
+		{"max_uploads", "4097", "from 0 to 4096"},
 		{"requests_per_second", "100000001", "from 0 to 100000000"},
 		{"targets", "", "not a prefix"},
 		{"targets", "10.0.0.1/8", "behind its 8 bits"},
@@ -796,7 +796,7 @@ static void test_retain(void **state)
 	assert_null(strstr(warnings, "allow"));
 	assert_int_equal(config.workers, 1);
 	assert_string_equal(config.log_level, "warning");
-	assert_int_equal(config.max_uploads, 256);
+	assert_int_equal(config.max_uploads, 1024);
 	assert_true(addr_equal(&config.upstream.addr, &running->upstream.addr));
 	assert_string_equal(config.upstream.key_file, "/q");
 	assert_int_equal(config.upstream_timeout_ms, 77);
