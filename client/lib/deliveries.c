@@ -238,10 +238,8 @@ struct delivery *deliveries_next_of_blob(const struct delivery *d)
 
 struct delivery *deliveries_idlest(struct deliveries *ds)
 {
-	struct delivery *idlest = TAILQ_FIRST(&ds->waiting);
+	struct delivery *idlest = NULL;
 
-	if (idlest != NULL)
-		return idlest;
 	for (uint32_t i = 0; i < ds->room; i++) {
 		struct delivery *d = ds->slot[i];
 

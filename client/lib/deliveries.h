@@ -59,7 +59,7 @@ struct delivery *deliveries_of_offer(struct deliveries *ds, const struct offer *
 /* Another one under way that is of the same blob: the first, the one after d. */
 struct delivery *deliveries_of_blob(struct deliveries *ds, const struct delivery *d);
 struct delivery *deliveries_next_of_blob(const struct delivery *d);
-/* Under way, and none of which anything has come: the one not offered for longest. */
+/* Begun, but nothing of it has come: the one not offered for longest. */
 struct delivery *deliveries_idlest(struct deliveries *ds);
 
 void deliveries_touch(struct deliveries *ds, struct delivery *d);

@@ -11,11 +11,14 @@
 
 _Static_assert(HELLOS_AN_OFFER *(HELLO_SIZE + 48) <= SEND_MIN + 48, "the least OFFER allows them");
 
-/* Makes room: what nobody has answered for goes first, then what never moved. */
-static void delivery_evict(struct ow_receiver *r, uint64_t now)
+/* Makes room: what has not begun goes first, then, for a relay that has answered, what never
+ * moved, which takes a look at all of them. */
+static void delivery_evict(struct ow_receiver *r, const struct contact *p, uint64_t now)
 {
-	struct delivery *d = deliveries_idlest(&r->deliveries);
+	struct delivery *d = TAILQ_FIRST(&r->deliveries.waiting);
 
+	if (d == NULL && p->known)
+		d = deliveries_idlest(&r->deliveries);
 	if (d != NULL && (d->waits || now - d->offered >= STALLED))
 		delivery_forget(r, d);
 }
@@ -44,7 +47,7 @@ static struct delivery *delivery_make(struct ow_receiver *r, const struct offer 
 	d->available = d->newest_available = o->available;
 	d->part.fd = d->copy_fd = -1;
 	if (r->deliveries.count == DELIVERIES_MAX)
-		delivery_evict(r, now);
+		delivery_evict(r, p, now);
 	if (deliveries_add(&r->deliveries, d) < 0) {
 		free(d);
 		return NULL;

@@ -143,15 +143,30 @@ static void test_full(void **state)
 		add(i, i);
 	more = make(DELIVERIES_MAX, 0);
 	assert_int_equal(deliveries_add(&ds, more), -ENOSPC);
-	/* who was not offered for longest makes room; none is found that has begun */
+	/* who was not offered for longest is the first of those that wait */
 	deliveries_renew(&ds, first);
-	assert_ptr_equal(deliveries_idlest(&ds), ds.slot[1]);
+	assert_ptr_equal(TAILQ_FIRST(&ds.waiting), ds.slot[1]);
+	assert_null(deliveries_idlest(&ds));
 	drop(ds.slot[1]);
 	assert_int_equal(deliveries_add(&ds, more), 0);
 	assert_int_equal(ds.count, DELIVERIES_MAX);
-	for (uint32_t i = 0; i < ds.room; i++)
-		deliveries_begun(&ds, ds.slot[i]);
-	assert_null(deliveries_idlest(&ds));
+}
+
+/* Of those that have begun, the one not offered for longest of which nothing has come. */
+static void test_idlest(void **state)
+{
+	struct pullwin idle = {0}, moved = {.pulls.have = 1};
+	struct delivery *d[4];
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++) {
+		d[i] = add(i, i);
+		deliveries_begun(&ds, d[i]);
+		d[i]->window = i == 0 ? &moved : &idle;
+	}
+	d[1]->offered = 100;
+	assert_ptr_equal(deliveries_idlest(&ds), d[2]);
+	assert_null(TAILQ_FIRST(&ds.waiting));
 }
 
 static void test_due(void **state)
@@ -263,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_blob, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_idlest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_due, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_contact, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ended, setup, teardown),

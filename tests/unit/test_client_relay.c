@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/lib/clock.h"
@@ -478,6 +479,40 @@ static void test_stopped_target(void **state)
 	assert_int_equal(w->warnings, 1);
 }
 
+static bool warned(const struct world *w)
+{
+	return w->warnings > 0;
+}
+
+/* A file for which no descriptor is left comes when one is. */
+static void test_crowded(void **state)
+{
+	struct world *w = *state;
+	struct rlimit before, none;
+	int next;
+
+	relay_store(w->relay, w->data, 200000);
+	world_receive(w, 1, false);
+	world_send(w, 200000, 30000);
+	next = open("/dev/null", O_RDONLY);
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (int left = 0; left < 2; left++) { /* for neither of its files, for one of them */
+		none = (struct rlimit){(rlim_t)(next + left), before.rlim_max};
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+		w->warnings = 0;
+		w->receiver->warned_at = 0;
+		world_until(w, warned);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		assert_non_null(strstr(w->warning, "more open files"));
+		assert_true(first_delivery(w)->waits);
+		assert_int_equal(directory_count(w->directory, false), 0);
+	}
+	assert_int_equal(world_run(w, true), OW_OK);
+	assert_int_equal(w->warnings, 1);
+	file_check(w->path, w->data, 200000);
+}
+
 /* Whatever name a target says, it is printed. */
 static void test_hostile_target_name(void **state)
 {
@@ -658,6 +693,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_offer_unproven, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_same_name, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_target, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_crowded, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_target_name, world_setup,
 						world_teardown),
 		cmocka_unit_test_setup_teardown(test_outcomes, world_setup, world_teardown),
