@@ -64,8 +64,10 @@ static void contact_unowe(struct ow_receiver *r, const struct contact *p)
 
 	for (d = TAILQ_FIRST(&r->deliveries.owed); d != NULL; d = next) {
 		next = TAILQ_NEXT(d, touched_link);
-		if (d->peer == p)
-			deliveries_owe(&r->deliveries, d, false);
+		if (d->peer != p)
+			continue;
+		deliveries_owe(&r->deliveries, d, false);
+		d->peer = NULL;
 	}
 }
 
