@@ -23,7 +23,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lab"))
 
-from labtools import Lab, Receiver  # noqa: E402
+from labtools import Lab, Receiver, visible  # noqa: E402
 
 ENDS = ("source", "target")
 KINDS = ("source-upload", "target-upload", "relay-upload",
@@ -62,7 +62,7 @@ class Kills:
                               PATIENCE, "--json")
 
     def transfer(self, kind, at=None):
-        """One, and what is killed after `at` seconds. Bytes on the link of each end, and seconds."""
+        """One, and what is killed after `at` seconds. Bytes on the link of each end; seconds."""
         who, phase = kind.split("-")
         path, out = self.file(), pathlib.Path(tempfile.mkdtemp(dir=self.folder))
         if phase == "delivery":
@@ -70,31 +70,37 @@ class Kills:
         slow = "source" if phase == "upload" else "target"
         before, start = [link_bytes(self.lab, host) for host in ENDS], time.monotonic()
         with self.lab.impaired(slow, self.options.link, self.options.link):
-            receiver, sender = self.receive(out), self.send(path)
+            receiver, sender, had_it = self.receive(out), self.send(path), False
             if at is not None:
                 time.sleep(at)
-                receiver, sender = self.kill(who, receiver, sender, path, out)
+                receiver, sender, had_it = self.kill(who, receiver, sender, path, out)
             text, err = sender.communicate(timeout=3 * PATIENCE)
             took = time.monotonic() - start
             if sender.returncode != 0:
                 self.wrong.append(f"{kind} at {at}: {text} {err}")
                 receiver.process.kill()
+            if had_it:
+                receiver.process.terminate()
             receiver.wait()
         self.look(kind, at, path, out)
         return [link_bytes(self.lab, host) - had for host, had in zip(ENDS, before)], took
 
     def kill(self, who, receiver, sender, path, out):
+        """Those that go on, and whether the target had it all: then another may get nothing."""
         if who == "relay":
             self.lab.stop_relay("private", signal.SIGKILL)
             self.lab.start_relay("private")
-            return receiver, sender
+            return receiver, sender, False
         if who == "target":
             receiver.process.kill()
             receiver.wait()
-            return self.receive(out), sender
+            had_it = bool(visible(out))
+            if had_it:
+                print("the target had it", flush=True)
+            return self.receive(out), sender, had_it
         sender.kill()
         sender.communicate()
-        return receiver, self.send(path)
+        return receiver, self.send(path), False
 
     def look(self, kind, at, path, out):
         there = list(out.iterdir())
