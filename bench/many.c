@@ -120,7 +120,6 @@ struct target {
 
 static struct {
 	uint32_t files, wrong;
-	uint32_t wanted;
 	size_t bytes;
 } got;
 
@@ -168,19 +167,17 @@ static bool target_run(void *handle)
 	t->ended = ow_receiver_process(t->receiver) != OW_AGAIN;
 	if (t->ended)
 		fprintf(stderr, "many: %s\n", ow_receiver_message(t->receiver));
-	stopped |= got.files == got.wanted;
 	return !t->ended;
 }
 
-/* directory address port receivers files bytes */
+/* directory address port receivers bytes: until SIGTERM, as a RECEIPT may have been lost */
 static int receive(char **words)
 {
 	const uint32_t port = (uint32_t)atoi(words[2]), count = (uint32_t)atoi(words[3]);
 	struct target *targets = must(calloc(count, sizeof(*targets)));
 	struct loop loop;
 
-	got.wanted = (uint32_t)atoi(words[4]);
-	got.bytes = strtoull(words[5], NULL, 10);
+	got.bytes = strtoull(words[4], NULL, 10);
 	if (loop_open(&loop, target_run) < 0)
 		return 1;
 	for (uint32_t i = 0; i < count; i++) {
@@ -357,11 +354,11 @@ int main(int argc, char **argv)
 {
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
-	if (argc == 8 && strcmp(argv[1], "recv") == 0)
+	if (argc == 7 && strcmp(argv[1], "recv") == 0)
 		return receive(argv + 2);
 	if (argc == 11 && strcmp(argv[1], "send") == 0)
 		return transmit(argv + 2);
-	fputs("usage: many recv DIRECTORY ADDRESS PORT RECEIVERS FILES BYTES\n"
+	fputs("usage: many recv DIRECTORY ADDRESS PORT RECEIVERS BYTES\n"
 	      "       many send RELAY ADDRESS PORT RECEIVERS FROM COUNT FIRST BLOBS BYTES\n",
 	      stderr);
 	return 2;

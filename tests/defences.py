@@ -59,6 +59,9 @@ ROWS = [
     Row("client: ended ones without number", "test_client_deliveries",
         "client/lib/deliveries.c", "if (ds->ended_count == ENDED_MAX)",
         "if (ds->ended_count == UINT32_MAX)"),
+    Row("client: a transfer inherited, not found", "test_client_deliveries",
+        "client/lib/deliveries.c", "RB_INSERT(delivery_offers, &ds->offers, d);\n}\n\nvoid del"
+        "iveries_begun", "}\n\nvoid deliveries_begun"),
     Row("client: relay's answer touches nobody", "test_client_deliveries",
         "client/lib/deliveries.c", "ds->slot[i]->peer == p)", "ds->slot[i]->peer != p)"),
     Row("client: pace set by ERROR", "test_client_stranger",

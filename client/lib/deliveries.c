@@ -107,6 +107,15 @@ int deliveries_add(struct deliveries *ds, struct delivery *d)
 	return 0;
 }
 
+void deliveries_rename(struct deliveries *ds, struct delivery *d,
+		       const uint8_t transfer[TRANSFER_SIZE], uint16_t leg)
+{
+	RB_REMOVE(delivery_offers, &ds->offers, d);
+	memcpy(d->transfer, transfer, TRANSFER_SIZE);
+	d->leg = leg;
+	RB_INSERT(delivery_offers, &ds->offers, d);
+}
+
 void deliveries_begun(struct deliveries *ds, struct delivery *d)
 {
 	if (d->waits)

@@ -42,6 +42,9 @@ void deliveries_fini(struct deliveries *ds);
 int deliveries_add(struct deliveries *ds, struct delivery *d);
 /* Under way no more, and in no list. */
 void deliveries_remove(struct deliveries *ds, struct delivery *d);
+/* It is another transfer's from now on, which no other one is of. */
+void deliveries_rename(struct deliveries *ds, struct delivery *d,
+		       const uint8_t transfer[TRANSFER_SIZE], uint16_t leg);
 /* It waits no more. */
 void deliveries_begun(struct deliveries *ds, struct delivery *d);
 /* Offered once more, waiting or ended. */

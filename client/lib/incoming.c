@@ -147,7 +147,6 @@ void incoming_take(struct ow_receiver *r, const struct frame *f, const struct ad
 	if (offer_decode(f, &o) != DROP_NONE ||
 	    (o.holder != NULL && !contact_nameable(o.holder, from)))
 		return;
-	deliveries_expire(&r->deliveries, now);
 	d = deliveries_of_offer(&r->deliveries, &o);
 	if (d == NULL && receiver_finished(r))
 		return;

@@ -56,15 +56,16 @@ static struct delivery *lead_find(struct ow_receiver *r, const struct delivery *
 /* The lead goes on for d's source, as d; d itself is gone. */
 static void lead_inherit(struct ow_receiver *r, struct delivery *lead, struct delivery *d)
 {
-	lead->leg = d->leg;
-	memcpy(lead->transfer, d->transfer, sizeof(lead->transfer));
-	lead->ticket = d->ticket;
-	lead->meta_len = d->meta_len;
-	memcpy(lead->meta, d->meta, sizeof(lead->meta));
-	memcpy(lead->sealed_key, d->sealed_key, sizeof(lead->sealed_key));
-	lead->lifetime = d->lifetime;
-	lead->offered = d->offered;
+	const struct delivery from = *d;
+
 	delivery_forget(r, d);
+	deliveries_rename(&r->deliveries, lead, from.transfer, from.leg);
+	lead->ticket = from.ticket;
+	lead->meta_len = from.meta_len;
+	memcpy(lead->meta, from.meta, sizeof(lead->meta));
+	memcpy(lead->sealed_key, from.sealed_key, sizeof(lead->sealed_key));
+	lead->lifetime = from.lifetime;
+	lead->offered = from.offered;
 }
 
 /* Each byte that came is copied once at most; with what the lead will have brought. */

@@ -149,17 +149,29 @@ void world_send(struct world *w, size_t size, uint32_t timeout_ms)
 	assert_int_equal(ow_sender_open(&o, &w->sender), OW_OK);
 }
 
-/* Nothing is due before it is looked at, or it would be only when something else comes. */
+/* Found by its OFFER, and due no sooner than it is looked at: it would go on only when something
+ * else comes. */
+static void delivery_check(struct deliveries *ds, const struct delivery *d)
+{
+	const struct offer o = {.rule = d->rule,
+				.transfer = d->transfer,
+				.leg = d->leg,
+				.id = &d->id,
+				.length = d->length};
+
+	assert_ptr_equal(deliveries_of_offer(ds, &o), d);
+	assert_true(d->due <= later(delivery_due(d), clock_now()));
+}
+
 static int receiver_process(struct ow_receiver *r)
 {
 	const int ret = ow_receiver_process(r);
-	const struct deliveries *ds = &r->deliveries;
+	struct deliveries *ds = &r->deliveries;
 
 	assert_null(TAILQ_FIRST(&ds->touched));
 	for (uint32_t i = 0; i < ds->room; i++)
 		if (ds->slot[i] != NULL)
-			assert_true(ds->slot[i]->due <=
-				    later(delivery_due(ds->slot[i]), clock_now()));
+			delivery_check(ds, ds->slot[i]);
 	return ret;
 }
 

@@ -113,6 +113,25 @@ static void test_found(void **state)
 	assert_int_equal(delivery_slot(add(200, 200)), delivery_slot(&twin));
 }
 
+/* Whatever was made of the names before, all are found by those they have. */
+static void test_renamed(void **state)
+{
+	struct delivery *d[64];
+
+	(void)state;
+	for (uint32_t i = 0; i < 64; i++)
+		d[i] = add(i, 7);
+	for (uint32_t i = 0; i < 64; i += 3) {
+		const struct delivery old = *d[i];
+		const uint8_t transfer[TRANSFER_SIZE] = {(uint8_t)(200 - i)};
+
+		deliveries_rename(&ds, d[i], transfer, 5);
+		assert_null(find(&old));
+	}
+	for (uint32_t i = 0; i < 64; i++)
+		assert_ptr_equal(find(d[i]), d[i]);
+}
+
 static void test_blob(void **state)
 {
 	struct delivery *a = add(1, 5), *c, *b, *at;
@@ -276,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_renamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_blob, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idlest, setup, teardown),
